@@ -1,0 +1,56 @@
+"""What every benchmark states about itself."""
+
+import json
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from hyperstar_tune.metadataset import MetaDataset
+
+ROOT = Path(__file__).resolve().parent
+RESULTS = ROOT / "results"
+FIRST_TABLE = "shufflenet-v2-x1-v0"
+_PACKAGES = ("ray", "torch", "numpy", "pandas", "ConfigSpace", "scikit-learn", "hpbandster", "optuna", "syne-tune")
+
+
+def environment(device: str = "cpu") -> dict[str, Any]:
+    """Versions, cores, device and command of this run."""
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    # Folders by their names alone: where they lie on one machine says nothing to another.
+    command = " ".join([Path(sys.argv[0]).name, *(Path(a).name if Path(a).is_absolute() else a for a in sys.argv[1:])])
+    return {"versions": versions, "cores": os.cpu_count(), "device": device, "command": command}
+
+
+def about_table(table: MetaDataset, path: str | Path) -> dict[str, Any]:
+    """Which table figures were made from."""
+    return {
+        "name": Path(path).name,
+        "model": table.fingerprint.model,
+        "protocol": table.fingerprint.protocol,
+        "schedule": table.fingerprint.schedule,
+        "max_epochs": int(table.epochs[-1]),
+        "tasks": len(table.tasks),
+        "families": len(table.families),
+        "configurations": len(table.configs),
+    }
+
+
+def write_json(path: Path, data: dict[str, Any], lines: bool = True) -> None:
+    """Writes a result, for many numbers without a line each; NaN is not JSON and is refused."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    layout: dict[str, Any] = {"indent": 1} if lines else {"separators": (",", ":")}
+    path.write_text(json.dumps(data, allow_nan=False, **layout) + "\n", encoding="utf-8")
+    print(f"wrote {path}")
+
+
+def scores_path(table: str) -> Path:
+    """Leave-family-out scores of a table, by its name; those of the first one are in ``loo_scores.parquet``."""
+    return ROOT / "metadata" / ("loo_scores.parquet" if table == FIRST_TABLE else f"loo_scores_{table}.parquet")

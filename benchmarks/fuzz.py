@@ -1,0 +1,170 @@
+"""Fuzz of the readers: every mutated file must end in an error of ours or in success.
+
+A child process reads the files, one after another; it ends by itself when one takes over 10 s, and may take 1 GiB more
+memory than it has after reading sound files. What kills the child is counted, and the next child goes on after it.
+
+    python benchmarks/fuzz.py [--inputs 100000] [--seed 0]
+
+Needs a system with ``resource`` (Linux, macOS). Writes benchmarks/results/fuzz.json.
+"""
+
+import argparse
+import collections
+import faulthandler
+import json
+import os
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MALLOC_ARENA_MAX", "2")
+
+from _common import RESULTS, environment, write_json
+from _fuzz_targets import Target, targets
+
+from hyperstar_tune._images import UnreadableImageError
+from hyperstar_tune.errors import HyperStarError
+
+HANG_S = 10
+MEMORY = 2**30  # bytes beyond what sound files need
+CHUNK = 10_000  # inputs a child: address space that libraries keep must not count for the input that comes last
+
+
+def read_one(target: Target, seed: int, number: int, folder: Path) -> str:
+    """Mutates and reads one input.
+
+    Returns:
+        "read", "refused", or a line that says how it went wrong.
+    """
+    files = target.mutate(target.files, random.Random(f"{seed} {number}"))
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    if not files:
+        folder.mkdir()
+    try:
+        target.read(folder)
+    except (HyperStarError, UnreadableImageError) as error:
+        if "\n" in str(error) and isinstance(error, HyperStarError):
+            return f"a message of several lines: {str(error)[:200]!r}"
+        return "refused"
+    except BaseException as error:
+        return f"{type(error).__name__}: {str(error)[:200]}"
+    return "read"
+
+
+def share_out(all_targets: list[Target], number: int) -> Target:
+    """The target of an input, by its number, in proportion to the weights."""
+    place = random.Random(f"target {number}").randrange(sum(target.weight for target in all_targets))
+    for target in all_targets:
+        place -= target.weight
+        if place < 0:
+            return target
+    raise AssertionError
+
+
+def peak_bytes() -> int:
+    """Most memory that this process ever had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def child(seed: int, first: int, last: int) -> None:
+    """Reads inputs ``first`` to ``last``; a line each on standard output, written before and after."""
+    warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory() as scratch:
+        all_targets = targets(Path(scratch))
+        folder = Path(scratch) / "input"
+        for target in all_targets:
+            sound = {next(iter(target.files)): next(iter(target.files.values()))} if target.name == "image" else None
+            outcome = read_one(Target("", 1, target.files, target.read, lambda f, _, s=sound: s or f), 0, 0, folder)
+            if outcome != "read":
+                raise SystemExit(f"a sound {target.name} must be read, but: {outcome}")
+        pages = int(Path("/proc/self/statm").read_text().split()[0]) if Path("/proc/self/statm").exists() else 2**20
+        limit = pages * resource.getpagesize() + MEMORY
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        for number in range(first, last):
+            target = share_out(all_targets, number)
+            print(f"begin\t{number}\t{target.name}", flush=True)
+            faulthandler.dump_traceback_later(HANG_S, exit=True)
+            before = peak_bytes()
+            outcome = read_one(target, seed, number, folder)
+            if peak_bytes() - before > MEMORY:
+                outcome = f"took {(peak_bytes() - before) >> 20} MiB"
+            faulthandler.cancel_dump_traceback_later()
+            print(f"end\t{number}\t{outcome!r}", flush=True)
+
+
+def watch(seed: int, first: int, last: int, outcomes: dict[str, collections.Counter], failures: list[dict]) -> int:
+    """Runs one child as far as it comes; the number of the next input."""
+    command = [sys.executable, __file__, "--child", str(seed), str(first), str(last)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        number, name, begun_s = first, "", time.monotonic()
+        for line in process.stdout:
+            kind, place, rest = line.rstrip("\n").split("\t", 2)
+            if kind == "begin":
+                number, name, begun_s = int(place), rest, time.monotonic()
+                continue
+            outcome = rest.strip("'\"")
+            key = outcome if outcome in ("read", "refused") else "crashed"
+            outcomes[name][key] += 1
+            if key == "crashed":
+                failures.append({"input": number, "target": name, "outcome": outcome})
+            number = int(place) + 1
+        said = process.stderr.read()[-600:]
+    if process.returncode == 0:
+        return last
+    if not name:
+        raise SystemExit(said)
+    key = "hung" if time.monotonic() - begun_s >= HANG_S else "crashed"
+    outcomes[name][key] += 1
+    failures.append({"input": number, "target": name, "outcome": f"{key}, code {process.returncode}: {said}"})
+    return number + 1
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--child"]:
+        child(*map(int, sys.argv[2:]))
+        return
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--inputs", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=RESULTS / "fuzz.json")
+    arguments = parser.parse_args()
+    outcomes: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
+    failures: list[dict] = []
+    start = time.monotonic()
+    number = 0
+    while number < arguments.inputs:
+        number = watch(arguments.seed, number, min(number + CHUNK, arguments.inputs), outcomes, failures)
+    total = sum(outcomes.values(), collections.Counter())
+    for name, counts in sorted(outcomes.items()):
+        print(f"{name:24s} {dict(counts)}")
+    for failure in failures[:20]:
+        print(json.dumps(failure))
+    write_json(
+        arguments.out,
+        {
+            **environment(),
+            "inputs": sum(total.values()),
+            "crashes": total["crashed"],
+            "hangs": total["hung"],
+            "read": total["read"],
+            "refused": total["refused"],
+            "by_kind": {name: dict(counts) for name, counts in sorted(outcomes.items())},
+            "failures": failures[:50],
+            "seconds": round(time.monotonic() - start, 1),
+            "limits": {"hang_s": HANG_S, "memory_bytes": MEMORY},
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,211 @@
+"""Leave-family-out scores of every complete task of a table by every ranker: benchmarks/metadata/loo_scores*.parquet.
+
+    python benchmarks/loo_scores.py --table benchmarks/metadata/shufflenet-v2-x1-v0 --tasks FOLDER_OF_TASKS
+
+Rankers that need no image run without --tasks. What the output holds of the same table and settings is not run again,
+so that it can be stopped at any time; what it holds of others is made anew. Beside it, a JSON states how each
+ranker was trained and its CPU seconds. Development families are scored by rankers that saw no test family of
+docs/protocol.md either. Test families are scored with --test-families alone: once, at the end, by rankers that saw all
+other families.
+"""
+
+import argparse
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from _common import ROOT, environment, scores_path
+
+from hyperstar_tune.evaluation.loo import complete_rows, leave_family_out, rank_family
+from hyperstar_tune.evaluation.summary import TEST_FAMILIES
+from hyperstar_tune.evaluation.tables import development_families
+from hyperstar_tune.metadataset import MetaDataset
+from hyperstar_tune.predictor.neural_rankers import FeatureStore
+from hyperstar_tune.predictor.registry import RankerKind, Supplies, all_ranker_names, ranker_kind
+from hyperstar_tune.predictor.side_by_side import fit_side_by_side
+from hyperstar_tune.predictor.training import TrainingSettings
+from hyperstar_tune.task import ImageTask
+
+BATCHWISE = ("bm", "bm_gan", "bm_similarity", "bm_both")  # folds, seeds and variants are trained side by side
+REPLICAS = 12  # at once; four gained less
+SEEDS = {"random": 10, "tr_automl": 10, "random_forest": 10}  # cheap ones; others: --seeds
+
+
+def main() -> None:
+    arguments = parse()
+    whole = MetaDataset.load(arguments.table)
+    torch.set_num_threads(1)
+    development = development_families(whole)
+    table = whole if arguments.test_families else whole.only(development)
+    judged = [f for f in whole.families if f in TEST_FAMILIES] if arguments.test_families else development
+    judged = [family for family in judged if complete_rows(table, family).size]
+    settings = TrainingSettings(
+        train_backbone="none",
+        epochs=arguments.epochs,
+        image_batches=arguments.image_batches,
+        configs_per_batch=arguments.configs_per_batch,
+    )
+    traits = pd.read_parquet(arguments.traits) if Path(arguments.traits).exists() else None
+    supplies = Supplies(table, image_store(table, arguments), settings, traits)
+    scores = Scores(scores_path(Path(arguments.table).name))
+    kinds = [ranker_kind(name) for name in arguments.rankers.split(",")]
+    if arguments.again:
+        for kind in kinds:
+            scores.about.pop(f"{kind.name}: {block_of(judged)}", None)
+    for kind in kinds:
+        if kind.lacks(supplies):
+            print(f"{kind.name}: needs {kind.lacks(supplies)}, left out")
+            continue
+        if kind.name not in BATCHWISE:
+            run(kind, supplies, judged, SEEDS.get(kind.name, arguments.seeds) if kind.is_random else 1, scores)
+    batchwise = [kind for kind in kinds if kind.name in BATCHWISE and not kind.lacks(supplies)]
+    run_side_by_side(batchwise, supplies, judged, arguments.seeds, scores)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", default="benchmarks/metadata/shufflenet-v2-x1-v0")
+    parser.add_argument("--tasks", help="folder of image folders named like the table's parent tasks")
+    parser.add_argument("--traits", default=str(ROOT / "metadata" / "task_traits.parquet"), help="of task_traits.py")
+    parser.add_argument("--features", help="folder to keep the features of the frozen backbone in between calls")
+    parser.add_argument("--rankers", default=",".join(all_ranker_names()))
+    parser.add_argument("--seeds", type=int, default=3, help="of the rankers that are trained")
+    parser.add_argument("--epochs", type=int, default=12, help="passes of meta-training")
+    parser.add_argument("--image-batches", type=int, default=5, help="image batches a task and pass")
+    parser.add_argument("--configs-per-batch", type=int, default=108, help="of a step; the paper takes 10")
+    parser.add_argument("--again", action="store_true", help="drop what there is of these rankers: their code changed")
+    parser.add_argument(
+        "--test-families", action="store_true", help="score the test families instead: once, at the end"
+    )
+    return parser.parse_args()
+
+
+class Scores:
+    """The file of scores and what is known of how they were made."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.about_path = path.with_suffix(".json")
+        self.frames = [pd.read_parquet(path)] if path.exists() else []
+        self.about = json.loads(self.about_path.read_text())["rankers"] if self.about_path.exists() else {}
+
+    def begin(self, name: str, block: str, families: list[str], origin: str, settings: dict[str, Any]) -> set[Any]:
+        """Drops what was made from something else; the (seed, family) pairs that remain."""
+        entry = self.about.get(f"{name}: {block}", {})
+        if entry.get("origin") != origin:
+            stale = [(f["ranker"] == name) & f["family"].isin(families) for f in self.frames]
+            self.frames = [f[~s] for f, s in zip(self.frames, stale, strict=True)]
+            self.about[f"{name}: {block}"] = {"origin": origin, "settings": settings, "folds": 0, "cpu_s": 0.0}
+        mine = [f[f["ranker"] == name] for f in self.frames]
+        return {key for f in mine for key in zip(f["seed"], f["family"], strict=True)}
+
+    def add(self, name: str, block: str, frame: pd.DataFrame, folds: int, cpu_s: float) -> None:
+        """Keeps a part, on disk before anything else is run."""
+        self.frames.append(frame)
+        entry = self.about[f"{name}: {block}"]
+        entry["folds"] += folds
+        entry["cpu_s"] = round(entry["cpu_s"] + cpu_s, 2)
+        whole = pd.concat(self.frames, ignore_index=True)
+        self.frames = [whole]
+        plain = whole.astype(dict.fromkeys(("ranker", "family", "task", "config"), "category"))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self.path.with_suffix(".new")
+        plain.astype({"seed": "int16", "score": "float32"}).to_parquet(fresh, index=False, compression="zstd")
+        fresh.replace(self.path)
+        about = environment() | {"rankers": self.about}
+        self.about_path.write_text(json.dumps(about, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def run(kind: RankerKind, supplies: Supplies, families: list[str], n_seeds: int, scores: Scores) -> None:
+    table = supplies.table
+    had = begin(kind, supplies, families, scores)
+    started, done = time.perf_counter(), 0
+    for family in families:
+        seeds = [seed for seed in range(n_seeds) if (seed, family) not in had]
+        if seeds:
+            before = time.process_time()
+            frame = leave_family_out(lambda seed: kind.make(supplies, seed), table, seeds, [family])
+            scores.add(kind.name, block_of(families), frame, len(seeds), time.process_time() - before)
+            done += len(seeds)
+    print(f"{kind.name}: {done} folds of {n_seeds} seeds, {time.perf_counter() - started:.0f} s", flush=True)
+
+
+def run_side_by_side(
+    kinds: list[RankerKind], supplies: Supplies, families: list[str], n_seeds: int, scores: Scores
+) -> None:
+    """All seeds and variants of the batchwise rankers, folds of equally many tasks together."""
+    table = supplies.table
+    missing: dict[int, list[tuple[RankerKind, int, str]]] = {}
+    for kind in kinds:
+        had = begin(kind, supplies, families, scores)
+        for family in families:
+            n_tasks = int((table.tasks["family"] != family).sum())
+            jobs = [(kind, seed, family) for seed in range(n_seeds) if (seed, family) not in had]
+            missing.setdefault(n_tasks, []).extend(jobs)
+    chunks = [jobs[i : i + REPLICAS] for jobs in missing.values() for i in range(0, len(jobs), REPLICAS)]
+    started = time.perf_counter()
+    for number, jobs in enumerate(chunks, 1):
+        before = time.process_time()
+        rankers: list[Any] = [kind.make(supplies, seed) for kind, seed, _ in jobs]
+        fit_side_by_side(rankers, [table.without(family) for _, _, family in jobs])
+        frames = [rank_family(r, seed, table, family) for r, (_, seed, family) in zip(rankers, jobs, strict=True)]
+        used = (time.process_time() - before) / len(jobs)
+        for (kind, _, _), frame in zip(jobs, frames, strict=True):
+            scores.add(kind.name, block_of(families), frame, 1, used)
+        print(f"side by side: {number}/{len(chunks)}, {time.perf_counter() - started:.0f} s", flush=True)
+
+
+def begin(kind: RankerKind, supplies: Supplies, families: list[str], scores: Scores) -> set[Any]:
+    made_from = kind.depends_on(supplies)
+    return scores.begin(kind.name, block_of(families), families, origin_of(supplies.table, made_from), made_from)
+
+
+def block_of(families: list[str]) -> str:
+    return "test families" if set(families) & set(TEST_FAMILIES) else "development families"
+
+
+def origin_of(table: MetaDataset, settings: dict[str, Any]) -> str:
+    """Digest of what scores are made from."""
+    parts = [table.evaluations.tobytes(), table.tasks.to_json().encode(), repr(sorted(settings.items())).encode()]
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
+
+
+def image_store(table: MetaDataset, arguments: argparse.Namespace) -> FeatureStore | None:
+    if not arguments.tasks:
+        return None
+    images = task_images(table, Path(arguments.tasks))
+    return FeatureStore(images, table.fingerprint.image_size or 64, cache=arguments.features)
+
+
+def task_images(table: MetaDataset, folder: Path) -> dict[str, ImageTask]:
+    """The images of a table's tasks: parents, protocol sub-tasks, and the first table's versions of 100 images."""
+    images: dict[str, ImageTask] = {}
+    for name in table.tasks["name"]:
+        parent, _, kind = str(name).partition("@")
+        if parent not in images:
+            images[parent] = ImageTask.from_folder(folder / parent, name=parent)
+        if kind == "100":
+            images[name] = hundred_images(images[parent], str(name))
+        elif kind:
+            images[name] = images[parent].sub_task(kind)
+    return images
+
+
+def hundred_images(parent: ImageTask, name: str) -> ImageTask:
+    """About 100 training images, stratified; the first table does not say which ones it was made with."""
+    rng = np.random.default_rng(0)
+    each = max(1, round(100 / len(parent.classes)))
+    chosen = [rng.permutation(np.flatnonzero(parent.train_labels == c))[:each] for c in range(len(parent.classes))]
+    rows = np.sort(np.concatenate(chosen))
+    pixels = parent.images("train", 64, rows).transpose(0, 2, 3, 1)
+    labels = parent.train_labels[rows]
+    return ImageTask.from_arrays(name, pixels, labels, pixels, labels)
+
+
+if __name__ == "__main__":
+    main()

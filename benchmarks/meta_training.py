@@ -1,0 +1,135 @@
+"""What meta-training costs: images a second, folds side by side, and a leave-family-out table of every ranker.
+
+    python benchmarks/meta_training.py
+
+Writes benchmarks/results/meta_training.json. Needs a table of learning curves and no image: the speed does not depend
+on what is in them, so noise is embedded and trained on. All times are CPU time of one core, which other work on the
+machine does not lengthen; minutes of whole leave-family-out tables are those that loo_scores.py recorded.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from _common import RESULTS, about_table, environment, scores_path, write_json
+
+from hyperstar_tune.evaluation.tables import OURS, development_families
+from hyperstar_tune.metadataset import MetaDataset
+from hyperstar_tune.predictor._backbone import Backbone
+from hyperstar_tune.predictor._pool import ImagePool
+from hyperstar_tune.predictor._targets import make_targets
+from hyperstar_tune.predictor._task_traits import traits_of
+from hyperstar_tune.predictor.side_by_side import Fold, train_side_by_side
+from hyperstar_tune.predictor.training import TrainingSettings, _Trainer
+from hyperstar_tune.task import ImageTask
+
+N_IMAGES = 640  # of a task
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", default="benchmarks/metadata/shufflenet-v2-x1-v0")
+    parser.add_argument("--replicas", type=int, default=12, help="folds that are trained side by side")
+    parser.add_argument("--repeats", type=int, default=3)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    table = MetaDataset.load(arguments.table)
+    table = table.only(development_families(table))
+    size = table.fingerprint.image_size or 64
+    backbone = Backbone("none")
+    noise = np.random.default_rng(0).integers(0, 256, (N_IMAGES, size, size, 3), dtype=np.uint8)
+    images = torch.from_numpy(noise.transpose(0, 3, 1, 2).copy())
+    embedding = timed(lambda: backbone.prefix(images), arguments.repeats)
+    traits = timed(lambda: traits_of(noise_task(noise), size), 1)
+    folds = noise_folds(table, arguments.replicas)
+    visited = len(folds[0].pools) * folds[0].settings.image_batches * folds[0].settings.batch_size
+    alone, together, speedups = [], [], []
+    for _ in range(arguments.repeats):
+        alone.append(timed(lambda: train_one_after_another(folds, backbone), 1) / len(folds))
+        together.append(timed(lambda: train_side_by_side(folds, backbone), 1) / len(folds))
+        speedups.append(alone[-1] / together[-1])
+    minutes = leave_out_minutes(Path(arguments.table).name)
+    n_tasks = len(table.tasks)
+    shipped = minutes.get(OURS)
+    result = environment() | {
+        "table": about_table(table, arguments.table),
+        "unit": "CPU time of one core",
+        "leave_out_ranker": OURS if shipped is not None else "bm_both",
+        # Traits of a task are computed once, whatever is left out.
+        "leave_out_minutes": round(
+            shipped + n_tasks * traits / 60 if shipped is not None else minutes.get("bm_both", 0.0), 2
+        ),
+        "leave_out_minutes_by_ranker": minutes,
+        "traits_seconds_a_task": round(traits, 2),
+        "images_per_second": {
+            "embedding": round(N_IMAGES / embedding, 1),
+            "training_alone": round(visited / statistics.median(alone), 1),
+            "training_side_by_side": round(visited / statistics.median(together), 1),
+        },
+        "batched_folds_speedup": round(statistics.median(speedups), 3),
+        "batched_folds_speedups": [round(value, 3) for value in speedups],
+        "replicas": arguments.replicas,
+    }
+    write_json(RESULTS / "meta_training.json", result)
+    print(
+        f"side by side: {result['batched_folds_speedup']:.2f} times as fast as one after another; "
+        f"images a second: {result['images_per_second']}; a leave-family-out table of {result['leave_out_ranker']}: "
+        f"{result['leave_out_minutes']:.1f} CPU minutes"
+    )
+
+
+def timed(work: Callable[[], Any], repeats: int) -> float:
+    """Median CPU seconds."""
+    seconds = []
+    for _ in range(repeats):
+        before = time.process_time()
+        work()
+        seconds.append(time.process_time() - before)
+    return statistics.median(seconds)
+
+
+def train_one_after_another(folds: list[Fold], backbone: Backbone) -> None:
+    for fold in folds:
+        trainer = _Trainer(fold.settings, fold.targets, backbone, fold.pools)
+        while trainer.epoch < fold.settings.epochs:
+            trainer.run_epoch()
+
+
+def noise_task(noise: np.ndarray) -> ImageTask:
+    labels = np.arange(len(noise)) % 10
+    return ImageTask.from_arrays("noise", noise, labels, noise[:40], labels[:40])
+
+
+def noise_folds(table: MetaDataset, n: int) -> list[Fold]:
+    """Folds of one pass each, with both losses, that leave out families of the commonest size."""
+    sizes = table.tasks["family"].value_counts()
+    families = [str(family) for family in sizes.index[sizes == sizes.mode()[0]]]
+    features = torch.rand((N_IMAGES, Backbone.n_features), generator=torch.Generator().manual_seed(0))
+    settings = TrainingSettings(train_backbone="none", epochs=1, configs_per_batch=len(table.configs))
+    folds = []
+    for number in range(n):
+        known = table.without(families[number % len(families)])
+        pools = [ImagePool(features, "")] * len(known.tasks)
+        folds.append(Fold(replace(settings, seed=number), make_targets(known, settings.similarity_k), pools))
+    return folds
+
+
+def leave_out_minutes(name: str) -> dict[str, float]:
+    """Minutes of all folds and seeds of every ranker, development families."""
+    path = scores_path(name).with_suffix(".json")
+    if not path.exists():
+        return {}
+    about = json.loads(path.read_text(encoding="utf-8"))["rankers"]
+    ending = ": development families"
+    return {key.removesuffix(ending): round(e["cpu_s"] / 60, 3) for key, e in about.items() if key.endswith(ending)}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,250 @@
+"""Everything that was tried for HyperSTAR+, measured leave-family-out on the development families, failures included.
+
+    python benchmarks/plus_attempts.py
+
+Needs no image: traits and mean embeddings of the tasks are in ``metadata/`` (``task_traits.py`` computes them anew).
+The test families of docs/protocol.md are in neither the training nor the judging. ``nested`` holds what choosing among
+the variants costs: for each family the variant is chosen on the others alone, and only then judged on it.
+"""
+
+import argparse
+import copy
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from _common import RESULTS, about_table, environment, write_json
+from _plus_variants import CURVES, MORE_READINGS, Data, Variant, predict
+from task_traits import EMBEDDINGS_FILE, TRAITS_FILE
+
+from hyperstar_tune.evaluation.statistics import bootstrap_mean, paired_p_value
+from hyperstar_tune.evaluation.tables import development_families
+from hyperstar_tune.metadataset import MetaDataset
+from hyperstar_tune.metrics import average_precision, best_so_far, configs_to_best, ndcg, normalized_regret, ranking_of
+from hyperstar_tune.predictor._task_traits import TRAITS
+from hyperstar_tune.predictor.plus import PlusSettings
+
+COUNTS = ("log_images", "log_classes", "log_images_per_class")
+PROBES = tuple(f"probe_{depth}" for depth in ("stage2", "stage3", "stage4", "conv5"))
+CHOSEN = PlusSettings()
+BASE = CHOSEN.traits
+MEASURES = ("ap_at_10", "ndcg_at_10", "normalized_regret_at_1", "normalized_regret_at_3", "configs_to_best", "quality")
+LOWER = ("normalized_regret_at_1", "normalized_regret_at_3", "configs_to_best")
+
+
+def attempts() -> dict[str, Variant]:
+    """Named variants, in the order of the ideas."""
+    v = Variant
+    found = {
+        "average accuracy": v("rival", readings=()),
+        "average normalized score": v("rival", readings=("accuracy",)),
+    }
+    for reading in MORE_READINGS:
+        if reading != "accuracy":
+            found[f"average of {reading}"] = v("c", readings=(reading,))
+    found |= {
+        "average of three readings": v("c, e"),
+        "average of three readings, incomplete tasks too": v("c, e, f", incomplete=True),
+        "average normalized score, incomplete tasks too": v("f", readings=("accuracy",), incomplete=True),
+    }
+    groups = {
+        "counts": COUNTS,
+        "probes of four depths": PROBES,
+        "counts and probes": (*COUNTS, *PROBES),
+        "deep probe": ("probe_deep",),
+        "gain by images": ("probe_gain_images",),
+        "gain by depth": ("probe_gain_depth",),
+        "pixels": ("brightness", "contrast", "saturation", "sharpness"),
+        "mirror": ("mirror_features", "mirror_probe"),
+        "separation and LogME": ("separation_conv5", "logme_conv5"),
+        "deep probe and gain by images": ("probe_deep", "probe_gain_images"),
+        "deep probe, gain and images": BASE,
+        "deep probe, gain, images and classes": (*BASE, "log_classes"),
+        "all traits": TRAITS,
+    }
+    found |= {f"residual from {name}": v("a, b", traits=traits) for name, traits in groups.items()}
+    for n in (2, 4, 8):
+        found[f"residual from {n} components of the image embedding"] = v("a", embedding=n)
+        found[f"residual from the chosen traits and {n} components"] = v("a, b", traits=BASE, embedding=n)
+    for name, traits in (("chosen traits", BASE), ("all traits", TRAITS)):
+        for penalty in (2.0, 10.0, 20.0):
+            found[f"{name}, penalty {penalty:g}"] = v("a", traits=traits, penalty=penalty)
+        for rank in (2, 4):
+            found[f"{name}, residuals of rank {rank}"] = v("a", traits=traits, rank=rank)
+        for length in (1.0, 2.0):
+            found[f"{name}, kernel of length {length:g}"] = v("a", traits=traits, length=length, penalty=2.0)
+        found[f"{name}, smoothed over configurations"] = v("a", traits=traits, smoothed=True)
+        found[f"{name}, incomplete tasks too"] = v("f", traits=traits, incomplete=True)
+    for reading in MORE_READINGS:
+        found[f"chosen traits, {reading} alone"] = v("c", traits=BASE, readings=(reading,))
+    for curve in CURVES:
+        if curve != "last accuracy":
+            found[f"average of three readings of the {curve}"] = v("c", curve=curve)
+            found[f"chosen traits, {curve}"] = v("c", traits=BASE, curve=curve)
+    return found
+
+
+JOINT = {  # too slow to be chosen among
+    f"one Gaussian process over tasks and configurations, residual {variance:g}": Variant(
+        "a", traits=traits, joint=variance
+    )
+    for traits, variance in (((*COUNTS, *PROBES), 0.5), (BASE, 0.1))
+}
+
+
+def judged(truth: np.ndarray, scores: np.ndarray) -> dict[str, float]:
+    """All measures of one ranking; quality is what variants are chosen by."""
+    order = ranking_of(scores)
+    values = {
+        "ap_at_10": average_precision(truth, order),
+        "ndcg_at_10": ndcg(truth, order),
+        "normalized_regret_at_1": normalized_regret(truth, order, 1),
+        "normalized_regret_at_3": normalized_regret(truth, order, 3),
+        "configs_to_best": float(configs_to_best(truth, order)),
+    }
+    span = truth.max() - np.median(truth)
+    regrets = (truth.max() - best_so_far(truth, order)[:10]) / span if span > 0 else np.zeros(10)
+    return values | {"quality": values["ap_at_10"] - float(np.minimum(regrets, 1).mean())}
+
+
+class Judge:
+    """Leave-family-out measures of variants on the complete tasks of a table."""
+
+    def __init__(self, data: Data) -> None:
+        self.data = data
+        self.families = [f for f in data.table.families if data.complete[data.families == f].any()]
+        self._known: dict[tuple[Variant, frozenset[str], str], dict[str, float]] = {}
+
+    def family(self, variant: Variant, family: str, also_held_out: str = "") -> dict[str, float]:
+        """Means over the tasks of a family, from the others; of these one may be held out too."""
+        held_out = frozenset({family, also_held_out} - {""})
+        key = (variant, held_out, family)
+        if key not in self._known:
+            tasks = np.flatnonzero((self.data.families == family) & self.data.complete)
+            rows = [judged(self.data.accuracies[i], predict(self.data, variant, held_out, int(i))) for i in tasks]
+            self._known[key] = {name: float(np.mean([row[name] for row in rows])) for name in MEASURES}
+        return self._known[key]
+
+    def all(self, variant: Variant) -> pd.DataFrame:
+        """Measures by family."""
+        return pd.DataFrame([self.family(variant, family) for family in self.families], self.families)
+
+    def quality(self, variant: Variant, held_out: str = "") -> float:
+        """Mean quality over the families, without one of them altogether."""
+        return float(np.mean([self.family(variant, f, held_out)["quality"] for f in self.families if f != held_out]))
+
+
+def forward(judge: Judge, held_out: str, n_traits: int = 3) -> Variant:
+    """Traits added one by one as long as quality rises, on all families but one."""
+    best = Variant("b, traits chosen one by one")
+    for _ in range(n_traits):
+        wider = [Variant(best.idea, traits=(*best.traits, name)) for name in TRAITS if name not in best.traits]
+        winner = max(wider, key=lambda variant: judge.quality(variant, held_out))
+        if judge.quality(winner, held_out) <= judge.quality(best, held_out):
+            break
+        best = winner
+    return best
+
+
+def placebo(data: Data, variant: Variant, n: int = 200) -> dict[str, float]:
+    """Quality of a variant whose traits were dealt to the tasks at random: what traits that mean nothing give."""
+    actual = Judge(data).quality(variant)
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(n):
+        shuffled = copy.copy(data)
+        shuffled.traits = data.traits.iloc[rng.permutation(len(data.traits))].set_axis(data.traits.index)
+        found.append(Judge(shuffled).quality(variant))
+    return {
+        "quality": round(actual, 5),
+        "mean_of_shuffled": round(float(np.mean(found)), 5),
+        "best_of_shuffled": round(float(np.max(found)), 5),
+        "share_of_shuffled_at_least_as_good": round((1 + sum(q >= actual for q in found)) / (n + 1), 5),
+    }
+
+
+def row(values: pd.DataFrame, rivals: dict[str, pd.DataFrame]) -> dict[str, Any]:
+    """Means with intervals, and against the better average ranking by each measure."""
+    found: dict[str, Any] = {}
+    for measure in MEASURES:
+        sign = -1 if measure in LOWER else 1
+        rival = max(rivals, key=lambda name: sign * rivals[name][measure].mean())
+        gain = sign * (values[measure] - rivals[rival][measure])
+        found[measure] = bootstrap_mean(values[measure]).to_json() | {
+            "better_than": rival,
+            "by": bootstrap_mean(gain).to_json(),
+            "p_value": round(paired_p_value(values[measure], rivals[rival][measure]), 5),
+        }
+    return found | {"by_family": {f: {k: round(x, 4) for k, x in r.items()} for f, r in values.T.items()}}
+
+
+def main() -> None:
+    """Measures all and writes the log."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", type=Path, default=Path(__file__).parent / "metadata" / "shufflenet-v2-x1-v0")
+    parser.add_argument("--out", type=Path, default=RESULTS / "plus_attempts.json")
+    parser.add_argument("--skip-slow", action="store_true", help="without the joint Gaussian process")
+    arguments = parser.parse_args()
+    table = MetaDataset.load(arguments.table)
+    table = table.only(development_families(table))
+    data = Data(table, pd.read_parquet(TRAITS_FILE), pd.read_parquet(EMBEDDINGS_FILE))
+    judge, variants = Judge(data), attempts()
+    measured = {name: judge.all(variant) for name, variant in variants.items()}
+    rivals = {name: measured[name] for name in variants if variants[name].idea == "rival"}
+    slow = {} if arguments.skip_slow else {name: judge.all(variant) for name, variant in JOINT.items()}
+    log = {}
+    for name, values in (measured | slow).items():
+        log[name] = {"settings": asdict((variants | JOINT)[name])} | row(values, rivals)
+        print(line(name, values), flush=True)
+    candidates = {name: variant for name, variant in variants.items() if variant.idea != "rival"}
+    nested, choices = {}, {}
+
+    def best_without(family: str) -> str:
+        return max(candidates, key=lambda name: judge.quality(candidates[name], family))
+
+    for kind, choose in (
+        ("of all variants", lambda family: candidates[best_without(family)]),
+        ("of traits one by one", lambda family: forward(judge, family)),
+    ):
+        picked = {family: choose(family) for family in judge.families}
+        values = pd.DataFrame([judge.family(picked[f], f) for f in judge.families], judge.families)
+        names = {variant: name for name, variant in candidates.items()}
+        choices[kind] = {f: names.get(variant, " + ".join(variant.traits)) for f, variant in picked.items()}
+        nested[kind] = {"chosen": choices[kind]} | row(values, rivals)
+        print(line(f"nested choice {kind}", values), flush=True)
+    best = best_without("")
+    chosen = Variant("chosen", CHOSEN.readings, CHOSEN.traits, CHOSEN.penalty, CHOSEN.incomplete)
+    chance = placebo(data, chosen)
+    print(f"traits dealt at random: {chance}")
+    print(f"best by quality: {best}; one by one: {forward(judge, '').traits}")
+    write_json(
+        arguments.out,
+        environment()
+        | {
+            "table": about_table(table, arguments.table),
+            "judged_on": {"families": judge.families, "tasks": [data.names[i] for i in np.flatnonzero(data.complete)]},
+            "quality": "AP@10 less the mean normalized regret (at most 1) over k = 1..10",
+            "chosen": asdict(CHOSEN) | row(judge.all(chosen), rivals),
+            "placebo": chance,
+            "best_by_quality": best,
+            "one_by_one": list(forward(judge, "").traits),
+            "attempts": log,
+            "nested": nested,
+        },
+    )
+
+
+def line(name: str, values: pd.DataFrame) -> str:
+    """A row of the printed table."""
+    ap, r1, r3 = (bootstrap_mean(values[m]) for m in ("ap_at_10", "normalized_regret_at_1", "normalized_regret_at_3"))
+    return (
+        f"{name:66s} AP@10 {100 * ap.mean:5.1f} [{100 * ap.low:4.1f}, {100 * ap.high:4.1f}]  regret@1 {r1.mean:.3f}  "
+        f"@3 {r3.mean:.3f} [{r3.low:.3f}, {r3.high:.3f}]  to best {values['configs_to_best'].mean():4.1f}  "
+        f"quality {values['quality'].mean():.3f}"
+    )
+
+
+if __name__ == "__main__":
+    main()

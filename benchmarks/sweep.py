@@ -1,0 +1,180 @@
+"""Every method at equal budgets on the best table there is: benchmarks/results/sweep.json and its figures.
+
+    python benchmarks/sweep.py             # runs (or goes on with) the sweep, sums it up and draws
+    python benchmarks/sweep.py --draw      # redraws every figure from the JSON files alone
+
+The runs are kept in runs/sweep/TABLE, a file a task; without that folder the same numbers are made again. No pixels are
+needed: rankings come from the table's leave-family-out scores. Methods that follow a ranking which is not there are
+left out. The test families of docs/protocol.md are replayed with --test-families alone: once, at the end.
+"""
+
+import argparse
+import json
+import multiprocessing
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from _common import RESULTS, ROOT, about_table, environment, scores_path, write_json
+
+from hyperstar_tune.evaluation import Budgets, LooScores, SweepProgress, make_method, protocol_budgets, sweep
+from hyperstar_tune.evaluation.figures import draw_average, draw_live_beside_replay, draw_regret, draw_tasks
+from hyperstar_tune.evaluation.summary import summarize
+from hyperstar_tune.evaluation.tables import development_families
+from hyperstar_tune.metadataset import MetaDataset
+from hyperstar_tune.search.bohb import has_hpbandster
+
+HYPERSTAR = "bm_both"  # as published
+PLUS = "hyperstar_plus"
+METHODS = (
+    *("random_search", "hyperband", "hyperband_reversed", "ray_hyperband", "asha", "tr_automl", "rush"),
+    *(f"{HYPERSTAR}+{use}" for use in ("hyperband", "hyperband_mixed", "hyperband_sampled", "hyperband_restart")),
+    *(f"{HYPERSTAR}+{use}" for use in ("hyperband_reversed", "alone", "asha")),
+    *(f"{PLUS}+{use}" for use in ("hyperband", "hyperband_mixed", "hyperband_reversed", "alone", "asha")),
+    *(f"average_top1+{use}" for use in ("hyperband", "hyperband_reversed", "alone", "asha")),
+    *(
+        f"{ranker}+{use}"
+        for ranker in (
+            *("average_normalized", "random_forest", "nearest_task", "meta_data", "global_mean"),
+            *("portfolio", "deep_kernel", "zap_pairwise"),
+        )
+        for use in ("hyperband", "alone")
+    ),
+    *(f"{ranker}+{use}" for ranker in ("bm", "bm_gan", "bm_similarity") for use in ("hyperband", "alone")),
+    "tpe_hyperband",
+    "bohb",
+    f"{HYPERSTAR}+bohb",
+    f"{PLUS}+bohb",
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", default="benchmarks/metadata/shufflenet-v2-x1-v0")
+    parser.add_argument("--loo", help="leave-family-out scores; by default those of loo_scores.py")
+    parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--seeds", type=int, default=100, help="runs of a method and task")
+    parser.add_argument("--slow-seeds", type=int, default=10, help="the same where every suggestion fits a model")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--test-families", action="store_true", help="replay the test families too: once, at the end")
+    parser.add_argument("--draw", action="store_true", help="only draw, from the JSON files")
+    arguments = parser.parse_args()
+    arguments.loo = arguments.loo or str(scores_path(Path(arguments.table).name))
+    if not arguments.draw:
+        run(arguments)
+    draw()
+
+
+def run(arguments: argparse.Namespace) -> None:
+    table = MetaDataset.load(arguments.table)
+    parts = ROOT.parent / "runs" / "sweep" / Path(arguments.table).name
+    if not arguments.test_families:
+        table = table.only(development_families(table))
+    names = table.tasks["name"][np.asarray(table.measured[:, :, 0].all(axis=1))].tolist()
+    methods = [name for name in arguments.methods.split(",") if "bohb" not in name or has_hpbandster()]
+    known = LooScores.load(arguments.loo, table.configs)
+    ranked = [r for r in known.rankers if all(known.n_seeds(r, task) for task in names)]
+    left_out = [name for name in methods if make_method(name).ranker not in ("", *ranked)]
+    methods = [name for name in methods if name not in left_out]
+    if left_out:
+        print(f"no scores, left out: {', '.join(left_out)}")
+    started = time.perf_counter()
+    jobs = [(arguments, methods, name, parts / f"{name}.parquet") for name in names]
+    with multiprocessing.get_context("spawn").Pool(arguments.jobs) as pool:
+        seconds = []
+        for number, (name, used) in enumerate(pool.imap_unordered(_one_task, jobs), 1):
+            seconds.append(used)
+            print(
+                f"{number}/{len(names)} {name}: {used:.0f} s of CPU, {time.perf_counter() - started:.0f} s", flush=True
+            )
+    frame = pd.concat([pd.read_parquet(job[3]) for job in jobs], ignore_index=True)
+    minutes = add_up(parts / "minutes.json", (time.perf_counter() - started) / 60, sum(seconds) / 60)
+    summary = environment() | {
+        "table": about_table(table, arguments.table)
+        | {"replayed_tasks": len(names), "families_replayed": len(table.families)},
+        "block": "all families" if arguments.test_families else "development families",
+        "jobs": arguments.jobs,
+        **minutes,
+    }
+    summary |= summarize(frame, table, protocol_budgets(table))
+    write_json(RESULTS / "sweep.json", summary, lines=False)
+    show(json.loads((RESULTS / "sweep.json").read_text()))
+
+
+def add_up(path: Path, wall: float, cpu: float) -> dict[str, float]:
+    """Minutes of all calls together, on however busy a machine, and of CPU time."""
+    before = json.loads(path.read_text()) if path.exists() else {"sweep_minutes": 0.0, "cpu_minutes": 0.0}
+    minutes = {
+        "sweep_minutes": round(before["sweep_minutes"] + wall, 2),
+        "cpu_minutes": round(before["cpu_minutes"] + cpu, 2),
+    }
+    path.write_text(json.dumps(minutes))
+    return minutes
+
+
+def _one_task(job: tuple[argparse.Namespace, list[str], str, Path]) -> tuple[str, float]:
+    arguments, methods, name, part = job
+    table = MetaDataset.load(arguments.table)
+    if not arguments.test_families:
+        table = table.only(development_families(table))
+    loo = LooScores.load(arguments.loo, table.configs)
+    before = time.process_time()
+    sweep(
+        methods,
+        table,
+        loo,
+        budgets=grids(table),
+        tasks=[name],
+        seeds=arguments.seeds,
+        slow_seeds=arguments.slow_seeds,
+        out=part,
+        progress=_tell,
+    )
+    return name, time.process_time() - before
+
+
+def _tell(progress: SweepProgress) -> None:
+    if progress.method == "tpe_hyperband" or "bohb" in progress.method:
+        print(f"  {progress.task}: {progress.method}, {progress.done}/{progress.total} runs", flush=True)
+
+
+def grids(table: MetaDataset) -> list[Budgets]:
+    """The protocol's budgets and many between them, for curves."""
+    low, large = protocol_budgets(table)
+    steps = tuple(i / 16 for i in range(1, 73))
+    return [
+        Budgets(low.eta, tuple(sorted({*low.multiples, *steps}))),
+        Budgets(large.eta, tuple(sorted({*large.multiples, *(i / 4 for i in range(1, 65))})), large.max_epochs),
+    ]
+
+
+def show(summary: dict[str, Any]) -> None:
+    for eta, part in summary["by_eta"].items():
+        print(f"\neta = {eta}: mean best accuracy (half {summary['half']}), %, at budgets {part['budgets']}")
+        last = str(part["budgets"][-1])
+        ordered = sorted(
+            part["methods"].items(),
+            key=lambda m: -m[1]["at_budgets"]["all"][str(part["budgets"][0])]["accuracy"]["mean"],
+        )
+        for name, method in ordered:
+            values = method["at_budgets"]["all"]
+            means = "  ".join(f"{100 * values[str(b)]['accuracy']['mean']:5.1f}" for b in part["budgets"])
+            low, high = (100 * values[last]["accuracy"][end] for end in ("low", "high"))
+            print(f"  {name:32s} {means}   last [{low:4.1f}, {high:4.1f}]  {method['seeds']} seeds")
+
+
+def draw() -> None:
+    summary = json.loads((RESULTS / "sweep.json").read_text())
+    draw_tasks(summary, RESULTS / "figure_3_4_tasks.png")
+    draw_average(summary, RESULTS / "figure_5b_average.png")
+    draw_regret(summary, RESULTS / "regret.png")
+    live = RESULTS / "live.json"
+    if live.exists():
+        draw_live_beside_replay(json.loads(live.read_text()), RESULTS / "live_beside_replay.png")
+    print("drew the figures in benchmarks/results")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""All tables and figures of rankers and budgets, from committed data alone: no image and no network.
+
+    python benchmarks/tables.py            # or: make tables
+    python benchmarks/tables.py --test-families
+
+Reads every table in benchmarks/metadata with leave-family-out scores beside it (made by
+loo_scores.py), and benchmarks/results/sweep.json (made by sweep.py; its replays are not run here). Writes
+ap_at_10.json, warm_start.json and budgets.json and their figures. The first table of --tables with enough families is
+at the top of each file, the others are under ``other_tables``. The test families of docs/protocol.md are scored once,
+at the end: their block is null unless --test-families is given.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from _common import RESULTS, ROOT, about_table, environment, scores_path, write_json
+
+from hyperstar_tune.errors import MetaDatasetError
+from hyperstar_tune.evaluation.budget_table import budget_table
+from hyperstar_tune.evaluation.loo import LooScores
+from hyperstar_tune.evaluation.summary import TEST_FAMILIES
+from hyperstar_tune.evaluation.table_figures import draw_critical_difference, draw_precision, draw_warm_start
+from hyperstar_tune.evaluation.tables import OURS, development_families, ranker_table, warm_start
+from hyperstar_tune.metadataset import MetaDataset
+
+TABLES = ("mobilenet-v2-64px", "shufflenet-v2-x1-v0")
+MIN_FAMILIES = 5  # fewer say nothing: a bootstrap over them has no meaning
+NOT_YET = "scored once, at the end, with --test-families"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tables", default=",".join(TABLES), help="names in benchmarks/metadata, the main one first")
+    parser.add_argument("--test-families", action="store_true", help="score the test families too: once, at the end")
+    arguments = parser.parse_args()
+    found = {}
+    for name in arguments.tables.split(","):
+        scored = load(name)
+        if scored is not None:
+            found[name] = scored
+    if not found:
+        raise SystemExit("no table has scores of enough families; run benchmarks/loo_scores.py")
+    ranking_tables(found, arguments.test_families)
+    warm_starts(found, arguments.test_families)
+    budgets(arguments.test_families)
+
+
+def load(name: str) -> tuple[MetaDataset, LooScores] | None:
+    """A table and its scores; None, with the reason printed, if either lacks."""
+    scores = scores_path(name)
+    if not scores.exists():
+        print(f"{name}: no leave-family-out scores, left out")
+        return None
+    table = MetaDataset.load(ROOT / "metadata" / name)
+    loo = LooScores.load(scores, table.configs)
+    try:
+        n_families = ranker_table(table, loo, development_families(table))["families"]
+    except MetaDatasetError as error:
+        print(f"{name}: {error}; left out")
+        return None
+    if n_families < MIN_FAMILIES:
+        print(f"{name}: {n_families} families, fewer than {MIN_FAMILIES}; left out")
+        return None
+    return table, loo
+
+
+def blocks(make: Any, table: MetaDataset, loo: LooScores, with_test: bool) -> dict[str, Any]:
+    """What ``make`` says of the development families and, if wanted, of the test families."""
+    test = None
+    if with_test:
+        try:
+            test = make(table, loo, [family for family in table.families if family in TEST_FAMILIES])
+        except MetaDatasetError as error:
+            print(f"test families: {error}")
+    result = make(table, loo, development_families(table)) | {"block": "development families"}
+    return result | {"test_families": test, **({} if with_test else {"no_test_families_because": NOT_YET})}
+
+
+def ranking_tables(found: dict[str, tuple[MetaDataset, LooScores]], with_test: bool) -> None:
+    parts = {}
+    for name, (table, loo) in found.items():
+        part = blocks(ranker_table, table, loo, with_test)
+        parts[name] = {"table": about_table(table, ROOT / "metadata" / name)} | part | chosen_nested(name)
+        title = f"{name}: {part['families']} development families"
+        draw_precision(part, figure(found, name, "ap_at_10"), title)
+        if part["critical_difference"]:
+            draw_critical_difference(part, figure(found, name, "critical_difference"), title)
+        show(title, part)
+        if part["test_families"]:
+            show(f"{name}: test families", part["test_families"])
+    write_json(RESULTS / "ap_at_10.json", environment() | first_and_others(parts))
+
+
+def chosen_nested(name: str) -> dict[str, Any]:
+    """Our ranker's variant was chosen on the development families: what it is worth where the choice is nested."""
+    path = RESULTS / "plus_attempts.json"
+    attempts = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"table": {"name": ""}}
+    return {f"{OURS}_chosen_nested": attempts["nested"] if attempts["table"]["name"] == name else None}
+
+
+def warm_starts(found: dict[str, tuple[MetaDataset, LooScores]], with_test: bool) -> None:
+    parts = {}
+    for name, (table, loo) in found.items():
+        part = blocks(warm_start, table, loo, with_test)
+        parts[name] = {"table": about_table(table, ROOT / "metadata" / name)} | part
+        title = f"{name}: {part['families']} development families (Figure 5a)"
+        draw_warm_start(part, figure(found, name, "warm_start"), title=title)
+    write_json(RESULTS / "warm_start.json", environment() | first_and_others(parts), lines=False)
+
+
+def budgets(with_test: bool) -> None:
+    path = RESULTS / "sweep.json"
+    if not path.exists():
+        print("no benchmarks/results/sweep.json: budgets.json is left as it is; run benchmarks/sweep.py")
+        return
+    summary = json.loads(path.read_text(encoding="utf-8"))
+    families = list(dict.fromkeys(summary["families"].values()))
+    development = [family for family in families if family not in TEST_FAMILIES]
+    test = [family for family in families if family in TEST_FAMILIES]
+    rankers = (OURS, "bm_both")
+    result = environment() | {
+        "table": summary["table"],
+        "sweep": {"command": summary["command"], "versions": summary["versions"]},
+        "block": "development families",
+        **budget_table(summary, development, rankers),
+        "test_families": budget_table(summary, test, rankers) if with_test and test else None,
+        **({} if with_test else {"no_test_families_because": NOT_YET}),
+    }
+    write_json(RESULTS / "budgets.json", result)
+    for key, ratio in result["epochs_to_target_ratio"].items():
+        gain = result["smallest_budget_gain_points"][key]
+        print(
+            f"{result['method']} {key}: {ratio['mean']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}] of the epochs, "
+            f"{gain['mean']:+.2f} [{gain['low']:+.2f}, {gain['high']:+.2f}] points at the smallest budget"
+        )
+
+
+def figure(found: dict[str, Any], name: str, kind: str) -> Path:
+    return RESULTS / (f"{kind}.png" if name == next(iter(found)) else f"{kind}_{name}.png")
+
+
+def first_and_others(parts: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    first, *others = parts
+    return parts[first] | {"other_tables": {name: parts[name] for name in others}}
+
+
+def show(title: str, block: dict[str, Any]) -> None:
+    ceiling = block["noise_ceiling_ap10"]
+    top = f"{100 * ceiling:.1f}" if ceiling is not None else f"unknown ({block['no_noise_ceiling_because']})"
+    print(f"\n{title}, {block['tasks']} tasks; chance {100 * block['chance_ap10']:.1f}, noise ceiling {top}")
+    print(
+        f"{'ranker':20s} AP@10 [95 %]          NDCG  Spearman  regret@1 @3 @10 (points)   to best   p    p(r@3)  seeds"
+    )
+    for name, row in block["rankers"].items():
+        p, p_regret = ("" if row[key] is None else f"{row[key]:.3f}" for key in ("p_value", "p_value_regret_at_3"))
+        print(
+            f"{name:20s} {100 * row['ap_at_10']:5.1f} [{100 * row['ci_low']:4.1f}, {100 * row['ci_high']:4.1f}]   "
+            f"{row['ndcg_at_10']:.3f}   {row['spearman']:.3f}   {row['regret_at_1']:5.2f} {row['regret_at_3']:5.2f} "
+            f"{row['regret_at_10']:5.2f}   {row['configs_to_best']:6.1f}   {p:5s} {p_regret:5s}  {row['seeds']}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""A run to be submitted to a cluster: fine-tunes on a folder of images, and goes on where a killed driver left off.
+
+    python examples/cluster/run.py --data /shared/flowers --storage /shared/runs --name flowers --gpus-per-trial 0.25
+
+Started again with the same ``--storage`` and ``--name`` it restores the run: a preempted job is simply submitted anew.
+"""
+
+import argparse
+import os
+
+import ray
+from ray import tune
+
+from hyperstar_tune import HyperBandPlan, HyperStarSearcher, TaskAwareHyperBand, finetune
+from hyperstar_tune.search import make_restorable
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", required=True, help="folder of images, one folder a class; the same on every node")
+    parser.add_argument("--storage", required=True, help="folder or URI that every node can write")
+    parser.add_argument("--name", default="run")
+    parser.add_argument("--predictor", default="shufflenet-v2-x1-64px")
+    parser.add_argument("--model", default="mobilenetv2_100")
+    parser.add_argument("--weights", default="hub", help="'hub', 'own' (of shufflenet_v2_x1_0) or a file")
+    parser.add_argument("--max-epochs", type=int, default=32)
+    parser.add_argument("--epoch-budget", type=int)
+    parser.add_argument("--cpus-per-trial", type=float, default=1)
+    parser.add_argument("--gpus-per-trial", type=float, default=0)
+    parser.add_argument("--epoch-seconds-limit", type=float, default=1800)
+    arguments = parser.parse_args()
+
+    ray.init(address=os.environ.get("RAY_ADDRESS", "auto"))
+    plan = HyperBandPlan(max_epochs=arguments.max_epochs, eta=2, epoch_budget=arguments.epoch_budget)
+    print(plan)
+    trainable = tune.with_resources(
+        finetune.trainable(
+            arguments.data,
+            arguments.model,
+            weights=arguments.weights,
+            epoch_seconds_limit=arguments.epoch_seconds_limit,
+        ),
+        {"cpu": arguments.cpus_per_trial, "gpu": arguments.gpus_per_trial},
+    )
+    path = f"{arguments.storage.rstrip('/')}/{arguments.name}"
+    if make_restorable(path):
+        tuner = tune.Tuner.restore(path, trainable)
+    else:
+        tuner = tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=HyperStarSearcher(task=arguments.data, predictor=arguments.predictor, plan=plan),
+                scheduler=TaskAwareHyperBand(plan),
+                metric="val_accuracy",
+                mode="max",
+                num_samples=-1,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name=arguments.name,
+                storage_path=arguments.storage,
+                failure_config=tune.FailureConfig(max_failures=3),
+            ),
+        )
+    best = tuner.fit().get_best_result()
+    print(f"best: {best.config}, accuracy on half B {best.metrics['val_accuracy_b']:.3f}, checkpoint {best.checkpoint}")
+
+
+if __name__ == "__main__":
+    main()

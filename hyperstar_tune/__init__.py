@@ -1,0 +1,60 @@
+"""HyperSTAR on Ray Tune: hyperparameter search for fine-tuning vision networks that has looked at the images.
+
+The public names are handed on from the rooms below when they are first used, so that importing the package costs
+neither Ray nor torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hyperstar_tune import finetune
+    from hyperstar_tune.errors import HyperStarError
+    from hyperstar_tune.metadataset import MetaDataset
+    from hyperstar_tune.plan import HyperBandPlan
+    from hyperstar_tune.predictor import Predictor
+    from hyperstar_tune.ranking import Ranking
+    from hyperstar_tune.search import HyperStarSearcher, RandomSearcher, TaskAwareHyperBand
+    from hyperstar_tune.space import SearchSpace
+    from hyperstar_tune.task import ImageTask
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "HyperBandPlan",
+    "HyperStarError",
+    "HyperStarSearcher",
+    "ImageTask",
+    "MetaDataset",
+    "Predictor",
+    "RandomSearcher",
+    "Ranking",
+    "SearchSpace",
+    "TaskAwareHyperBand",
+    "finetune",
+]
+
+_ROOMS = {
+    "HyperBandPlan": "plan",
+    "HyperStarError": "errors",
+    "HyperStarSearcher": "search",
+    "ImageTask": "task",
+    "MetaDataset": "metadataset",
+    "Predictor": "predictor",
+    "RandomSearcher": "search",
+    "Ranking": "ranking",
+    "SearchSpace": "space",
+    "TaskAwareHyperBand": "search",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "finetune":
+        return import_module("hyperstar_tune.finetune")
+    if name in _ROOMS:
+        return getattr(import_module(f"hyperstar_tune.{_ROOMS[name]}"), name)
+    raise AttributeError(f"module 'hyperstar_tune' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

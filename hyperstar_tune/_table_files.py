@@ -1,0 +1,154 @@
+"""The files of a meta-dataset: Syne Tune's tabular schema, written as a whole or not at all.
+
+Nothing here is pickled. Source of the schema: ``syne_tune/blackbox_repository/{blackbox_tabular,serialize}.py`` (0.16).
+"""
+
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from ConfigSpace.hyperparameters import FloatHyperparameter, IntegerHyperparameter
+from pyarrow import parquet
+
+from hyperstar_tune.errors import MetaDatasetError
+from hyperstar_tune.space import SearchSpace
+
+HYPERPARAMETERS = "hyperparameters.parquet"
+EVALUATIONS = "objectives_evaluations.npy"
+FIDELITIES = "fidelities_values.npy"
+CONFIG_SPACE = "configspace.json"
+FIDELITY_SPACE = "fidelityspace.json"
+METADATA = "metadata.json"
+TASKS = "tasks.parquet"
+_MOST_ROWS = 1_000_000
+
+
+def syne_space(space: SearchSpace) -> dict[str, Any]:
+    """A search space in the JSON form of Syne Tune's ``config_space_to_json_dict``."""
+    return {name: _syne_domain(hp) for name, hp in space.configuration_space.items()}
+
+
+def syne_fidelity_space(max_epochs: int) -> dict[str, Any]:
+    """The epochs as Syne Tune's fidelity space."""
+    return {"epoch": _domain("Integer", {"lower": 1, "upper": max_epochs}, "Uniform")}
+
+
+def _syne_domain(hp: Any) -> dict[str, Any]:
+    if isinstance(hp, FloatHyperparameter | IntegerHyperparameter):
+        kind = float if isinstance(hp, FloatHyperparameter) else int
+        bounds = {"lower": kind(hp.lower), "upper": kind(hp.upper)}
+        return _domain(kind.__name__.replace("int", "integer").title(), bounds, "LogUniform" if hp.log else "Uniform")
+    choices = getattr(hp, "choices", None) or getattr(hp, "sequence", None) or (hp.value,)
+    plain = [choice.item() if isinstance(choice, np.generic) else choice for choice in choices]
+    if len({type(choice) for choice in plain}) > 1:
+        raise MetaDatasetError(
+            f"a table stores one type of value a parameter, but {hp.name!r} has {plain}; write them all alike"
+        )
+    return _domain("Categorical", {"categories": plain}, "Uniform")
+
+
+def _domain(kind: str, arguments: dict[str, Any], sampler: str) -> dict[str, Any]:
+    sampler_arguments = {"base": float(np.e)} if sampler == "LogUniform" else {}
+    return {
+        "domain_cls": kind,
+        "domain_kwargs": arguments,
+        "sampler_cls": sampler,
+        "sampler_kwargs": sampler_arguments,
+    }
+
+
+def array_bytes(array: np.ndarray) -> bytes:
+    """An array as the bytes of an ``.npy`` file."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def parquet_bytes(frame: pd.DataFrame) -> bytes:
+    """A frame as the bytes of a Parquet file (gzip, which Syne Tune's reader understands)."""
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False, compression="gzip", engine="pyarrow")
+    return buffer.getvalue()
+
+
+def json_bytes(data: Any) -> bytes:
+    """A JSON document as bytes; NaN is not JSON and is refused."""
+    return (json.dumps(data, indent=1, allow_nan=False) + "\n").encode()
+
+
+def write_directory(directory: Path, files: Mapping[str, bytes]) -> None:
+    """Writes a directory of files, replacing an older one as a whole.
+
+    A kill at any moment leaves the old directory or the new one, found again by ``recover_directory``.
+    """
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    recover_directory(directory)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", suffix=".new", dir=directory.parent))
+    try:
+        fresh.chmod(0o755)
+        for name, content in files.items():
+            with (fresh / name).open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        _sync_directory(fresh)
+        if directory.exists():
+            directory.rename(_aside(directory))
+        fresh.rename(directory)
+        _sync_directory(directory.parent)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    shutil.rmtree(_aside(directory), ignore_errors=True)
+
+
+def recover_directory(directory: Path) -> None:
+    """Puts the old directory back if a kill fell between the two renames of ``write_directory``."""
+    aside = _aside(directory)
+    if not aside.exists():
+        return
+    if directory.exists():
+        shutil.rmtree(aside)
+    else:
+        aside.rename(directory)
+
+
+def read_file(directory: Path, name: str) -> Any:
+    """Reads one file of the table by its suffix: JSON object, array or frame.
+
+    Raises:
+        MetaDatasetError: If it is missing, damaged or would need pickle.
+    """
+    path = directory / name
+    if not path.is_file():
+        raise MetaDatasetError(f"a meta-dataset needs the file {name}, but {directory} has none")
+    try:
+        if path.suffix == ".json":
+            return json.loads(path.read_text(encoding="utf-8"))
+        if path.suffix == ".npy":
+            return np.array(np.load(path, mmap_mode="r", allow_pickle=False))  # mapped: no more memory than the file
+        n_rows = parquet.read_metadata(path).num_rows
+        if n_rows > _MOST_ROWS:  # a few bytes can stand for any number of equal rows
+            raise ValueError(f"{n_rows} rows, more than {_MOST_ROWS}")
+        return pd.read_parquet(path, engine="pyarrow")
+    except Exception as error:  # pyarrow and numpy raise whatever their decoders meet
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise MetaDatasetError(f"{path} is damaged: {reason}; restore it from a copy") from error
+
+
+def _aside(directory: Path) -> Path:
+    return directory.with_name(f".{directory.name}.old")
+
+
+def _sync_directory(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

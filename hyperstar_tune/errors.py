@@ -1,0 +1,47 @@
+"""The errors a user of the library may want to catch.
+
+Every message is one line: the rule, the offending value, what to do about it.
+"""
+
+__all__ = [
+    "HyperStarError",
+    "MetaDatasetError",
+    "ModelError",
+    "PlanError",
+    "PredictorError",
+    "SearchError",
+    "SpaceError",
+    "TaskError",
+]
+
+
+class HyperStarError(ValueError):
+    """Base of all errors this library raises on purpose."""
+
+
+class SpaceError(HyperStarError):
+    """A search space or a configuration that does not fit it."""
+
+
+class PlanError(HyperStarError):
+    """A Hyperband plan or an epoch budget that cannot be run."""
+
+
+class TaskError(HyperStarError):
+    """Images or labels that do not make an image-classification task."""
+
+
+class MetaDatasetError(HyperStarError):
+    """A table of learning curves that is damaged or does not fit another."""
+
+
+class PredictorError(HyperStarError):
+    """A predictor file that is damaged, foreign or unfit for the run at hand."""
+
+
+class ModelError(HyperStarError):
+    """A network, or weights for it, that cannot be built or fine-tuned."""
+
+
+class SearchError(HyperStarError):
+    """A searcher or scheduler used in a way that cannot work."""

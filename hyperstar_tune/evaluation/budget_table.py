@@ -1,0 +1,135 @@
+"""What a ranking in front of Hyperband saves, read off the summary of a sweep: epochs to a rival's accuracy, points.
+
+Works on the JSON of ``summarize`` alone, for some families of it, so that development and test families never mix.
+
+Source: HyperSTAR (CVPR 2020), Sec. 4.3; the ratio of epochs as in docs/protocol.md, "Statistics".
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hyperstar_tune.errors import MetaDatasetError
+from hyperstar_tune.evaluation.statistics import bootstrap_mean, epochs_to_target, geometric_ratio
+
+__all__ = ["budget_table"]
+
+Floats = npt.NDArray[np.float64]
+
+
+def budget_table(summary: Mapping[str, Any], families: Sequence[str], rankers: Sequence[str]) -> dict[str, Any]:
+    """Sums up a sweep for some families.
+
+    Args:
+        summary: Of ``summarize``.
+        families: Those that count; others are ignored.
+        rankers: The ranking that is judged: the first of these that was swept with ``+hyperband``.
+
+    Returns:
+        ``method``; ``epochs_to_target_ratio`` and ``smallest_budget_gain_points`` of it (eta = 2) against
+        ``vs_hyperband``, ``vs_bohb`` and, the stronger of the two, ``vs_average_ranking``; the same of the ranking
+        ``alone``; ``worst_family_points`` (the least gain over Hyperband at any budget); by eta, method and budget
+        the mean accuracy in points with its interval.
+
+    Raises:
+        MetaDatasetError: If the sweep has no task of these families or none of the rankings.
+    """
+    part = summary["by_eta"]["2"]
+    swept = part["methods"]
+    ranker = next((name for name in rankers if f"{name}+hyperband" in swept), None)
+    names = [family for family in dict.fromkeys(summary["families"].values()) if family in set(families)]
+    if ranker is None or not names:
+        raise MetaDatasetError(f"the sweep must hold RANKER+hyperband of {', '.join(rankers)} and a wanted family")
+    method, grid = f"{ranker}+hyperband", part["grid"]
+    curves = {name: _by_family(summary, part, name, names) for name in swept}
+    rivals = {"vs_hyperband": "hyperband", "vs_bohb": "bohb", "vs_average_ranking": _stronger_average(curves)}
+    known = {key: name for key, name in rivals.items() if name in curves}
+    smallest = grid.index(part["budgets"][0])
+    gains = curves[method] - curves["hyperband"] if "hyperband" in curves else np.zeros((1, len(grid)))
+    at = [grid.index(budget) for budget in part["budgets"]]
+    worst = np.unravel_index(int(np.argmin(gains[:, at])), gains[:, at].shape)
+    own_alone = f"{ranker}+alone"
+    return {
+        "method": method,
+        "rivals": rivals,
+        "families": len(names),
+        "half": summary["half"],
+        "epochs_to_target_ratio": _ratios(curves, method, known, grid),
+        "smallest_budget_gain_points": {
+            key: _points(curves[method][:, smallest] - curves[name][:, smallest]) for key, name in known.items()
+        },
+        "worst_family_points": {
+            "family": names[int(worst[0])],
+            "budget": part["budgets"][int(worst[1])],
+            "points": round(100 * float(gains[:, at][worst]), 3),
+        },
+        "alone": None
+        if own_alone not in curves
+        else {
+            "method": own_alone,
+            "epochs_to_target_ratio": _ratios(curves, own_alone, known, grid),
+            "smallest_budget_gain_points": {
+                key: _points(curves[own_alone][:, smallest] - curves[name][:, smallest]) for key, name in known.items()
+            },
+        },
+        "methods": {eta: _at_budgets(summary, of_eta, names) for eta, of_eta in summary["by_eta"].items()},
+    }
+
+
+def _by_family(summary: Mapping[str, Any], part: Mapping[str, Any], method: str, names: Sequence[str]) -> Floats:
+    """Mean accuracy over a family's tasks, shape [F, budgets]."""
+    rows = []
+    for family in names:
+        tasks = [task for task, of in summary["families"].items() if of == family]
+        rows.append(np.mean([part["tasks"][task][method] for task in tasks], axis=0))
+    return np.stack(rows)
+
+
+def _stronger_average(curves: Mapping[str, Floats]) -> str:
+    """The average ranking in front of Hyperband that finds more, averaged over the curve."""
+    names = [name for name in ("average_top1+hyperband", "average_normalized+hyperband") if name in curves]
+    return max(names, key=lambda name: float(curves[name].mean()), default="average_top1+hyperband")
+
+
+def _ratios(
+    curves: Mapping[str, Floats], method: str, rivals: Mapping[str, str], grid: Sequence[int]
+) -> dict[str, dict[str, float]]:
+    """Epochs of the method over the rival's own until half a point below the rival's final accuracy."""
+    result = {}
+    for key, rival in rivals.items():
+        epochs = [
+            [_epochs(curve, theirs, grid) for curve in (own, theirs)] for own, theirs in _pairs(curves, method, rival)
+        ]
+        first, second = np.asarray(epochs).T
+        reached = float(np.mean(first <= grid[-1]))
+        result[key] = geometric_ratio(first.tolist(), second.tolist()).to_json() | {
+            "families_that_reach_it": round(reached, 4)
+        }
+    return result
+
+
+def _pairs(curves: Mapping[str, Floats], method: str, rival: str) -> list[tuple[Floats, Floats]]:
+    return list(zip(curves[method], curves[rival], strict=True))
+
+
+def _epochs(curve: Floats, rivals: Floats, grid: Sequence[int]) -> float:
+    """Epochs until the rival's final accuracy; not reached counts as twice the largest budget."""
+    step = epochs_to_target(curve, float(rivals[-1]), 0)
+    return float(grid[int(step) - 1]) if step else 2.0 * grid[-1]
+
+
+def _at_budgets(summary: Mapping[str, Any], part: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    places = {budget: part["grid"].index(budget) for budget in part["budgets"]}
+    table = {}
+    for method, about in part["methods"].items():
+        values = _by_family(summary, part, method, names)
+        table[method] = {"seeds": about["seeds"]} | {
+            str(budget): _points(values[:, place]) for budget, place in places.items()
+        }
+    return table
+
+
+def _points(values: Floats) -> dict[str, float]:
+    return {name: round(float(value), 3) for name, value in bootstrap_mean(100 * values).to_json().items()}

@@ -1,0 +1,133 @@
+"""Why a ranking is as good as it is: what there is to know, what is noise, what a task vector of a rank could say.
+
+Source: docs/protocol.md, "Noise ceiling"; Eckart & Young (1936) for the low-rank part.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hyperstar_tune.evaluation.disagreement import last_values, noise_ceiling, variance_split
+from hyperstar_tune.evaluation.judging import MEASURES, Truth, judged
+from hyperstar_tune.evaluation.statistics import bootstrap_mean
+from hyperstar_tune.metadataset import MetaDataset
+from hyperstar_tune.metrics import normalize_scores, ranking_of
+
+__all__ = ["RANKS", "best_task_vectors", "diagnose", "repeated_measurement"]
+
+RANKS = (0, 1, 2, 3, 4, 5, 8)
+
+Floats = npt.NDArray[np.float64]
+
+
+def diagnose(table: MetaDataset, truth: Truth) -> dict[str, Any]:
+    """The noise ceiling, the variance split and the best possible task vectors, as plain JSON."""
+    rows = [table.tasks["name"].tolist().index(task) for task in truth.tasks]
+    half_a, half_b = (last_values(table, name)[rows] for name in ("val_accuracy", "val_accuracy_b"))
+    ceiling = repeated_measurement(half_a, half_b, truth.families)
+    same_seed = noise_ceiling(half_a, half_b)
+    enough = len(rows) > 1
+    upper = ranking_of(np.asarray(normalize_scores(truth.half_a)).mean(axis=0))[: -(-truth.half_a.shape[1] // 2)]
+    return {
+        "noise_ceiling": ceiling,
+        "no_noise_ceiling_because": None if ceiling else _why_none(table, truth),
+        "half_a_judged_on_half_b_of_the_same_seed_ap10": (
+            None if same_seed is None or ceiling else round(same_seed.average_precision, 5)
+        ),
+        "variance": _split(half_a, half_b) if enough else None,
+        "variance_upper_half": _split(half_a[:, upper], half_b[:, upper]) if enough else None,
+        "best_task_vector_by_rank": best_task_vectors(truth) if len(set(truth.families)) > 1 else None,
+    }
+
+
+def repeated_measurement(half_a: Floats, half_b: Floats, families: list[str]) -> dict[str, Any] | None:
+    """All measures of a ranking by the other seeds of the task itself, the most that can be expected of any.
+
+    Every seed's half B judges the ranking by the mean half A of the others. ``ap_at_10`` is judged on half B here, and
+    compares with ``ap_at_10_half_b`` of the rankers.
+
+    Args:
+        half_a: Accuracy, shape [T, H, S], NaN where not measured.
+        half_b: The same on half B.
+        families: Of each task.
+
+    Returns:
+        For every measure its mean over families; None if no task has two seeds on both halves.
+    """
+    found: dict[str, list[dict[str, float]]] = {}
+    tasks = 0
+    for a, b, family in zip(half_a, half_b, families, strict=True):
+        seeds = np.flatnonzero(np.isfinite(a + b).all(axis=0))
+        if len(seeds) < 2:
+            continue
+        tasks += 1
+        each = []
+        for seed in seeds:
+            others = a[:, [other for other in seeds if other != seed]].mean(axis=1)
+            each.append(judged(b[:, seed], b[:, seed], ranking_of(others), has_b=True))
+        found.setdefault(family, []).append({name: float(np.mean([e[name] for e in each])) for name in MEASURES})
+    if not found:
+        return None
+    means = {
+        name: [float(np.mean([task[name] for task in of_family])) for of_family in found.values()] for name in MEASURES
+    }
+    return {
+        "tasks": tasks,
+        "family_names": list(found),
+        "measures": {name: bootstrap_mean(values).to_json() for name, values in means.items()},
+        "by_family": {name: [round(value, 5) for value in values] for name, values in means.items()},
+    }
+
+
+def best_task_vectors(truth: Truth) -> dict[str, dict[str, Any]]:
+    """Rankings by the mean of the other families plus the best r numbers a task: fitted to the answer, no method.
+
+    The r directions are the leading ones of the other families' deviations from their mean; the r coordinates are
+    those that come nearest to the task's own true normalized scores. A predictor with r task coordinates and these
+    directions can reach no smaller squared error. Rank 0 is the average ranking.
+
+    Returns:
+        By rank: measures with their intervals over families.
+    """
+    z = np.asarray(normalize_scores(truth.half_a))
+    families = np.asarray(truth.families, dtype=object)
+    names = list(dict.fromkeys(truth.families))
+    result = {}
+    for rank in RANKS:
+        means: dict[str, list[float]] = {name: [] for name in MEASURES}
+        for family in names:
+            own = np.flatnonzero(families == family)
+            others = z[families != family]
+            if rank > len(others) - 1:
+                break
+            average = others.mean(axis=0)
+            directions = np.linalg.svd(others - average, full_matrices=False)[2][:rank]  # [r, H]
+            of_tasks = []
+            for row in own:
+                fitted = average + (z[row] - average) @ directions.T @ directions
+                of_tasks.append(judged(truth.half_a[row], truth.half_b[row], ranking_of(fitted), truth.has_b))
+            for name in MEASURES:
+                means[name].append(float(np.mean([task[name] for task in of_tasks])))
+        if len(means["ap_at_10"]) == len(names):
+            shown = ("ap_at_10", "ndcg_at_10", "spearman", "regret_at_3", "normalized_regret_at_3", "configs_to_best")
+            result[str(rank)] = {name: bootstrap_mean(means[name]).to_json() for name in shown}
+    return result
+
+
+def _why_none(table: MetaDataset, truth: Truth) -> str:
+    if not truth.has_b:
+        return "the table has no half B, so that nothing was measured apart from what configurations are ranked by"
+    if table.evaluations.shape[2] < 2:
+        return "the table has one seed: how far a repetition would agree was not measured"
+    return "no complete task of these families has two seeds of every configuration"
+
+
+def _split(half_a: Floats, half_b: Floats) -> dict[str, Any]:
+    split = variance_split(half_a, half_b)
+    return {
+        "configuration": round(split.configuration, 5),
+        "interaction": round(split.interaction, 5),
+        "noise": None if split.noise is None else round(split.noise, 5),
+        "noise_from": split.noise_from,
+    }

@@ -1,0 +1,172 @@
+"""What a run on real Tune shows while it goes and leaves behind: a progress bar, a results table, a figure.
+
+Works with any trainable that reports ``val_accuracy``; ``val_accuracy_b`` is shown where it is reported.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from ray import tune
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from hyperstar_tune.plan import HyperBandPlan
+
+__all__ = ["BudgetProgress", "incumbent_curve", "results_table", "write_report"]
+
+
+class BudgetProgress(tune.Callback):
+    """Shows epochs spent of the budget and the best accuracy so far, and keeps every new result.
+
+    Args:
+        plan: Whose budget is counted.
+        console: Where to draw.
+    """
+
+    def __init__(self, plan: HyperBandPlan, console: Console | None = None) -> None:
+        self.history: list[dict[str, Any]] = []  # a row a new epoch, in the order of arrival
+        self._epochs: dict[str, int] = {}
+        self._budget = plan.epoch_budget
+        self._console = console or Console()
+        self._bar: Progress | None = None
+
+    def setup(self, *args: Any, **info: Any) -> None:
+        """Draws the empty bar."""
+        columns = (TextColumn("epochs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._bar = Progress(*columns, TextColumn("{task.description}"), console=self._console)
+        self._row = self._bar.add_task("starting the first trials", total=self._budget, completed=len(self.history))
+        self._bar.start()
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Counts epochs that are new: one trained again after a fault is not charged."""
+        epoch = int(result["training_iteration"])
+        if epoch <= self._epochs.get(trial.trial_id, 0):
+            return
+        self._epochs[trial.trial_id] = epoch
+        metrics = {name: result.get(name, math.nan) for name in ("val_accuracy", "val_accuracy_b")}
+        self.history.append({"trial": trial.trial_id, "epoch": epoch, **metrics, "config": dict(trial.config)})
+        if self._bar is not None:
+            best = max((row["val_accuracy"] for row in self.history if row["val_accuracy"] >= 0), default=math.nan)
+            text = f"best accuracy {best:.3f}, {len(self._epochs)} configurations tried"
+            self._bar.update(self._row, completed=len(self.history), description=text)
+
+    def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
+        """Leaves the finished bar standing."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def get_state(self) -> dict[str, Any]:
+        """Saved by Tune, so that a restored run goes on counting."""
+        return {"history": self.history, "epochs": self._epochs}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Takes back what ``get_state`` gave."""
+        self.history, self._epochs = state["history"], state["epochs"]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles callbacks with the experiment; a live display holds locks and does not travel.
+        return {**self.__dict__, "_bar": None, "_console": None}
+
+
+def incumbent_curve(history: list[dict[str, Any]]) -> pd.DataFrame:
+    """Best half-A accuracy after each epoch spent, and the same epoch's half-B accuracy.
+
+    Args:
+        history: Of ``BudgetProgress``.
+
+    Returns:
+        Columns ``epochs_spent``, ``val_accuracy``, ``val_accuracy_b``; a row a spent epoch, NaN before a result.
+    """
+    rows, best, best_b = [], math.nan, math.nan
+    for spent, row in enumerate(history, start=1):
+        if row["val_accuracy"] >= 0 and not row["val_accuracy"] <= best:
+            best, best_b = row["val_accuracy"], row["val_accuracy_b"]
+        rows.append((spent, best, best_b))
+    return pd.DataFrame(rows, columns=["epochs_spent", "val_accuracy", "val_accuracy_b"])
+
+
+def results_table(history: list[dict[str, Any]], trials: list[Any]) -> pd.DataFrame:
+    """A row a configuration, best half-A accuracy first.
+
+    Args:
+        history: Of ``BudgetProgress``.
+        trials: Of Tune's result, for their checkpoints.
+
+    Returns:
+        The configuration's parameters, ``epochs`` trained, ``best_epoch``, ``val_accuracy`` and ``val_accuracy_b`` at
+        that epoch, ``checkpoint`` (folder, empty if none was kept).
+    """
+    checkpoints = {trial.trial_id: trial.checkpoint.path if trial.checkpoint else "" for trial in trials}
+    rows = []
+    for trial_id, results in pd.DataFrame(history).groupby("trial", sort=False):
+        ordered = results.sort_values("val_accuracy", ascending=False, na_position="last", kind="stable")
+        best = ordered.iloc[0]
+        rows.append(
+            {
+                **best["config"],
+                "epochs": int(results["epoch"].max()),
+                "best_epoch": int(best["epoch"]),
+                "val_accuracy": best["val_accuracy"],
+                "val_accuracy_b": best["val_accuracy_b"],
+                "checkpoint": checkpoints.get(str(trial_id), ""),
+            }
+        )
+    table = pd.DataFrame(rows)
+    return table.sort_values("val_accuracy", ascending=False, na_position="last", kind="stable", ignore_index=True)
+
+
+def write_report(progress: BudgetProgress, trials: list[Any], folder: Path) -> str:
+    """Writes ``results.csv`` and ``accuracy.png`` into a folder and says in words who won.
+
+    Args:
+        progress: The callback of the run.
+        trials: Of Tune's result.
+        folder: Created if missing.
+
+    Returns:
+        A few lines: the winner with its accuracy on both halves and its checkpoint, the files written, and trials that
+        failed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if not progress.history:
+        return "No epoch was finished: there is no result to report."
+    table = results_table(progress.history, trials)
+    table.to_csv(folder / "results.csv", index=False)
+    _draw(incumbent_curve(progress.history), folder / "accuracy.png")
+    best = table.iloc[0]
+    measured = ("epochs", "best_epoch", "val_accuracy", "val_accuracy_b", "checkpoint")
+    config = ", ".join(f"{name}={value}" for name, value in best.items() if name not in measured)
+    lines = [
+        f"Winner: {config}",
+        f"  accuracy {best['val_accuracy']:.3f} on the half that decided, {best['val_accuracy_b']:.3f} on the other, "
+        f"after epoch {best['best_epoch']}",
+        f"  checkpoint (after epoch {best['epochs']}): {best['checkpoint'] or 'none'}",
+        f"Spent {len(progress.history)} epochs on {len(table)} configurations",
+        f"Written: {folder / 'results.csv'}, {folder / 'accuracy.png'}",
+    ]
+    failed = [trial for trial in trials if trial.status == "ERROR"]
+    if failed:
+        lines.append(f"{len(failed)} trials failed and kept the results they had reported")
+    return "\n".join(lines)
+
+
+def _draw(curve: pd.DataFrame, path: Path) -> None:
+    import matplotlib  # half a second: only for those who draw
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
+    axes.step(curve["epochs_spent"], curve["val_accuracy"], where="post", label="best so far (half A, decides)")
+    if curve["val_accuracy_b"].notna().any():
+        axes.step(curve["epochs_spent"], curve["val_accuracy_b"], where="post", label="same epoch (half B, reports)")
+    axes.set(xlabel="epochs spent, all trials", ylabel="validation accuracy")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    figure.savefig(path, dpi=150)
+    plt.close(figure)

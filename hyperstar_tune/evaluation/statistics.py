@@ -1,0 +1,169 @@
+"""Means over families with their intervals, comparisons, and how many epochs a method saves.
+
+The unit is the family: its tasks are averaged first, then families weigh alike (docs/protocol.md, "Statistics").
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import friedmanchisquare, rankdata, studentized_range
+
+from hyperstar_tune.errors import HyperStarError
+
+__all__ = [
+    "CriticalDifference",
+    "Interval",
+    "bootstrap_mean",
+    "critical_difference",
+    "epochs_to_target",
+    "geometric_ratio",
+    "holm",
+    "paired_p_value",
+]
+
+_N_SAMPLES = 10_000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over families and the ends of its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def to_json(self) -> dict[str, float]:
+        """The three numbers, rounded to five digits."""
+        return {name: round(float(getattr(self, name)), 5) for name in ("mean", "low", "high")}
+
+
+def bootstrap_mean(values: npt.ArrayLike, seed: int = 0, n_samples: int = _N_SAMPLES) -> Interval:
+    """Mean over families with a percentile bootstrap.
+
+    Args:
+        values: One value a family, shape [F].
+        seed: Of the resampling.
+        n_samples: Resamples.
+
+    Raises:
+        HyperStarError: If there is no value or one is not finite.
+    """
+    families = np.asarray(values, dtype=np.float64)
+    if families.ndim != 1 or not len(families) or not np.isfinite(families).all():
+        raise HyperStarError(f"a bootstrap needs one finite value a family, but got {families.tolist()}")
+    means = families[_draws(len(families), seed, n_samples)].mean(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Interval(float(families.mean()), float(low), float(high))
+
+
+def paired_p_value(first: npt.ArrayLike, second: npt.ArrayLike, seed: int = 0, n_samples: int = _N_SAMPLES) -> float:
+    """Two-sided bootstrap p-value of the mean difference of two methods over the same families.
+
+    Args:
+        first: One value a family, shape [F].
+        second: Those of the other method, in the same order.
+        seed: Of the resampling.
+        n_samples: Resamples.
+
+    Returns:
+        The share of resamples of the centred differences whose mean is at least as far from 0 as the observed one; at
+        least 1 / (n_samples + 1).
+    """
+    difference = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
+    observed = abs(difference.mean())
+    means = (difference - difference.mean())[_draws(len(difference), seed, n_samples)].mean(axis=1)
+    return float((1 + np.sum(np.abs(means) >= observed - 1e-15)) / (n_samples + 1))
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """P-values adjusted for that many comparisons.
+
+    Source: Holm, Scandinavian Journal of Statistics 6 (1979).
+    """
+    adjusted: dict[str, float] = {}
+    largest = 0.0
+    for rank, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[name]))
+        adjusted[name] = largest
+    return {name: adjusted[name] for name in p_values}
+
+
+@dataclass(frozen=True)
+class CriticalDifference:
+    """Mean ranks of methods over families, 1 best, and how far apart two must lie to differ."""
+
+    mean_ranks: dict[str, float]  # best first
+    difference: float  # at level 5 %
+    friedman_p: float  # that all methods are alike
+    groups: list[list[str]]  # maximal runs of methods that do not differ
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, rounded."""
+        return {
+            "mean_ranks": {name: round(rank, 5) for name, rank in self.mean_ranks.items()},
+            "difference": round(self.difference, 5),
+            "friedman_p": float(f"{self.friedman_p:.3g}"),
+            "groups": self.groups,
+        }
+
+
+def critical_difference(values: Mapping[str, npt.ArrayLike], higher_is_better: bool = True) -> CriticalDifference:
+    """Friedman's test and Nemenyi's critical difference.
+
+    Args:
+        values: By method one value a family, in the same order, shape [F]; at least three methods and two families.
+        higher_is_better: Whether rank 1 goes to the largest value.
+
+    Raises:
+        HyperStarError: If there are fewer.
+
+    Source: Demsar, "Statistical comparisons of classifiers over multiple data sets", JMLR 7 (2006).
+    """
+    names = list(values)
+    table = np.asarray([values[name] for name in names], dtype=np.float64)  # [M, F]
+    if len(names) < 3 or table.shape[1] < 2:
+        raise HyperStarError(
+            f"a critical difference needs 3 methods and 2 families, but got {len(names)} and {table.shape[1]}"
+        )
+    ranks = rankdata(-table if higher_is_better else table, axis=0).mean(axis=1)
+    order = np.argsort(ranks, kind="stable")
+    n_methods, n_families = table.shape
+    quantile = float(studentized_range.ppf(0.95, n_methods, np.inf)) / np.sqrt(2)
+    difference = float(quantile * np.sqrt(n_methods * (n_methods + 1) / (6 * n_families)))
+    groups: list[list[str]] = []
+    end = 0
+    for start, first in enumerate(order):
+        last = max(place for place in range(start, len(order)) if ranks[order[place]] - ranks[first] <= difference)
+        if last > start and last + 1 > end:
+            groups.append([names[i] for i in order[start : last + 1]])
+            end = last + 1
+    varies = bool(np.ptp(table, axis=0).any())
+    p_value = float(friedmanchisquare(*table).pvalue) if varies else 1.0
+    return CriticalDifference({names[i]: float(ranks[i]) for i in order}, difference, p_value, groups)
+
+
+def epochs_to_target(accuracy: npt.ArrayLike, target: float, not_reached: float, tolerance: float = 0.005) -> float:
+    """Epochs until a mean incumbent is within ``tolerance`` of a target.
+
+    Args:
+        accuracy: Mean incumbent after each epoch, shape [E]; NaN before the first result.
+        target: The rival's final accuracy.
+        not_reached: What to return if it never comes near: twice the largest budget in the protocol.
+        tolerance: Half a point of accuracy in the protocol.
+    """
+    values = np.nan_to_num(np.asarray(accuracy, dtype=np.float64), nan=-np.inf)
+    reached = np.flatnonzero(values >= target - tolerance)
+    return float(reached[0] + 1) if len(reached) else float(not_reached)
+
+
+def geometric_ratio(first: Sequence[float], second: Sequence[float], seed: int = 0) -> Interval:
+    """Geometric mean over families of ``first / second``, with its interval."""
+    logs = bootstrap_mean(np.log(np.asarray(first, dtype=np.float64) / np.asarray(second, dtype=np.float64)), seed)
+    return Interval(*(float(np.exp(value)) for value in (logs.mean, logs.low, logs.high)))
+
+
+def _draws(n: int, seed: int, n_samples: int) -> npt.NDArray[np.intp]:
+    return np.random.default_rng(seed).integers(0, n, size=(n_samples, n))

@@ -1,0 +1,237 @@
+"""Tables of rankers as the paper measures them, from leave-family-out scores and a table of learning curves.
+
+Development families and the test families of docs/protocol.md are separate blocks. The result is plain JSON, and
+figures are drawn from it alone (``table_figures``). Not for methods under a budget: see ``budget_table``.
+
+Source: HyperSTAR (CVPR 2020), Tables 1 and 2 and Figure 5a; statistics as in docs/protocol.md.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hyperstar_tune.evaluation.diagnosis import diagnose
+from hyperstar_tune.evaluation.judging import (
+    LOWER_IS_BETTER,
+    MEASURES,
+    by_family,
+    judge,
+    true_scores,
+    warm_start_curves,
+)
+from hyperstar_tune.evaluation.loo import LooScores
+from hyperstar_tune.evaluation.statistics import bootstrap_mean, critical_difference, holm, paired_p_value
+from hyperstar_tune.evaluation.summary import TEST_FAMILIES
+from hyperstar_tune.metadataset import MetaDataset
+from hyperstar_tune.metrics import chance_average_precision
+from hyperstar_tune.predictor.registry import all_ranker_names, ranker_kind
+
+__all__ = ["AVERAGES", "OURS", "development_families", "ranker_table", "stronger_average", "warm_start"]
+
+OURS = "hyperstar_plus"
+AVERAGES = ("average_top1", "average_normalized")  # of which the stronger is the rival "average"
+_GAINS = {  # wanted AP@10 above a rival, in points: ours / the paper's
+    "average": (10, 40),
+    "random_forest": (12, 42),
+    "nearest_task": (15, 39),
+    "meta_data": (5, 20),
+    "global_mean": (5, 17),
+}
+
+Floats = npt.NDArray[np.float64]
+
+
+def development_families(table: MetaDataset) -> list[str]:
+    """The families of a table that choices may be made on."""
+    return [family for family in table.families if family not in TEST_FAMILIES]
+
+
+def ranker_table(table: MetaDataset, loo: LooScores, families: Sequence[str]) -> dict[str, Any]:
+    """Every ranker that ranked all complete tasks of some families.
+
+    Args:
+        table: Of learning curves.
+        loo: Leave-family-out scores.
+        families: Of the block; those without a complete task do not count.
+
+    Returns:
+        ``rankers``: by name, best AP@10 first, the means over families and their intervals, ``p_value`` (AP@10
+        against the stronger average ranking, Holm), ``p_value_regret_at_3`` and ``per_task``; the row ``average`` is
+        the stronger of the two average rankings, chosen measure by measure. ``noise_ceiling_ap10``, ``chance_ap10``,
+        ``families``, ``seeds`` (fewest of a ranker that draws), ``critical_difference``, ``diagnosis`` and ``goals``.
+    """
+    truth = true_scores(table, families)
+    frame = judge(loo, truth)
+    measures = [name for name in MEASURES if truth.has_b or name != "ap_at_10_half_b"]
+    values = {name: by_family(frame, name) for name in measures}  # [family, ranker]
+    rivals = {name: stronger_average(values[name], name) for name in measures}
+    rankers = {str(name): _row(frame, values, str(name)) for name in values["ap_at_10"].columns}
+    for measure, key in (("ap_at_10", "p_value"), ("normalized_regret_at_3", "p_value_regret_at_3")):
+        adjusted = _against(values[measure], rivals[measure])
+        for name, row in rankers.items():
+            row[key] = adjusted.get(name)
+    ordered = dict(sorted(rankers.items(), key=lambda item: -item[1]["ap_at_10"]))
+    diagnosis = diagnose(table, truth)
+    ceiling = diagnosis["noise_ceiling"]
+    drawn = [name for name in all_ranker_names() if ranker_kind(name).is_random and name in rankers]
+    seeds = [rankers[name]["seeds"] for name in drawn]
+    return {
+        "rankers": ordered | ({"average": _average_row(rankers, rivals)} if rivals["ap_at_10"] else {}),
+        "average_is": rivals,
+        "noise_ceiling_ap10": ceiling["measures"]["ap_at_10"]["mean"] if ceiling else None,
+        "no_noise_ceiling_because": diagnosis["no_noise_ceiling_because"],
+        "chance_ap10": round(chance_average_precision(len(table.configs)), 5),
+        "families": len(values["ap_at_10"]),
+        "family_names": [str(name) for name in values["ap_at_10"].index],
+        "tasks": len(truth.tasks),
+        "seeds": min(seeds, default=1),
+        "judged_on": {"ap_at_10, ndcg_at_10, spearman": "half A", "regret, configs_to_best": f"half {truth.reported}"},
+        "critical_difference": _differences(values),
+        "goals": _goals(values, rivals, ceiling) if OURS in rankers else None,
+        "diagnosis": diagnosis,
+    }
+
+
+def warm_start(table: MetaDataset, loo: LooScores, families: Sequence[str]) -> dict[str, Any]:
+    """Figure 5a: regret, in points of accuracy, after the first k configurations of every ranking.
+
+    Returns:
+        ``k`` (1 to H), ``half``, ``families`` and, by ranker, ``mean``, ``low`` and ``high`` at every k, and
+        ``configs_to_best``.
+    """
+    truth = true_scores(table, families)
+    frame = judge(loo, truth)
+    to_best = by_family(frame, "configs_to_best")
+    curves = {}
+    for name in dict.fromkeys(frame["ranker"]):
+        bands = [bootstrap_mean(column, n_samples=2000) for column in warm_start_curves(loo, truth, str(name)).T]
+        curves[str(name)] = {
+            end: [round(float(getattr(band, end)), 4) for band in bands] for end in ("mean", "low", "high")
+        } | {"configs_to_best": bootstrap_mean(to_best[name]).to_json()}
+    return {
+        "k": list(range(1, len(table.configs) + 1)),
+        "unit": f"points of accuracy below the best of the table, half {truth.reported}",
+        "half": truth.reported,
+        "families": len(to_best),
+        "rankers": curves,
+    }
+
+
+def stronger_average(values: pd.DataFrame, measure: str) -> str | None:
+    """The stronger average ranking by a measure; None if neither was run."""
+    means = {name: float(np.mean(values[name])) for name in AVERAGES if name in values}
+    sign = 1 if measure.startswith(LOWER_IS_BETTER) else -1
+    return min(means, key=lambda name: sign * means[name], default=None)
+
+
+def _row(frame: pd.DataFrame, values: Mapping[str, pd.DataFrame], ranker: str) -> dict[str, Any]:
+    own = frame[frame["ranker"] == ranker]
+    intervals = {name: bootstrap_mean(of_family[ranker]) for name, of_family in values.items()}
+    per_task = own.groupby("task", sort=False, observed=True)[list(values)].mean().round(4)
+    return {
+        **{name: round(interval.mean, 5) for name, interval in intervals.items()},
+        "ci_low": round(intervals["ap_at_10"].low, 5),
+        "ci_high": round(intervals["ap_at_10"].high, 5),
+        "intervals": {name: [round(i.low, 5), round(i.high, 5)] for name, i in intervals.items()},
+        "seeds": int(own.groupby("task", observed=True)["seed"].nunique().min()),
+        "per_task": {str(task): row.to_dict() for task, row in per_task.iterrows()},
+        "per_task_and_seed_ap10": {
+            str(task): [round(float(value), 4) for value in part["ap_at_10"]]
+            for task, part in own.groupby("task", sort=False, observed=True)
+        },
+    }
+
+
+def _average_row(rankers: Mapping[str, Mapping[str, Any]], rivals: Mapping[str, str | None]) -> dict[str, Any]:
+    """Measure by measure the row of the stronger one; its tasks are those of the stronger one by AP@10."""
+    row: dict[str, Any] = {}
+    for name, rival in rivals.items():
+        row[name] = rankers[str(rival)][name]
+    by_precision = rankers[str(rivals["ap_at_10"])]
+    return row | {
+        **{key: by_precision[key] for key in ("ci_low", "ci_high", "seeds", "per_task", "per_task_and_seed_ap10")},
+        "intervals": {name: rankers[str(rival)]["intervals"][name] for name, rival in rivals.items()},
+        "p_value": None,
+        "p_value_regret_at_3": None,
+    }
+
+
+def _against(values: pd.DataFrame, rival: str | None) -> dict[str, float]:
+    if rival is None:
+        return {}
+    p_values = {str(name): paired_p_value(values[name], values[rival]) for name in values if name != rival}
+    return {name: round(p, 5) for name, p in holm(p_values).items()}
+
+
+def _differences(values: Mapping[str, pd.DataFrame]) -> dict[str, Any] | None:
+    of_precision = values["ap_at_10"]
+    if len(of_precision) < 2 or len(of_precision.columns) < 3:
+        return None
+    return {
+        name: critical_difference(
+            {str(ranker): values[name][ranker] for ranker in values[name]}, not name.startswith(LOWER_IS_BETTER)
+        ).to_json()
+        for name in ("ap_at_10", "normalized_regret_at_3")
+    }
+
+
+def _goals(
+    values: Mapping[str, pd.DataFrame], rivals: Mapping[str, str | None], ceiling: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """How far our ranker is ahead, beside what was wanted; ``met`` is None where it cannot be told."""
+    precision, to_best = values["ap_at_10"], values["configs_to_best"]
+    gains = {}
+    for name, (wanted, paper) in _GAINS.items():
+        rival = rivals["ap_at_10"] if name == "average" else name
+        if rival in precision:
+            gain = bootstrap_mean(100 * (precision[OURS] - precision[rival]))
+            gains[name] = {
+                "points": gain.to_json(),
+                "wanted": wanted,
+                "paper": paper,
+                "met": gain.mean >= wanted and gain.low > 0,
+            }
+    means = {str(name): float(np.mean(to_best[name])) for name in to_best}
+    best = min((name for name in means if name != OURS), key=lambda name: means[name])
+    ratio = means[OURS] / means[best]
+    return {
+        "ap10_above": gains,
+        "regret_at_3_gap_closed": _gap_closed(values["normalized_regret_at_3"], rivals, ceiling),
+        "configs_to_best": {
+            "ours": round(means[OURS], 3),
+            "best_rival": best,
+            "rivals": round(means[best], 3),
+            "ratio": round(ratio, 4),
+            "wanted": 0.5,
+            "met": ratio <= 0.5,
+        },
+    }
+
+
+def _gap_closed(
+    regrets: pd.DataFrame, rivals: Mapping[str, str | None], ceiling: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Share of the way from the stronger average ranking to the noise ceiling, over the families that have both."""
+    rival = rivals["normalized_regret_at_3"]
+    if ceiling is None or rival is None:
+        difference = bootstrap_mean(regrets[rival] - regrets[OURS]).to_json() if rival else None
+        return {"share": None, "wanted": 0.3, "met": None, "normalized_regret_below_average": difference}
+    part = regrets.loc[ceiling["family_names"]]
+    top = np.asarray(ceiling["by_family"]["normalized_regret_at_3"])
+    gained, gap = (part[rival] - part[OURS]).to_numpy(dtype=np.float64), part[rival].to_numpy(dtype=np.float64) - top
+    draws = np.random.default_rng(0).integers(0, len(gap), size=(10_000, len(gap)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = gained[draws].mean(axis=1) / gap[draws].mean(axis=1)
+    low, high = np.nanpercentile(shares, [2.5, 97.5])
+    share = gained.mean() / gap.mean() if gap.mean() > 0 else None
+    if share is None or not np.isfinite([low, high]).all():
+        return {"share": None, "wanted": 0.3, "met": None, "why": "the average ranking is at the noise ceiling"}
+    return {
+        "share": {"mean": round(float(share), 5), "low": round(float(low), 5), "high": round(float(high), 5)},
+        "families": len(gap),
+        "wanted": 0.3,
+        "met": bool(share >= 0.3 and low > 0),
+    }

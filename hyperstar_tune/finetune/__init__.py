@@ -1,0 +1,20 @@
+"""Fine-tuning pretrained image networks: as a trainable of Ray Tune, on its own, and for measuring learning curves."""
+
+from hyperstar_tune.finetune.collect import CollectionSummary, collect
+from hyperstar_tune.finetune.layers import find_groups
+from hyperstar_tune.finetune.models import OWN_MODEL, NetworkSpec, build_model, normalization
+from hyperstar_tune.finetune.trainable import FineTuneTrainable, trainable
+from hyperstar_tune.finetune.training import FineTune
+
+__all__ = [
+    "OWN_MODEL",
+    "CollectionSummary",
+    "FineTune",
+    "FineTuneTrainable",
+    "NetworkSpec",
+    "build_model",
+    "collect",
+    "find_groups",
+    "normalization",
+    "trainable",
+]

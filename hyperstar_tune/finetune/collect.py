@@ -1,0 +1,248 @@
+"""Measuring learning curves: tasks x configurations x seeds through Ray Tune, resumable at any time.
+
+Each cell (one configuration on one task with one seed, trained to ``max_epochs``) is one trial of a single step on one
+core. What is finished is on disk at once and never runs again. A worker keeps the decoded images and the features of
+frozen layers of the tasks it met last, so that orders that stay with a task cost least.
+"""
+
+import json
+import logging
+import math
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+from ray import tune
+
+from hyperstar_tune.errors import MetaDatasetError, SpaceError
+from hyperstar_tune.finetune._cell_searcher import CellSearcher, Progress, WantedCell
+from hyperstar_tune.finetune._cells import Cell
+from hyperstar_tune.finetune._journal import Journal, cell_key
+from hyperstar_tune.finetune._spec import RunSpec
+from hyperstar_tune.finetune.training import PROTOCOL_EPOCHS, check_config
+from hyperstar_tune.space import Config, SearchSpace
+from hyperstar_tune.task import ImageTask
+
+__all__ = ["ORDERS", "CollectionSummary", "collect"]
+
+ORDERS = ("by-task", "cheap-first", "round-robin")
+_RUN_CELLS = 500  # of one run of Tune, which grows slow with thousands of trials
+# No result files and no panel for each run of Tune: the journal has all.
+_QUIET = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_AIR_NEW_OUTPUT": "0"}
+_LAYERS_COST = {"all": 0, "last_stage": 1, "head": 2}  # the most expensive first
+
+
+@dataclass(frozen=True)
+class CollectionSummary:
+    """What a call of ``collect`` found and did."""
+
+    total: int  # cells asked for
+    before: int  # finished before the call
+    measured: int  # finished by the call
+    failed: int  # of all finished ones, those with an error
+    seconds: float
+
+    @property
+    def left(self) -> int:
+        """Cells still to be measured."""
+        return self.total - self.before - self.measured
+
+
+def collect(
+    tasks: Sequence[str | Path | ImageTask],
+    space: SearchSpace | str,
+    out_dir: str | Path,
+    *,
+    model: str = "mobilenetv2_100",
+    weights: str | Path = "hub",
+    seeds: Sequence[int] = (0,),
+    image_size: int = 64,
+    batch_size: int = 32,
+    max_epochs: int = 32,
+    evaluate_at: tuple[int, ...] | None = None,
+    order: str = "by-task",
+    max_hours: float | None = None,
+    workers: int | None = None,
+    gpus_per_cell: float = 0.0,
+    device: str | None = None,
+    nice: int | None = None,
+    families: Mapping[str, str] | None = None,
+    licences: Mapping[str, str] | None = None,
+    mean: tuple[float, float, float] | None = None,
+    std: tuple[float, float, float] | None = None,
+    model_kwargs: dict[str, Any] | None = None,
+    memory_limit: int = 1 << 30,
+    progress: Callable[[str], None] = print,
+) -> CollectionSummary:
+    """Measures the learning curve of every configuration of a finite space on every task.
+
+    Args:
+        tasks: In the order to be measured, where ``order`` leaves them one.
+        space: Finite; its parameters are those of ``finetune.trainable``.
+        out_dir: Collection to begin or to go on with.
+        model: As in ``finetune.trainable``, like the other settings of training.
+        weights: As in ``finetune.trainable``.
+        seeds: Of the training; cells of the first come before those of the second, task by task or altogether.
+        image_size: Side in pixels.
+        batch_size: Training images a step.
+        max_epochs: R, the epochs of a cell.
+        evaluate_at: Epochs to measure; None: the protocol's, up to ``max_epochs``. The last epoch is always measured.
+        order: ``"by-task"``: one task after the other, the most expensive configurations first, so that the last core
+            is not left waiting. ``"cheap-first"``: small tasks first, and of each the heads, then more layers.
+            ``"round-robin"``: each configuration on all tasks before the next, in a random but fixed order, so that
+            whatever was reached is a balanced table; workers whose memory does not hold all tasks decode again.
+        max_hours: No cell begins later than this.
+        workers: Processes; None: as many as Ray has cores. Ignored when Ray is already running.
+        gpus_per_cell: Share of a GPU a cell reserves.
+        device: None takes the GPU that Ray assigns, if any.
+        nice: Niceness of the processes that train.
+        families: Family by task name (or by the name of a sub-task's parent); others are families of their own.
+        licences: Licence by task name or parent's name, for the table.
+        mean: As in ``finetune.trainable``.
+        std: As in ``finetune.trainable``.
+        model_kwargs: As in ``finetune.trainable``.
+        memory_limit: As in ``finetune.trainable``.
+        progress: Called with a line now and then.
+
+    Returns:
+        Counts of cells.
+
+    Raises:
+        MetaDatasetError: If ``out_dir`` holds a collection made with other settings; the message names what differs.
+        SpaceError: If the space is not finite or not one of fine-tuning.
+        TaskError: If a task is none.
+        ModelError: If the network cannot be had.
+    """
+    space = SearchSpace.from_name(space) if isinstance(space, str) else space
+    if not space.is_finite:
+        raise SpaceError(f"only a finite space can be measured whole, but {space.name} is not; list values")
+    configs = space.grid()
+    for config in configs:
+        check_config(config)
+    if order not in ORDERS:
+        raise MetaDatasetError(f"an order is one of {', '.join(ORDERS)}, but got {order!r}")
+    if not tasks or not seeds:
+        raise MetaDatasetError(f"a collection needs tasks and seeds, but got {len(tasks)} tasks, {len(seeds)} seeds")
+    measured_at = (*(e for e in (evaluate_at or PROTOCOL_EPOCHS) if e < max_epochs), max_epochs)
+    spec = RunSpec.checked(
+        model, weights, image_size, batch_size, max_epochs, mean, std, model_kwargs, device, measured_at, memory_limit
+    )
+    images = [ImageTask.of(task) for task in tasks]
+    network = {"mean": mean, "std": std, "kwargs": model_kwargs or {}, "epochs": measured_at}
+    journal = Journal(
+        out_dir,
+        spec.fingerprint(space.fingerprint),
+        space,
+        json.loads(json.dumps(network)),
+        [_row(task, families or {}, licences or {}) for task in images],
+    )
+    try:
+        began = time.monotonic()
+        deadline = math.inf if max_hours is None else began + 3600 * max_hours
+        wanted = _in_order(images, configs, [int(seed) for seed in seeds], order, max_epochs)
+        finished = {task.name: journal.finished(task.name) for task in images}
+        pending = [
+            (task, config, seed) for task, config, seed in wanted if cell_key(config, seed) not in finished[task]
+        ]
+        report = Progress(len(wanted), pending, progress)
+        with _ray(workers) if pending else nullcontext():
+            for first in range(0, len(pending), _RUN_CELLS):
+                cells = pending[first : first + _RUN_CELLS]
+                searcher = CellSearcher(cells, journal, deadline, report)
+                names = {name for name, _, _ in cells}
+                _measure(
+                    {task.name: task for task in images if task.name in names}, spec, searcher, gpus_per_cell, nice
+                )
+                if searcher.left:  # out of time, or interrupted
+                    report.line(f"{len(pending) - report.measured} cells left")
+                    break
+        failed = sum(c["error"] is not None for task in images for c in journal.finished(task.name).values())
+    finally:
+        journal.close()
+    before = len(wanted) - len(pending)
+    return CollectionSummary(len(wanted), before, report.measured, failed, time.monotonic() - began)
+
+
+def _in_order(
+    tasks: Sequence[ImageTask], configs: Sequence[Config], seeds: Sequence[int], order: str, max_epochs: int
+) -> list[WantedCell]:
+    """All cells, as ``collect`` says of its ``order``."""
+    dear_first = sorted(configs, key=_cost)
+    if order == "by-task":
+        return [(task.name, config, seed) for task in tasks for seed in seeds for config in dear_first]
+    if order == "cheap-first":
+        small_first = sorted(tasks, key=lambda task: task.n_train * max_epochs + task.n_val)
+        cheap_first = sorted(configs, key=lambda config: -_cost(config))
+        return [(task.name, config, seed) for seed in seeds for task in small_first for config in cheap_first]
+    shuffled = [configs[place] for place in np.random.default_rng(0).permutation(len(configs))]
+    return [(task.name, config, seed) for seed in seeds for config in shuffled for task in tasks]
+
+
+def _measure(
+    tasks: dict[str, ImageTask], spec: RunSpec, searcher: CellSearcher, gpus_per_cell: float, nice: int | None
+) -> None:
+    cell = type("CollectCell", (Cell,), {"spec": spec, "nice": nice, "__module__": __name__})
+    resources: dict[str, float] = {"cpu": 1, **({"gpu": gpus_per_cell} if gpus_per_cell else {})}
+    scratch = tempfile.mkdtemp(prefix="hyperstar-collect-")
+    try:
+        tune.run(
+            tune.with_resources(tune.with_parameters(cell, tasks=tasks), resources),
+            search_alg=searcher,
+            num_samples=-1,
+            reuse_actors=True,
+            storage_path=scratch,
+            raise_on_failed_trial=False,
+            verbose=0,
+        )
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def _ray(workers: int | None) -> Iterator[None]:
+    """A Ray of our own, unless one is running, and little output."""
+    saved = {name: os.environ.get(name) for name in _QUIET}
+    os.environ.update(_QUIET)
+    analysis = logging.getLogger("ray.tune.analysis.experiment_analysis")
+    level = analysis.level
+    analysis.setLevel(logging.ERROR)  # it misses the result files that are not written
+    ours = not ray.is_initialized()
+    if ours:
+        ray.init(address="local", num_cpus=workers, include_dashboard=False, log_to_driver=False)
+    try:
+        yield
+    finally:
+        if ours:
+            ray.shutdown()
+        analysis.setLevel(level)
+        for name, value in saved.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _row(task: ImageTask, families: Mapping[str, str], licences: Mapping[str, str]) -> dict[str, Any]:
+    location = task.location if task.location.startswith("torchvision:") else Path(task.location).name
+    return {
+        "name": task.name,
+        "family": families.get(task.name, families.get(task.family, task.family)),
+        "location": location,  # never a path of this machine
+        "classes": len(task.classes),
+        "n_train": task.n_train,
+        "n_val": task.n_val,
+        "licence": licences.get(task.name, licences.get(task.family, "")),
+        "image_hash": task.sample_hash(),
+    }
+
+
+def _cost(config: dict[str, Any]) -> int:
+    return _LAYERS_COST.get(str(check_config(config)["layers"]), 0)

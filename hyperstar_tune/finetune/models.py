@@ -1,0 +1,217 @@
+"""Image networks by name, with a new head and weights from the hub, a local file, or this package.
+
+A name is looked up in timm first and then in torchvision; ``torchvision/resnet18`` and ``timm/resnet18`` say which one
+is meant. The package itself ships one small backbone, made by us (see data/backbones), so that trying things out needs
+no network.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hyperstar_tune.errors import ModelError
+
+__all__ = ["OWN_MODEL", "NetworkSpec", "build_model", "check_model_name", "normalization", "weights_id"]
+
+OWN_MODEL = "torchvision/shufflenet_v2_x1_0"
+_OWN_FILE = "shufflenet_v2_x1_0_in200.safetensors"
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """Everything that makes a pretrained network, apart from the number of classes."""
+
+    model: str = OWN_MODEL
+    weights: str = "own"  # "hub", "own" or a path
+    image_size: int = 64
+    mean: tuple[float, float, float] | None = None  # of RGB in [0, 1]; None: as the network says
+    std: tuple[float, float, float] | None = None
+    kwargs: dict[str, Any] = field(default_factory=dict)  # passed on to timm or torchvision
+
+    def key(self) -> tuple[str, ...]:
+        """Identifies the network within one process."""
+        return (self.model, self.weights, str(self.image_size), str(self.mean), str(self.std), json.dumps(self.kwargs))
+
+
+def check_model_name(name: str) -> tuple[str, str]:
+    """Splits a name into ``("timm" | "torchvision", plain name)``.
+
+    Raises:
+        ModelError: If neither library has the network.
+    """
+    import timm
+    import torchvision
+
+    if not isinstance(name, str):
+        raise ModelError(f"a model is named by text, but got {type(name).__name__}")
+    library, _, plain = name.rpartition("/") if name.startswith(("timm/", "torchvision/")) else ("", "", name)
+    if library in ("", "timm") and timm.is_model(plain.split(".")[0]):
+        return "timm", plain
+    if library in ("", "torchvision") and plain in torchvision.models.list_models(module=torchvision.models):
+        return "torchvision", plain
+    near = ", ".join(timm.list_models(f"*{plain.split('_')[0].split('.')[0]}*")[:3]) if library != "torchvision" else ""
+    hint = f"timm has {near}" if near else "timm.list_models() lists names"
+    raise ModelError(f"a model must be known to timm or torchvision, but got {name!r}; {hint}")
+
+
+def build_model(
+    name: str,
+    n_classes: int,
+    weights: str | Path = "hub",
+    image_size: int | None = None,
+    kwargs: dict[str, Any] | None = None,
+) -> nn.Module:
+    """A classification network for ``n_classes`` classes, pretrained except for its head.
+
+    Args:
+        name: A network of timm or, if timm lacks it or the name begins with ``torchvision/``, of torchvision.
+        n_classes: Outputs of the new head, which is initialized from torch's global random state.
+        weights: ``"hub"`` downloads what the library offers, ``"own"`` takes the weights shipped here (only for
+            ``torchvision/shufflenet_v2_x1_0``), anything else is a safetensors or torch file, whose head is ignored.
+        image_size: Given to networks that are made for one size (e.g. vision transformers).
+        kwargs: Further arguments of the library's constructor, e.g. ``{"pad_type": "same"}``.
+
+    Raises:
+        ModelError: If the name is unknown, or the weights cannot be had or do not fit.
+    """
+    library, plain = check_model_name(name)
+    if n_classes < 2:
+        raise ModelError(f"a classifier needs at least 2 classes, but got {n_classes}")
+    if weights == "own" and plain != OWN_MODEL.partition("/")[2]:
+        raise ModelError(f"weights 'own' are those of {OWN_MODEL}, but the model is {name!r}; pass 'hub' or a file")
+    if weights == "own":
+        library = "torchvision"
+    try:
+        model = _construct(library, plain, n_classes, str(weights) == "hub", image_size, dict(kwargs or {}))
+    except TypeError as error:
+        raise ModelError(f"model_kwargs must be known to {name}, but: {str(error).splitlines()[0]}") from error
+    if str(weights) != "hub":
+        path = _weights_path(weights)
+        _load_weights(model, _read_weights(path), str(path))
+    return model
+
+
+def normalization(model: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of RGB in [0, 1] that a network expects: timm's own record, else ImageNet's."""
+    record = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", None) or {}
+    mean, std = record.get("mean"), record.get("std")
+    return (tuple(mean), tuple(std)) if mean and std else _IMAGENET
+
+
+def weights_id(name: str, weights: str | Path) -> str:
+    """``hub:TAG``, or the first 16 digits of the SHA-256 of the weights file."""
+    if str(weights) != "hub":
+        path = _weights_path(weights)
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+        return digest.hexdigest()[:16]
+    library, plain = check_model_name(name)
+    if library == "torchvision":
+        return "hub:DEFAULT"
+    import timm
+
+    record = timm.get_pretrained_cfg(plain)
+    return f"hub:{record.tag if record is not None and record.tag else plain}"
+
+
+def _construct(
+    library: str, plain: str, n_classes: int, from_hub: bool, image_size: int | None, kwargs: dict[str, Any]
+) -> nn.Module:
+    if library == "torchvision":
+        import torchvision
+
+        model = torchvision.models.get_model(plain, weights=None, num_classes=n_classes, **kwargs)
+        if from_hub:
+            try:
+                state = torchvision.models.get_model_weights(plain).DEFAULT.get_state_dict(progress=False)
+            except Exception as error:
+                raise ModelError(_offline(plain, error)) from error
+            _load_weights(model, state, "the hub")
+        return model
+    import timm
+
+    record = timm.get_pretrained_cfg(plain)
+    if image_size is not None and record is not None and record.fixed_input_size:
+        kwargs = {"img_size": image_size, **kwargs}
+    if not from_hub:
+        return timm.create_model(plain, num_classes=n_classes, **kwargs)
+    if record is None or not record.has_weights:
+        raise ModelError(f"the hub has no weights for {plain}; pass weights= a local file")
+    try:
+        return timm.create_model(plain, pretrained=True, num_classes=n_classes, **kwargs)
+    except TypeError:
+        raise
+    except Exception as error:  # whatever the hub's client, the network or the cache raise
+        raise ModelError(_offline(plain, error)) from error
+
+
+def _offline(name: str, error: Exception) -> str:
+    why = (str(error).splitlines() or [type(error).__name__])[0][:120]
+    return (
+        f"weights='hub' needs the network or a filled cache, but {name} could not be loaded ({why}); "
+        "pass weights= a local .safetensors or .pth file, or weights='own'"
+    )
+
+
+def _weights_path(weights: str | Path) -> Path:
+    path = Path(str(files("hyperstar_tune") / "data" / "backbones" / _OWN_FILE)) if weights == "own" else Path(weights)
+    if not path.is_file():
+        raise ModelError(f"weights are 'hub', 'own' or a file, but there is no file {str(weights)!r}")
+    return path
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    """The named tensors of a safetensors or torch file; a pickle with anything else in it is refused."""
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            state: Any = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            for wrapper in ("state_dict", "model", "model_state_dict"):
+                if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+                    state = state[wrapper]
+    except Exception as error:  # the readers raise many kinds
+        why = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        raise ModelError(f"weights must be a safetensors or torch file of tensors, but {path}: {why}") from error
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ModelError(f"weights must be a dict of tensors, but {path} holds something else")
+    return {k.removeprefix("module."): v.float() if v.is_floating_point() else v for k, v in state.items()}
+
+
+def _load_weights(model: nn.Module, state: dict[str, Tensor], where: str) -> None:
+    own = model.state_dict()
+    head = _head_names(model)
+    given = {k: v for k, v in state.items() if not k.startswith(head)}
+    wanted = {k for k in own if not k.startswith(head) and not k.endswith("num_batches_tracked")}
+    problems: Sequence[str] = [f"lacks {k}" for k in sorted(wanted - set(given))]
+    problems = problems or [f"has the unknown {k}" for k in sorted(set(given) - set(own))]
+    problems = problems or [
+        f"has {k} of shape {list(given[k].shape)} where the network has {list(own[k].shape)}"
+        for k in sorted(given)
+        if given[k].shape != own[k].shape
+    ]
+    if problems:
+        raise ModelError(f"weights must fit {type(model).__name__}, but {where} {problems[0]}")
+    model.load_state_dict(given, strict=False)
+
+
+def _head_names(model: nn.Module) -> tuple[str, ...]:
+    """Parameter-name prefixes of the classifier: timm's record, else the last linear or 1 x 1 layer in order."""
+    record = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", None) or {}
+    named = record.get("classifier")
+    if named:
+        return tuple(f"{n}." for n in ([named] if isinstance(named, str) else named))
+    layers = [name for name, m in model.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    return (f"{layers[-1]}.",)

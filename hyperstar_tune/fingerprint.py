@@ -1,0 +1,59 @@
+"""What a table of learning curves, a predictor or a run was made with, so that unlike things are not mixed unawares."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from hyperstar_tune.errors import MetaDatasetError
+
+__all__ = ["PROTOCOL_VERSION", "Fingerprint"]
+
+PROTOCOL_VERSION = 1  # of docs/protocol.md
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """The circumstances of training. An empty or None field says nothing and differs from nothing."""
+
+    space: str = ""  # SearchSpace.fingerprint
+    model: str = ""  # name in timm or torchvision
+    weights: str = ""  # "hub" or the first 16 digits of the file's SHA-256
+    image_size: int | None = None  # pixels
+    schedule: str = ""  # e.g. "constant, one warm-up epoch"
+    batch_size: int | None = None
+    max_epochs: int | None = None  # R
+    views: int | None = None  # cached augmented views an image of a frozen prefix
+    train_size: int | None = None  # training images of a task, where all tasks have the same
+    protocol: int | None = PROTOCOL_VERSION
+
+    def differences(self, other: "Fingerprint") -> list[str]:
+        """One readable line a field that both state and that differs."""
+        lines = []
+        for field in fields(self):
+            mine, theirs = getattr(self, field.name), getattr(other, field.name)
+            if mine not in ("", None) and theirs not in ("", None) and mine != theirs:
+                lines.append(f"{field.name.replace('_', ' ')}: {mine} here, {theirs} there")
+        return lines
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Fingerprint":
+        """Reads what ``to_json`` wrote.
+
+        Raises:
+            MetaDatasetError: If a field is unknown or of the wrong type.
+        """
+        if not isinstance(data, dict):
+            raise MetaDatasetError(f"a fingerprint must be a JSON object, but is {data!r:.40}")
+        known = {field.name: field for field in fields(cls)}
+        for name, value in data.items():
+            if name not in known:
+                raise MetaDatasetError(f"a fingerprint has the fields {', '.join(known)}, but got {name!r}")
+            is_text = isinstance(known[name].default, str)
+            if not isinstance(value, str if is_text else int | None) or isinstance(value, bool):
+                raise MetaDatasetError(
+                    f"fingerprint field {name} must be {'text' if is_text else 'a whole number'}, but got {value!r}"
+                )
+        return cls(**data)

@@ -1,0 +1,183 @@
+"""How good a ranking of configurations is, as numbers: AP@K, NDCG@K, regret, similarity of tasks.
+
+Scores are higher-is-better. A ranking lists the indices of all H configurations, best predicted first.
+Not for choosing a configuration: the true scores are known only once everything has been trained.
+
+Source: HyperSTAR (CVPR 2020), Sec. 3.1 and 4; ties and ceilings as in docs/protocol.md.
+"""
+
+from collections.abc import Sequence
+from math import comb
+
+import numpy as np
+import numpy.typing as npt
+
+from hyperstar_tune.errors import SpaceError
+
+__all__ = [
+    "average_precision",
+    "best_so_far",
+    "chance_average_precision",
+    "configs_to_best",
+    "ndcg",
+    "normalize_scores",
+    "normalized_regret",
+    "ranking_of",
+    "regret",
+    "similarity_matrix",
+]
+
+FloatArray = npt.NDArray[np.floating]
+RankingLike = Sequence[int] | npt.NDArray[np.integer]
+
+
+def ranking_of(scores: npt.ArrayLike) -> npt.NDArray[np.intp]:
+    """Indices of the configurations, best score first; equal scores keep their order, NaN comes last, shape [H]."""
+    return np.argsort(-_scores(scores), kind="stable")
+
+
+def normalize_scores(scores: npt.ArrayLike) -> FloatArray:
+    """Scores of each task with mean 0 and standard deviation 1 over its configurations.
+
+    Args:
+        scores: Accuracies, shape [..., H]; NaN cells stay NaN and do not count.
+
+    Returns:
+        Shape [..., H]; 0 where a task's scores are all equal.
+
+    Source: HyperSTAR (CVPR 2020), Sec. 3.1.
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    centred = values - np.nanmean(values, axis=-1, keepdims=True)
+    spread = np.nanstd(values, axis=-1, keepdims=True)
+    return np.divide(centred, spread, out=np.where(np.isnan(values), np.nan, 0.0), where=spread > 1e-12)
+
+
+def relevance(true_scores: npt.ArrayLike, k: int = 10) -> FloatArray:
+    """Probability of each configuration to be in the true top ``k``, ties at the k-th place broken at random.
+
+    Returns:
+        Shape [H], summing to ``k``: 1 above the k-th score, 0 below, the remaining places shared by those equal to it.
+    """
+    scores = _scores(true_scores)
+    _check_k(k, len(scores))
+    threshold = np.sort(scores)[-k]
+    above, tied = scores > threshold, scores == threshold
+    return above + tied * ((k - above.sum()) / tied.sum())
+
+
+def average_precision(true_scores: npt.ArrayLike, ranking: RankingLike, k: int = 10) -> float:
+    """Average precision of the first ``k`` places of a ranking, ``(1/k) sum_i P(i) rel(i)``.
+
+    Args:
+        true_scores: True score of every configuration, shape [H]; NaN counts as the worst.
+        ranking: Indices of the configurations, best predicted first, shape [H] (at least [k]).
+        k: Places that count.
+
+    Returns:
+        A share in [0, 1]: the expectation over random ways to break ties at the true k-th place; 1 if the first ``k``
+        places hold exactly the true top ``k``.
+
+    Raises:
+        SpaceError: If ``k`` exceeds H or the ranking is shorter than ``k``.
+
+    Source: HyperSTAR (CVPR 2020), Sec. 4, with Zhu (2004).
+    """
+    scores = _scores(true_scores)
+    _check_k(k, min(len(scores), len(ranking)))
+    first = np.asarray(ranking[:k])
+    share = relevance(scores, k)
+    rel = share[first]
+    # E[rel_i rel_j] is the product unless both are tied: the tied group is drawn without replacement.
+    tied_total = int(np.sum(scores == np.sort(scores)[-k]))
+    fraction = share[scores == np.sort(scores)[-k]][0]
+    drawn = fraction * tied_total  # places left for the tied group
+    pair = drawn * (drawn - 1) / (tied_total * (tied_total - 1)) if tied_total > 1 else 0.0
+    is_tied = scores[first] == np.sort(scores)[-k]
+    joint = np.where(np.outer(is_tied, is_tied), pair, np.outer(rel, rel))
+    np.fill_diagonal(joint, rel)
+    precision_times_relevance = np.tril(joint).sum(axis=1) / np.arange(1, k + 1)
+    return float(precision_times_relevance.sum() / k)
+
+
+def chance_average_precision(n_configs: int, k: int = 10) -> float:
+    """Expected AP@k of a random ranking of ``n_configs`` configurations."""
+    _check_k(k, n_configs)
+    one = k / n_configs
+    two = comb(k, 2) / comb(n_configs, 2) if k > 1 else 0.0
+    return float(np.mean([(one + (i - 1) * two) / i for i in range(1, k + 1)]))
+
+
+def similarity_matrix(scores: npt.ArrayLike, k: int = 10) -> FloatArray:
+    """Similarity r_ij of tasks: AP@k of one task's true ranking judged by the other's, mean of both directions.
+
+    Args:
+        scores: Shape [T, H].
+        k: Places that count.
+
+    Returns:
+        Symmetric, shape [T, T], in [0, 1].
+
+    Source: HyperSTAR (CVPR 2020), Eq. 2.
+    """
+    table = np.asarray(scores, dtype=np.float64)
+    rankings = [ranking_of(row) for row in table]
+    directed = np.array([[average_precision(truth, ranking, k) for ranking in rankings] for truth in table])
+    return (directed + directed.T) / 2
+
+
+def ndcg(true_scores: npt.ArrayLike, ranking: RankingLike, k: int = 10) -> float:
+    """Normalized discounted cumulative gain of the first ``k`` places, in [0, 1].
+
+    The gain of a configuration is its true score, scaled per task to [0, 1] (worst to best); 1 if all scores are equal.
+    """
+    scores = _finite_scores(true_scores)
+    _check_k(k, min(len(scores), len(ranking)))
+    span = scores.max() - scores.min()
+    if span <= 0:
+        return 1.0
+    gains = (scores - scores.min()) / span
+    discounts = 1 / np.log2(np.arange(2, k + 2))
+    return float(gains[np.asarray(ranking[:k])] @ discounts / (np.sort(gains)[::-1][:k] @ discounts))
+
+
+def best_so_far(true_scores: npt.ArrayLike, ranking: RankingLike) -> FloatArray:
+    """Best true score among the first 1, 2, ... H configurations of a ranking, shape [H] (Figure 5a)."""
+    return np.maximum.accumulate(_finite_scores(true_scores)[np.asarray(ranking)])
+
+
+def regret(true_scores: npt.ArrayLike, ranking: RankingLike, k: int) -> float:
+    """Best score of all less the best among the first ``k`` of the ranking, in the scores' unit."""
+    scores = _finite_scores(true_scores)
+    _check_k(k, len(scores))
+    return float(scores.max() - scores[np.asarray(ranking[:k])].max())
+
+
+def normalized_regret(true_scores: npt.ArrayLike, ranking: RankingLike, k: int) -> float:
+    """Regret on the scale where 0 is the best configuration and 1 the median one."""
+    scores = _finite_scores(true_scores)
+    span = scores.max() - np.median(scores)
+    return regret(scores, ranking, k) / span if span > 0 else 0.0
+
+
+def configs_to_best(true_scores: npt.ArrayLike, ranking: RankingLike, tolerance: float = 0.05) -> int:
+    """Configurations of a ranking to be trained until the normalized regret is at most ``tolerance``."""
+    scores = _finite_scores(true_scores)
+    target = scores.max() - tolerance * (scores.max() - np.median(scores))
+    return int(np.argmax(best_so_far(scores, ranking) >= target)) + 1
+
+
+def _scores(scores: npt.ArrayLike) -> FloatArray:
+    values = np.asarray(scores, dtype=np.float64)
+    return np.where(np.isnan(values), -np.inf, values)
+
+
+def _finite_scores(scores: npt.ArrayLike) -> FloatArray:
+    """Scores with NaN (a diverged configuration) at the worst finite score, so that differences stay finite."""
+    values = np.asarray(scores, dtype=np.float64)
+    return np.where(np.isnan(values), np.nanmin(values), values)
+
+
+def _check_k(k: int, n_configs: int) -> None:
+    if not 1 <= k <= n_configs:
+        raise SpaceError(f"k must lie between 1 and the number of configurations ({n_configs}), but got {k}")

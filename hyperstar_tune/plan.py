@@ -1,0 +1,137 @@
+"""Hyperband's brackets as plain arithmetic, with a hard epoch budget.
+
+A plan knows nothing of Ray: the scheduler asks it how many configurations a rung takes and how long they train. Below
+about three times ``max_epochs`` a wide first rung wastes the budget: train the top of the ranking to the end instead.
+
+Source: Li et al., "Hyperband", JMLR 18 (2018), Algorithm 1; whole epochs as in docs/protocol.md.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from math import ceil
+
+from hyperstar_tune.errors import PlanError
+
+__all__ = ["Bracket", "HyperBandPlan", "Rung"]
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One step of successive halving."""
+
+    n_configs: int  # configurations that train in this rung
+    epochs: int  # epochs a configuration has behind it at the rung's end, counted from its start
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """Successive halving of one set of configurations."""
+
+    rungs: tuple[Rung, ...]
+
+    @property
+    def n_configs(self) -> int:
+        """Configurations that enter the bracket."""
+        return self.rungs[0].n_configs
+
+    @cached_property
+    def rung_costs(self) -> tuple[int, ...]:
+        """Epochs each rung trains in sum, paused configurations being resumed."""
+        starts = (0, *(rung.epochs for rung in self.rungs))
+        return tuple(rung.n_configs * (rung.epochs - start) for rung, start in zip(self.rungs, starts, strict=False))
+
+    @property
+    def epochs(self) -> int:
+        """Epochs the whole bracket trains."""
+        return sum(self.rung_costs)
+
+
+def _brackets(max_epochs: int, eta: int) -> tuple[Bracket, ...]:
+    s_max = 0
+    while eta ** (s_max + 1) <= max_epochs:  # floor of a logarithm, without its rounding
+        s_max += 1
+    brackets = []
+    for s in range(s_max, -1, -1):
+        n = ceil(Fraction((s_max + 1) * eta**s, s + 1))
+        rungs = tuple(Rung(n // eta**i, max(1, max_epochs * eta**i // eta**s)) for i in range(s + 1))
+        brackets.append(Bracket(rungs))
+    return tuple(brackets)
+
+
+@dataclass(frozen=True)
+class HyperBandPlan:
+    """Brackets for the maximum epochs R and the factor eta, under an epoch budget.
+
+    Brackets run in order, most aggressive first, and start again with the first one when all are done, until the budget
+    is spent. A run ends at exactly ``epoch_budget`` epochs; fractions of an epoch are rounded down to whole epochs, at
+    least 1.
+
+    Args:
+        max_epochs: R, the epochs of a configuration that survives every rung.
+        eta: Share of survivors is 1 / eta.
+        epoch_budget: Epochs of all trials together; by default one pass over all brackets.
+
+    Raises:
+        PlanError: If ``max_epochs`` or ``eta`` is too small or the budget is smaller than the first rung.
+
+    Example:
+        >>> HyperBandPlan(max_epochs=9).brackets[0].rungs
+        (Rung(n_configs=9, epochs=1), Rung(n_configs=3, epochs=3), Rung(n_configs=1, epochs=9))
+
+    Source: Li et al., JMLR 18 (2018), Algorithm 1.
+    """
+
+    max_epochs: int
+    eta: int = 3
+    epoch_budget: int = 0  # 0 becomes one pass over all brackets
+
+    def __post_init__(self) -> None:
+        for name, value, least in (("max_epochs", self.max_epochs, 1), ("eta", self.eta, 2)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise PlanError(f"{name} must be a whole number of at least {least}, but got {value!r}")
+        budget = self.epoch_budget
+        if isinstance(budget, bool) or not isinstance(budget, int) or budget < 0:
+            raise PlanError(f"epoch_budget must be a whole number of epochs (or 0: one pass), but got {budget!r}")
+        if budget == 0:
+            object.__setattr__(self, "epoch_budget", self.pass_epochs)
+        elif budget < self.first_rung_epochs:
+            raise PlanError(
+                f"epoch_budget must cover the first rung ({self.first_rung_epochs} epochs), but got {budget}; "
+                "lower max_epochs or raise eta"
+            )
+
+    @cached_property
+    def brackets(self) -> tuple[Bracket, ...]:
+        """One pass over Hyperband's brackets, most aggressive first."""
+        return _brackets(self.max_epochs, self.eta)
+
+    @property
+    def first_rung_epochs(self) -> int:
+        """Epochs of the first rung of the first bracket: the least budget that makes sense."""
+        return self.brackets[0].rung_costs[0]
+
+    @property
+    def pass_epochs(self) -> int:
+        """Epochs of one pass over all brackets."""
+        return sum(bracket.epochs for bracket in self.brackets)
+
+    def __str__(self) -> str:
+        """The plan as a table: one line a bracket, and what the budget reaches."""
+        lines = [f"Hyperband: R={self.max_epochs} epochs, eta={self.eta}, budget {self.epoch_budget} epochs"]
+        spent = 0
+        for number, bracket in enumerate(self.brackets, start=1):
+            start, spent = spent, spent + bracket.epochs
+            rungs = " -> ".join(f"{rung.n_configs} x {rung.epochs}" for rung in bracket.rungs)
+            if start >= self.epoch_budget:
+                reached = "not reached"
+            elif spent > self.epoch_budget:
+                reached = f"budget ends inside (epoch {start} to {self.epoch_budget})"
+            else:
+                reached = f"epoch {start} to {spent}"
+            lines.append(
+                f"  bracket {number}: {rungs}   [configurations x epochs]   {bracket.epochs} epochs, {reached}"
+            )
+        if self.epoch_budget > spent:
+            lines.append(f"  then again from bracket 1, up to epoch {self.epoch_budget}")
+        return "\n".join(lines)

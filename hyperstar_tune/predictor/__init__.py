@@ -1,0 +1,17 @@
+"""The performance predictor: its networks, their meta-training, and the ranking of configurations for new images."""
+
+from hyperstar_tune.predictor.network_predictor import NetworkPredictor
+from hyperstar_tune.predictor.plus_predictor import PlusPredictor, train_plus
+from hyperstar_tune.predictor.predictor import Predictor, predictor_names
+from hyperstar_tune.predictor.training import EpochReport, TrainingSettings, meta_train
+
+__all__ = [
+    "EpochReport",
+    "NetworkPredictor",
+    "PlusPredictor",
+    "Predictor",
+    "TrainingSettings",
+    "meta_train",
+    "predictor_names",
+    "train_plus",
+]

@@ -1,0 +1,144 @@
+"""The convolutional part of g: our own small ShuffleNet, cut in a frozen and a trained part.
+
+What lies below the first trained layer always gives the same features, so meta-training computes them once. Batch
+normalization keeps the statistics of pretraining: a batch of one task would teach it that task's.
+"""
+
+import copy
+import hashlib
+import itertools
+from collections import OrderedDict
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from hyperstar_tune.errors import PredictorError
+
+__all__ = ["BACKBONE", "CHUNK", "TRAINED_PARTS", "Backbone", "backbone_hash", "normalize", "to_tensor"]
+
+BACKBONE = "shufflenet_v2_x1_0_in200"
+TRAINED_PARTS = ("none", "last_stage", "all")
+_N_FEATURES = 1024
+_MEAN = (0.485, 0.456, 0.406)  # of RGB in [0, 1], as in pretraining
+_STD = (0.229, 0.224, 0.225)
+CHUNK = 64  # images a forward pass; larger ones do not fit a CPU's cache
+
+
+class Backbone(nn.Module):
+    """ShuffleNet v2 x1.0 up to its pooled features.
+
+    Args:
+        trained: Which part meta-training changes: ``"none"``, ``"last_stage"`` (stage 4 and the last convolution) or
+            ``"all"`` (the paper's end-to-end).
+
+    Attributes:
+        part: Which part that is.
+        frozen: Normalized images to the features that are cached.
+        trained: Those to image features.
+        n_features: Length of an image's features.
+    """
+
+    n_features = _N_FEATURES
+
+    def __init__(self, trained: str = "none") -> None:
+        super().__init__()
+        if trained not in TRAINED_PARTS:
+            raise PredictorError(f"the trained part of the backbone is one of {TRAINED_PARTS}, but got {trained!r}")
+        self.part = trained
+        from torchvision.models import shufflenet_v2_x1_0  # costs a second: only for those who need a network
+
+        with torch.random.fork_rng(devices=[]):  # its random start is thrown away
+            network = shufflenet_v2_x1_0(weights=None)
+        network.fc = nn.Identity()
+        state = {name: value for name, value in load_file(_path()).items() if not name.startswith("fc.")}
+        network.load_state_dict(state)  # copies into float32, whatever the file's precision
+        stages = [
+            (name, getattr(network, name)) for name in ("conv1", "maxpool", "stage2", "stage3", "stage4", "conv5")
+        ]
+        cut = {"none": len(stages), "last_stage": 4, "all": 0}[trained]
+        self.frozen = nn.Sequential(OrderedDict(stages[:cut]))
+        self.trained = nn.Sequential(OrderedDict(stages[cut:]))
+        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.requires_grad_(False)
+        self.trained.requires_grad_(True)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+        self.train(False)
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Stays in evaluation mode: the statistics of batch normalization are those of pretraining."""
+        del mode
+        return super().train(False)
+
+    def prefix(self, images: Tensor) -> Tensor:
+        """What the frozen part makes of uint8 images [n, 3, S, S], without gradients, in small chunks."""
+        with torch.no_grad():
+            return torch.cat([self._pooled_if_last(self.frozen(normalize(chunk))) for chunk in images.split(CHUNK)])
+
+    def suffix(self, cached: Tensor) -> Tensor:
+        """Image features [n, n_features] from what ``prefix`` gave."""
+        return self.pool(self.trained(cached)) if len(self.trained) else cached
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Image features of uint8 images, [n, 3, S, S] -> [n, n_features]."""
+        return torch.cat([self.features(normalize(chunk)) for chunk in images.split(CHUNK)])
+
+    def features(self, normalized: Tensor) -> Tensor:
+        """Image features of normalized images, [n, 3, S, S] -> [n, n_features]."""
+        return self.pool(self.trained(self.frozen(normalized)))
+
+    def _pooled_if_last(self, cached: Tensor) -> Tensor:
+        return cached if len(self.trained) else self.pool(cached)
+
+    def fused(self) -> "Backbone":
+        """A copy with each batch normalization folded into the convolution before it: the same output, faster."""
+        twin = copy.deepcopy(self)
+        for module in list(twin.modules()):
+            if isinstance(module, nn.Sequential):
+                _fold(module)
+        return twin.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def normalize(images: Tensor) -> Tensor:
+    """uint8 RGB [n, 3, S, S] as the backbone expects it: float32 of ImageNet's mean and deviation."""
+    scale = 1 / (255 * torch.tensor(_STD, device=images.device).view(3, 1, 1))
+    shift = -255 * torch.tensor(_MEAN, device=images.device).view(3, 1, 1) * scale
+    # channels_last: the first convolution would otherwise run in the other layout, at half the network's speed.
+    return images.to(torch.float32, memory_format=torch.channels_last).mul_(scale).add_(shift)
+
+
+def to_tensor(images: npt.NDArray[np.uint8] | Tensor, device: torch.device | str = "cpu") -> Tensor:
+    """Images as a uint8 tensor on a device.
+
+    Raises:
+        PredictorError: If they are not uint8 of shape [..., 3, S, S].
+    """
+    tensor = torch.as_tensor(images)
+    if tensor.dtype != torch.uint8 or tensor.ndim < 4 or tensor.shape[-3] != 3:
+        raise PredictorError(
+            f"images must be uint8 of shape [..., 3, S, S], but are {tensor.dtype} of shape {list(tensor.shape)}"
+        )
+    return tensor.to(device)
+
+
+def backbone_hash() -> str:
+    """First 16 digits of the SHA-256 of the shipped weights file."""
+    return hashlib.sha256(_path().read_bytes()).hexdigest()[:16]
+
+
+def _path() -> Path:
+    return Path(str(files("hyperstar_tune") / "data" / "backbones" / f"{BACKBONE}.safetensors"))
+
+
+def _fold(sequence: nn.Sequential) -> None:
+    layers: list[tuple[str, Any]] = list(sequence.named_children())
+    for (before, convolution), (name, normalization) in itertools.pairwise(layers):
+        if isinstance(convolution, nn.Conv2d) and isinstance(normalization, nn.BatchNorm2d):
+            setattr(sequence, before, fuse_conv_bn_eval(convolution, normalization))
+            setattr(sequence, name, nn.Identity())

@@ -1,0 +1,52 @@
+"""Checkpoints of meta-training: whole or absent, and never mistaken for another run's."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hyperstar_tune.errors import PredictorError
+
+__all__ = ["identity", "read", "write"]
+
+
+def identity(run: dict[str, Any], *tensors: Tensor) -> str:
+    """A hash of everything a run depends on."""
+    digest = hashlib.sha256(json.dumps(run, sort_keys=True).encode())
+    for tensor in tensors:
+        digest.update(tensor.contiguous().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def write(path: Path, run: str, state: dict[str, Any]) -> None:
+    """Writes a checkpoint; a kill leaves the one before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.new")
+    with temporary.open("wb") as file:
+        torch.save({"run": run, "state": state}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def read(path: Path, run: str) -> dict[str, Any]:
+    """The state in a checkpoint of this very run.
+
+    Raises:
+        PredictorError: If it is damaged or belongs to another run.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        of_run, state = content["run"], content["state"]
+    except Exception as error:  # torch, zipfile and the unpickler raise whatever they meet
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise PredictorError(f"checkpoint {path} is damaged: {reason[:120]}; remove it to start again") from error
+    if of_run != run:
+        raise PredictorError(
+            f"checkpoint {path} is of a run with another table, tasks or settings; remove it or write elsewhere"
+        )
+    return dict(state)

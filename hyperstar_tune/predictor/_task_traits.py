@@ -1,0 +1,229 @@
+"""What labelled images say about how a network should be fine-tuned to them, in a few dozen numbers a task.
+
+Unlike an image embedding these traits look at the labels: how well frozen features of each depth of our own backbone
+already separate the classes, how much more the deep ones do than the shallow ones (which should tell how deep to
+train), how many images a class has to learn from, and what a mirrored image does to a decision (which should tell
+whether augmentation helps). Only training images are looked at.
+
+Sources: LogME: You et al., ICML 2021; leave-one-out residuals of ridge regression: Hastie et al., "The Elements of
+Statistical Learning", Eq. 7.64; sharpness: Pech-Pacheco et al., ICPR 2000.
+"""
+
+from functools import cache
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from hyperstar_tune.predictor._backbone import CHUNK, Backbone, normalize
+from hyperstar_tune.task import ImageTask
+
+__all__ = ["MAX_IMAGES", "TRAITS", "traits_of"]
+
+MAX_IMAGES = 640  # training images looked at; more hardly move a trait
+_DEPTHS = ("stage2", "stage3", "stage4", "conv5")
+_RIDGE = 0.1  # of the mean squared norm of centred features
+_OF_COUNTS = ("log_images", "log_classes", "log_images_per_class", "imbalance")
+_OF_PIXELS = ("brightness", "contrast", "brightness_spread", "saturation", "sharpness", "mirror_pixels")
+_OF_DEPTH = ("probe", "neighbours", "separation", "logme")
+_OF_MIRROR = ("mirror_features", "mirror_probe")
+_DERIVED = ("probe_deep", "probe_shallow", "probe_gain_depth", "probe_gain_images")
+_SHALLOW, _DEEP = _DEPTHS[:2], _DEPTHS[2:]
+_N_HALVES = 8  # of the images, averaged: of few images one half says little
+TRAITS: tuple[str, ...] = (
+    *_OF_COUNTS,
+    *_OF_PIXELS,
+    *(f"{trait}_{depth}" for depth in ("pixels", *_DEPTHS) for trait in _OF_DEPTH),
+    *_OF_MIRROR,
+    *_DERIVED,
+)
+
+Floats = npt.NDArray[np.float64]
+_memory: "WeakKeyDictionary[ImageTask, dict[int, Floats]]" = WeakKeyDictionary()
+
+
+def traits_of(task: ImageTask, image_size: int = 64) -> Floats:
+    """The traits of a task, shape [len(TRAITS)]; computed once as long as the task object lives."""
+    known = _memory.setdefault(task, {})
+    if image_size not in known:
+        chosen = _stratified(task.train_labels, MAX_IMAGES)
+        images = torch.from_numpy(task.images("train", image_size, chosen))
+        known[image_size] = _traits(images, task.train_labels[chosen], task.n_train, len(task.classes))
+    return known[image_size]
+
+
+def _stratified(labels: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.intp]:
+    """At most ``n`` row numbers, of each class its share; the same ones every time."""
+    if len(labels) <= n:
+        return np.arange(len(labels))
+    order = np.random.default_rng(0).permutation(len(labels))
+    ranks = np.empty(len(labels))  # place within the class, as a share of it
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        ranks[members] = (np.arange(len(members)) + 0.5) / len(members)
+    return np.sort(order[np.argsort(ranks[order], kind="stable")[:n]])
+
+
+def _traits(images: Tensor, labels: npt.NDArray[np.int64], n_train: int, n_classes: int) -> Floats:
+    """Traits of uint8 images [n, 3, S, S] with their labels [n]."""
+    labels = np.unique(labels, return_inverse=True)[1]
+    features, mirrored = _features(images), _features(images.flip(-1))[_DEPTHS[-1]]
+    counts = np.bincount(labels)
+    shares = counts / counts.sum()
+    entropy = -(shares * np.log(shares)).sum() / np.log(max(2, len(counts)))
+    values = {
+        "log_images": np.log(n_train),
+        "log_classes": np.log(n_classes),
+        "log_images_per_class": np.log(n_train / n_classes),
+        "imbalance": 1 - entropy,
+        **_of_pixels(images),
+    }
+    for depth, table in features.items():
+        values |= {f"{trait}_{depth}": value for trait, value in _separability(table, labels).items()}
+    deepest = features[_DEPTHS[-1]]
+    probes = {
+        name: float(np.mean([values[f"{trait}_{depth}"] for trait in _OF_DEPTH[:2] for depth in depths]))
+        for name, depths in (("probe_deep", _DEEP), ("probe_shallow", _SHALLOW))
+    }
+    values |= probes | {
+        "mirror_features": _mirror_distance(deepest, mirrored),
+        "mirror_probe": _mirror_probe(deepest, mirrored, labels) - values["probe_conv5"],
+        "probe_gain_depth": probes["probe_deep"] - probes["probe_shallow"],
+        "probe_gain_images": _gain_by_images([features[depth] for depth in _DEEP], labels),
+    }
+    return np.array([values[name] for name in TRAITS], dtype=np.float64)
+
+
+@cache
+def _backbone() -> Backbone:
+    return Backbone("none").fused()
+
+
+def _features(images: Tensor) -> dict[str, Floats]:
+    """Pooled features of each depth, [n, channels], and 8 x 8 pixels as those of depth 0, [n, 192]."""
+    found: dict[str, list[Tensor]] = {depth: [] for depth in ("pixels", *_DEPTHS)}
+    with torch.inference_mode():
+        for chunk in images.split(CHUNK):
+            values = normalize(chunk)
+            found["pixels"].append(nn.functional.adaptive_avg_pool2d(values, 8).flatten(1))
+            for name, stage in _backbone().frozen.named_children():
+                values = stage(values)
+                if name in found:
+                    found[name].append(values.mean(dim=(2, 3)))
+    return {depth: torch.cat(parts).double().numpy() for depth, parts in found.items()}
+
+
+def _of_pixels(images: Tensor) -> dict[str, float]:
+    colours = images.float() / 255  # [n, 3, S, S]
+    grey = colours.mean(dim=1)  # [n, S, S]
+    curvature = (
+        grey[:, 2:, 1:-1] + grey[:, :-2, 1:-1] + grey[:, 1:-1, 2:] + grey[:, 1:-1, :-2] - 4 * grey[:, 1:-1, 1:-1]
+    )
+    spread = grey.std(dim=(1, 2)).mean().clamp(min=1e-6)
+    return {
+        "brightness": float(grey.mean()),
+        "contrast": float(spread),
+        "brightness_spread": float(grey.mean(dim=(1, 2)).std(correction=0)),
+        "saturation": float((colours.amax(dim=1) - colours.amin(dim=1)).mean()),
+        "sharpness": float(torch.log(curvature.std(dim=(1, 2)).mean().clamp(min=1e-6))),
+        "mirror_pixels": float((grey - grey.flip(-1)).std(dim=(1, 2)).mean() / spread),
+    }
+
+
+def _separability(features: Floats, labels: npt.NDArray[np.intp]) -> dict[str, float]:
+    """How well features [n, d] tell the classes apart: accuracies above chance, on the scale where 1 is perfect."""
+    scaled = _scaled(features)
+    kernel = scaled @ scaled.T
+    one_hot = np.eye(labels.max() + 1)[labels]
+    nearest = kernel - 0.5 * (np.diag(kernel)[:, None] + np.diag(kernel)[None, :])
+    np.fill_diagonal(nearest, -np.inf)
+    means = (one_hot / np.maximum(one_hot.sum(axis=0), 1)).T @ scaled  # [classes, d]
+    between = float((one_hot.sum(axis=0) * (means**2).sum(axis=1)).sum())
+    # By chance alone (classes - 1) / (n - 1) of the variance lies between classes.
+    expected = (len(means) - 1) / max(1, len(labels) - 1)
+    return {
+        "probe": _probe(kernel, labels),
+        "neighbours": _above(float((labels[nearest.argmax(axis=1)] == labels).mean()), one_hot.mean(axis=0).max()),
+        "separation": (between / max(np.trace(kernel), 1e-12) - expected) / max(1 - expected, 1e-6),
+        "logme": _log_evidence(kernel, one_hot - one_hot.mean(axis=0)),
+    }
+
+
+def _probe(kernel: Floats, labels: npt.NDArray[np.intp]) -> float:
+    """Accuracy above chance of a ridge classifier on each image by one that was fitted without it."""
+    one_hot = np.eye(labels.max() + 1)[labels]
+    centred = one_hot - one_hot.mean(axis=0)
+    inverse = _inverse(kernel)
+    left_out = centred - inverse @ centred / np.diag(inverse)[:, None]
+    return _above(float((left_out.argmax(axis=1) == labels).mean()), one_hot.mean(axis=0).max())
+
+
+def _gain_by_images(tables: list[Floats], labels: npt.NDArray[np.intp]) -> float:
+    """What the probe gains when it has all images instead of half of each class, mean over halves and depths."""
+    rng = np.random.default_rng(0)
+    members = [np.flatnonzero(labels == label) for label in range(labels.max() + 1)]
+    of_halves = []
+    for _ in range(_N_HALVES):
+        half = np.sort(np.concatenate([rng.permutation(m)[: max(1, round(len(m) / 2))] for m in members]))
+        of_halves += [_probe(_gram(table[half]), labels[half]) for table in tables]
+    return float(np.mean([_probe(_gram(table), labels) for table in tables]) - np.mean(of_halves))
+
+
+def _inverse(kernel: Floats) -> Floats:
+    """Of a ridge regression; blank images, which have no features to speak of, must not stop it."""
+    ridge = _RIDGE * np.trace(kernel) / len(kernel) + 1e-9
+    return np.asarray(np.linalg.inv(kernel + ridge * np.eye(len(kernel))))
+
+
+def _gram(features: Floats) -> Floats:
+    scaled = _scaled(features)
+    return np.asarray(scaled @ scaled.T)
+
+
+def _scaled(features: Floats) -> Floats:
+    """Centred, each feature at unit variance but for those that hardly vary."""
+    centred = features - features.mean(axis=0)
+    deviation = centred.std(axis=0)
+    return np.asarray(centred / np.maximum(deviation, 0.1 * deviation.mean() + 1e-9))
+
+
+def _above(accuracy: float, chance: float) -> float:
+    return (accuracy - chance) / max(1 - chance, 1e-6)
+
+
+def _log_evidence(kernel: Floats, targets: Floats) -> float:
+    """LogME: log evidence an image of a Bayesian linear model, mean over classes, maximal over a grid of its ratio."""
+    values, vectors = np.linalg.eigh(kernel)
+    energy = (vectors.T @ targets) ** 2  # [n, classes]
+    n = len(kernel)
+    best = np.full(targets.shape[1], -np.inf)
+    for ratio in np.logspace(-3, 3, 13) / max(values.mean(), 1e-12):  # weights' variance over noise's
+        spectrum = 1 + ratio * np.maximum(values, 0)
+        noise = np.maximum((energy / spectrum[:, None]).mean(axis=0), 1e-9)
+        best = np.maximum(best, -0.5 * (np.log(2 * np.pi * noise) + 1 + np.log(spectrum).sum() / n))
+    return float(best.mean())
+
+
+def _mirror_distance(features: Floats, mirrored: Floats) -> float:
+    """How far an image's features move when it is mirrored, as a share of the distance between two images."""
+    moved = ((features - mirrored) ** 2).sum(axis=1).mean()
+    apart = 2 * ((features - features.mean(axis=0)) ** 2).sum(axis=1).mean()
+    return float(moved / max(apart, 1e-12))
+
+
+def _mirror_probe(features: Floats, mirrored: Floats, labels: npt.NDArray[np.intp]) -> float:
+    """The left-out probe's accuracy if every image is there mirrored too: below the plain one's where sides matter."""
+    kernel = _gram(np.concatenate([features, mirrored]))
+    one_hot = np.eye(labels.max() + 1)[np.tile(labels, 2)]
+    centred = one_hot - one_hot.mean(axis=0)
+    n = len(labels)
+    inverse = _inverse(kernel)
+    solved = inverse @ centred
+    # An image and its mirror image are left out together: a block of two rows.
+    a, b, d = (np.diag(inverse)[:n], np.diag(inverse[:n, n:]), np.diag(inverse)[n:])
+    first = (d[:, None] * solved[:n] - b[:, None] * solved[n:]) / (a * d - b * b)[:, None]
+    left_out = centred[:n] - first
+    chance = one_hot.mean(axis=0).max()
+    return _above(float((left_out.argmax(axis=1) == labels).mean()), chance)

@@ -1,0 +1,180 @@
+"""HyperSTAR+ as a predictor that can be saved, shipped and loaded.
+
+It says of each task which known ones are nearest and whether any is near: where none is, what it returns is the average
+ranking. It looks at labels, so a folder of unsorted images is not enough.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from hyperstar_tune.fingerprint import Fingerprint
+from hyperstar_tune.metadataset import MetaDataset
+from hyperstar_tune.predictor._artifact import write_artifact
+from hyperstar_tune.predictor._backbone import BACKBONE, backbone_hash
+from hyperstar_tune.predictor._task_traits import TRAITS, traits_of
+from hyperstar_tune.predictor.plus import PlusModel, PlusRanker, PlusSettings, interpolated
+from hyperstar_tune.predictor.predictor import Predictor
+from hyperstar_tune.ranking import Ranking
+from hyperstar_tune.space import Config, SearchSpace
+from hyperstar_tune.task import ImageTask
+
+__all__ = ["PlusPredictor", "train_plus"]
+
+Floats = npt.NDArray[np.float64]
+
+_N_NEAREST = 3
+_ARRAYS = ("mean", "slopes", "shift", "scale", "known")  # of the model
+
+
+class PlusPredictor(Predictor):
+    """The average ranking and how traits of a task change it.
+
+    Args:
+        model: What was learned.
+        error: Leave-family-out error of each configuration's score, shape [H].
+        encoded: The configurations it was learned on, shape [H, d].
+        traits: Names of the model's traits.
+        space: The search space.
+        fingerprint: The circumstances of the table.
+        card: Its entry ``tasks`` describes the model's known tasks, in order.
+    """
+
+    method = PlusRanker.name
+
+    def __init__(
+        self,
+        model: PlusModel,
+        error: Floats,
+        encoded: npt.NDArray[np.floating],
+        traits: Sequence[str],
+        space: SearchSpace,
+        fingerprint: Fingerprint,
+        card: Mapping[str, Any],
+    ) -> None:
+        self.model = model
+        self._error, self._encoded, self._traits = error, np.asarray(encoded, dtype=np.float64), tuple(traits)
+        about = {
+            "method": self.method,
+            "backbone": {"name": BACKBONE, "sha256_16": backbone_hash(), "trained": "none"},
+            "traits": list(traits),
+            "reach": model.reach,
+        }
+        super().__init__(space, fingerprint, dict(card) | about)
+
+    @classmethod
+    def restore(cls, card: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "PlusPredictor":
+        """The predictor of a card and its tensors; raises whatever a damaged one leads to."""
+        traits, reach, space = card["traits"], card["reach"], SearchSpace.from_json(card["space"])
+        if not isinstance(traits, list) or not traits or any(name not in TRAITS for name in traits):
+            raise RuntimeError(f"traits must be some of {', '.join(TRAITS)}")
+        if not isinstance(reach, float) or not 0 < reach < np.inf:
+            raise RuntimeError(f"the reach must be a positive number, but is {reach!r:.40}")
+        n_traits, n_tasks = len(traits), len(card["tasks"])
+        n_configs = len(tensors["mean"])
+        shapes = {
+            **{"mean": (n_configs,), "error": (n_configs,), "slopes": (n_traits, n_configs)},
+            **{"shift": (n_traits,), "scale": (n_traits,), "known": (n_tasks, n_traits)},
+            "encoded": (n_configs, space.dim),
+        }
+        if tensors.keys() != shapes.keys():
+            raise KeyError(f"tensor {sorted(tensors.keys() ^ shapes.keys())[0]} is missing or unknown")
+        if not n_configs or not n_tasks:
+            raise RuntimeError("a predictor knows at least one configuration and one task")
+        for name, shape in shapes.items():
+            stored = tensors[name]
+            if tuple(stored.shape) != shape or stored.dtype != torch.float64:
+                raise RuntimeError(f"tensor {name} must be float64 of shape {[*shape]}, but has {[*stored.shape]}")
+            if not torch.isfinite(stored).all():
+                raise RuntimeError(f"a value of tensor {name} is not finite")
+        if (tensors["scale"] <= 0).any() or (tensors["error"] < 0).any():
+            raise RuntimeError("scales must be positive and errors not negative")
+        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+        model = PlusModel(**{name: arrays[name] for name in _ARRAYS}, reach=reach)
+        fingerprint = Fingerprint.from_json(card["fingerprint"])
+        return cls(model, arrays["error"], arrays["encoded"], traits, space, fingerprint, card)
+
+    def save(self, directory: str | Path) -> None:
+        """Writes the predictor."""
+        arrays = {name: getattr(self.model, name) for name in _ARRAYS}
+        arrays |= {"error": self._error, "encoded": self._encoded}
+        tensors = {name: torch.tensor(array, dtype=torch.float64) for name, array in arrays.items()}
+        self.card = write_artifact(Path(directory), self.card, tensors)
+
+    def rank(self, task: str | Path | ImageTask, configs: Sequence[Config] | None = None, seed: int = 0) -> Ranking:
+        """Ranks configurations for a task by traits of its labelled training images; ``Predictor.rank``.
+
+        The images it looks at are the same for every seed. ``spread`` is the error that a score of this configuration
+        had on families it was not learned from.
+        """
+        del seed
+        task = ImageTask.of(task)
+        configs = self._configs(configs)
+        encoded = self.space.encode(configs)
+        traits = traits_of(task, self.image_size)[[TRAITS.index(name) for name in self._traits]]
+        both = np.stack([self.model.scores(traits), self._error])
+        scores, spread = interpolated(both, self._encoded, encoded)
+        nearest = np.argsort(self.model.distances(traits), kind="stable")[:_N_NEAREST]
+        return Ranking.of(
+            configs,
+            scores,
+            np.maximum(spread, 0),
+            task=task.name,
+            source=self.name,
+            seen=self.has_seen(task),
+            nearest=tuple(str(self.card["tasks"][place].get("name", "unnamed")) for place in nearest),
+            share=self.model.share(traits),
+        )
+
+
+def train_plus(
+    metadataset: MetaDataset,
+    tasks: Mapping[str, ImageTask],
+    settings: PlusSettings | None = None,
+    *,
+    name: str = "unnamed",
+    about: Mapping[str, Any] | None = None,
+) -> PlusPredictor:
+    """Learns HyperSTAR+ from every task of a table.
+
+    Args:
+        metadataset: The table; cells that were not trained are made up for from the others.
+        tasks: The images of each of its tasks, by name. More may be given.
+        settings: What is learned from and how.
+        name: Of the predictor.
+        about: Further entries of its card, e.g. ``licence`` or ``limits``.
+
+    Raises:
+        PredictorError: If a task has no images here, or the table is too small.
+    """
+    ranker = PlusRanker(_Images(tasks), settings=settings).fit(metadataset)
+    families = dict(zip(metadataset.tasks["name"].astype(str), metadataset.tasks["family"].astype(str), strict=True))
+    card = {
+        "name": name,
+        **(about or {}),
+        "settings": {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(ranker.settings).items()},
+        "tasks": [
+            {"name": task, "family": families[task], "image_hash": tasks[task].sample_hash()} for task in ranker.known
+        ],
+        "versions": {"torch": torch.__version__, "numpy": np.__version__},
+    }
+    return PlusPredictor(
+        ranker.model,
+        ranker.error,
+        ranker.encoded,
+        ranker.settings.traits,
+        metadataset.space,
+        metadataset.fingerprint,
+        card,
+    )
+
+
+class _Images:
+    def __init__(self, images: Mapping[str, ImageTask]) -> None:
+        self.images = images

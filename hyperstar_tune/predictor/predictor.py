@@ -1,0 +1,146 @@
+"""A trained predictor, whatever its method: looks at a task, ranks configurations.
+
+Two methods can be loaded: the paper's networks (``NetworkPredictor``) and HyperSTAR+ (``PlusPredictor``); the card says
+which.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hyperstar_tune.errors import PredictorError
+from hyperstar_tune.fingerprint import Fingerprint
+from hyperstar_tune.predictor._artifact import CARD, read_artifact
+from hyperstar_tune.predictor._backbone import BACKBONE, backbone_hash
+from hyperstar_tune.ranking import Ranking
+from hyperstar_tune.space import Config, SearchSpace
+from hyperstar_tune.task import ImageTask
+
+__all__ = ["Predictor", "predictor_names"]
+
+_LARGEST_IMAGE = 4096  # pixels a side: ten batches of larger ones would not fit a machine
+
+
+def predictor_names() -> tuple[str, ...]:
+    """Names of the predictors that come with the package."""
+    shipped = Path(str(files("hyperstar_tune") / "data" / "predictors"))
+    return tuple(sorted(path.parent.name for path in shipped.glob(f"*/{CARD}")))
+
+
+class Predictor(ABC):
+    """What a predictor of any method has.
+
+    Attributes:
+        card: The model card: origin, tasks with their image hashes, settings, measured quality, limits.
+        space: The search space it knows.
+        fingerprint: The circumstances its scores hold for.
+    """
+
+    def __init__(self, space: SearchSpace, fingerprint: Fingerprint, card: Mapping[str, Any]) -> None:
+        self.space = space
+        self.fingerprint = fingerprint
+        self.card: dict[str, Any] = dict(card) | {"space": space.to_json(), "fingerprint": fingerprint.to_json()}
+
+    @classmethod
+    def load(cls, name_or_path: "str | Path | Predictor", device: str | torch.device = "cpu") -> "Predictor":
+        """A predictor of the package by its name, or any by its directory.
+
+        Raises:
+            PredictorError: If there is none, or its files are damaged, foreign or of an unknown version or method.
+        """
+        if isinstance(name_or_path, Predictor):
+            return name_or_path
+        directory = Path(name_or_path).expanduser()
+        if str(name_or_path) in predictor_names():
+            directory = Path(str(files("hyperstar_tune") / "data" / "predictors" / str(name_or_path)))
+        elif not directory.is_dir():
+            raise PredictorError(
+                f"a predictor is one of {', '.join(predictor_names())} or a directory, but got {str(name_or_path)!r}"
+            )
+        # Both build on this class.
+        from hyperstar_tune.predictor.network_predictor import NetworkPredictor
+        from hyperstar_tune.predictor.plus_predictor import PlusPredictor
+
+        card, tensors = read_artifact(directory)
+        try:
+            stated = card["backbone"]
+            if (stated["name"], stated["sha256_16"]) != (BACKBONE, backbone_hash()):
+                raise PredictorError(
+                    f"the predictor was trained on backbone {stated['name']} {stated['sha256_16']}, but the package "
+                    f"has {BACKBONE} {backbone_hash()}; use the version of hyperstar_tune that wrote it"
+                )
+            _check_card(card)
+            method = card.get("method", "network")
+            if method == "network":
+                return NetworkPredictor.restore(card, tensors, device)
+            if method == PlusPredictor.method:
+                return PlusPredictor.restore(card, tensors)
+            raise PredictorError(
+                f"a predictor's method is 'network' or {PlusPredictor.method!r}, but {directory} has {method!r:.40}; "
+                "use the version of hyperstar_tune that wrote it"
+            )
+        except PredictorError:
+            raise
+        except Exception as error:  # torch raises whatever absurd sizes lead to
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise PredictorError(f"{directory} is no sound predictor: {reason}; fetch it again") from error
+
+    @abstractmethod
+    def save(self, directory: str | Path) -> None:
+        """Writes the predictor."""
+
+    @abstractmethod
+    def rank(self, task: str | Path | ImageTask, configs: Sequence[Config] | None = None, seed: int = 0) -> Ranking:
+        """Ranks configurations for a task by looking at its training images.
+
+        Args:
+            task: A folder, a torchvision data set as ``"torchvision:NAME"``, or an ``ImageTask``.
+            configs: H configurations of the space; all of a finite space when None.
+            seed: Of the sample of images.
+
+        Raises:
+            PredictorError: If the space is continuous and no configurations are given.
+            TaskError: If the task cannot be read.
+            SpaceError: If a configuration does not belong to the space.
+        """
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages and rankings."""
+        return str(self.card.get("name", "unnamed"))
+
+    @property
+    def image_size(self) -> int:
+        """Side of the images it looks at, in pixels."""
+        return self.fingerprint.image_size or 64
+
+    def has_seen(self, task: ImageTask) -> bool:
+        """Whether the task's images were used in meta-training, told by their hash."""
+        own = task.sample_hash()
+        return any(entry.get("image_hash") == own for entry in self.card.get("tasks", ()))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}: {self.space!r}, {len(self.card.get('tasks', ()))} tasks)"
+
+    def _configs(self, configs: Sequence[Config] | None) -> list[Config]:
+        if configs is not None:
+            return list(configs)
+        if not self.space.is_finite:
+            raise PredictorError(
+                f"space {self.space.name!r} is continuous, so configurations must be given; draw them with space.sample"
+            )
+        return self.space.grid()
+
+
+def _check_card(card: Mapping[str, Any]) -> None:
+    """Raises RuntimeError if what every card states is not sound."""
+    size = Fingerprint.from_json(card["fingerprint"]).image_size or 1
+    if not 1 <= size <= _LARGEST_IMAGE:
+        raise RuntimeError(f"images must have at most {_LARGEST_IMAGE} pixels a side, but have {size}")
+    tasks = card.get("tasks", [])
+    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
+        raise RuntimeError("the tasks must be a list of objects")

@@ -1,0 +1,272 @@
+"""Meta-training: Algorithm 1 on a table of learning curves and the images of its tasks.
+
+Alternates between g, h, f (minimizing Eq. 4) and the discriminator (maximizing it). Every epoch draws from its own
+seeded generator and nothing else is random, so that a killed run, resumed from its checkpoint, ends with the same
+predictor.
+
+Source: HyperSTAR (CVPR 2020), Sec. 3.1 and Algorithm 1.
+"""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hyperstar_tune.errors import PredictorError
+from hyperstar_tune.metadataset import MetaDataset
+from hyperstar_tune.predictor import _checkpoint as checkpoints
+from hyperstar_tune.predictor._backbone import Backbone
+from hyperstar_tune.predictor._pool import ImagePool, make_pool
+from hyperstar_tune.predictor._targets import Targets, make_targets
+from hyperstar_tune.predictor.losses import (
+    adversarial_loss,
+    discriminator_accuracy,
+    performance_loss,
+    similarity_loss,
+)
+from hyperstar_tune.predictor.network_predictor import NetworkPredictor
+from hyperstar_tune.predictor.networks import Architecture, Discriminator, PredictorNetwork
+from hyperstar_tune.task import ImageTask
+
+__all__ = ["EpochReport", "TrainingSettings", "meta_train"]
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a predictor is meta-trained. Names in brackets are those of Algorithm 1 and Eq. 4."""
+
+    train_backbone: str = "last_stage"  # "none", "last_stage", "all" (the paper's end-to-end; needs a GPU's patience)
+    epochs: int = 20  # passes over all tasks
+    image_batches: int = 5  # a task and pass [B_img]
+    batch_size: int = 64  # images [N_img]
+    configs_per_batch: int = 10  # [C_hyper]
+    window: int = 5  # image batches that make a task's representation [L]
+    alpha: float = 1.0  # weight of the similarity loss
+    beta: float = 0.1  # weight of the adversarial loss
+    similarity_k: int = 10  # AP@k between tasks [K]
+    learning_rate: float = 1e-3  # falls to 0 along a cosine
+    backbone_learning_rate: float = 1e-4
+    weight_decay: float = 0.0
+    images_per_task: int = 640  # sampled once and kept in memory
+    width: int = 128  # of the networks, see Architecture
+    dim: int = 32
+    hidden: int = 128
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        counts = ("epochs", "image_batches", "batch_size", "configs_per_batch", "window", "images_per_task")
+        for name in (*counts, "similarity_k"):
+            if getattr(self, name) < 1:
+                raise PredictorError(f"{name} must be at least 1, but got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """Means over the steps of one pass over all tasks."""
+
+    epoch: int  # 1-based
+    epochs: int
+    performance: float  # Eq. 1
+    similarity: float  # Eq. 2
+    adversarial: float  # Eq. 3
+    discriminator_accuracy: float  # 0.5: batches look like their task
+    seconds: float
+
+
+def meta_train(
+    metadataset: MetaDataset,
+    tasks: Mapping[str, ImageTask],
+    settings: TrainingSettings | None = None,
+    *,
+    name: str = "unnamed",
+    about: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    checkpoint: str | Path | None = None,
+    progress: Callable[[EpochReport], None] | None = None,
+    device: str | torch.device = "cpu",
+) -> NetworkPredictor:
+    """Meta-trains a predictor on every task of a table.
+
+    Args:
+        metadataset: The table; cells that were not trained are not sampled.
+        tasks: The images of each of its tasks, by name. More may be given.
+        settings: How.
+        name: Of the predictor.
+        about: Further entries of its card, e.g. ``licence`` or ``limits``.
+        out: Directory to save it in.
+        checkpoint: File written after every pass, resumed from if it is there, removed at the end; by default beside
+            ``out``. Without either the run cannot be resumed.
+        progress: Called after every pass.
+        device: Where to train.
+
+    Returns:
+        The predictor, on the same device.
+
+    Raises:
+        PredictorError: If a task has no images here, the table is too small, training diverged, or the checkpoint is
+            damaged or of another run.
+    """
+    settings = settings or TrainingSettings()
+    names = [str(task) for task in metadataset.tasks["name"]]
+    missing = [task for task in names if task not in tasks]
+    if missing:
+        raise PredictorError(
+            f"every task of the table needs its images, but {missing[0]!r} has none; drop it or add them"
+        )
+    if out is not None and checkpoint is None:
+        checkpoint = Path(out).with_name(f".{Path(out).name}.training.pt")
+    targets = make_targets(metadataset, settings.similarity_k)
+    backbone = Backbone(settings.train_backbone).to(device)
+    size = metadataset.fingerprint.image_size or 64
+    pools = [make_pool(tasks[task], backbone, size, settings.images_per_task, settings.seed) for task in names]
+    trainer = _Trainer(settings, targets, backbone, pools)
+    run = {"settings": asdict(settings), "tasks": names, "images": [pool.image_hash for pool in pools]}
+    identity = checkpoints.identity(run, targets.scores, targets.similarity, targets.encoded)
+    if checkpoint is not None and Path(checkpoint).exists():
+        trainer.load_state(checkpoints.read(Path(checkpoint), identity))
+    while trainer.epoch < settings.epochs:
+        report = trainer.run_epoch()
+        if not math.isfinite(report.performance):
+            raise PredictorError(f"meta-training diverged in pass {report.epoch}; lower learning_rate")
+        if checkpoint is not None:
+            checkpoints.write(Path(checkpoint), identity, trainer.state())
+        if progress is not None:
+            progress(report)
+    card = {
+        "name": name,
+        **(about or {}),
+        "settings": asdict(settings),
+        "tasks": [
+            {"name": task, "family": family, "image_hash": pool.image_hash}
+            for task, family, pool in zip(names, metadataset.tasks["family"], pools, strict=True)
+        ],
+        "training": trainer.history,
+        "versions": {"torch": torch.__version__, "numpy": np.__version__},
+    }
+    predictor = NetworkPredictor(backbone, trainer.network, metadataset.space, metadataset.fingerprint, card, device)
+    if out is not None:
+        predictor.save(out)
+    if checkpoint is not None:
+        Path(checkpoint).unlink(missing_ok=True)
+    return predictor
+
+
+class _Trainer:
+    """The state of one run of Algorithm 1, between passes."""
+
+    def __init__(
+        self, settings: TrainingSettings, targets: Targets, backbone: Backbone, pools: list[ImagePool]
+    ) -> None:
+        self.settings = settings
+        self.backbone = backbone
+        self.pools = pools
+        self.epoch = 0
+        self.history: list[dict[str, float]] = []
+        device = pools[0].cached.device
+        self.targets = Targets(*(getattr(targets, name).to(device) for name in ("scores", "similarity", "encoded")))
+        sizes = Architecture(
+            n_features=backbone.n_features,
+            config_dim=targets.encoded.shape[1],
+            width=settings.width,
+            dim=settings.dim,
+            hidden=settings.hidden,
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            self.network = PredictorNetwork(sizes).to(device)
+            self.discriminator = Discriminator(sizes.dim).to(device)
+        groups: list[dict[str, Any]] = [{"params": list(self.network.parameters()), "lr": settings.learning_rate}]
+        if settings.train_backbone != "none":
+            groups.append({"params": list(backbone.trained.parameters()), "lr": settings.backbone_learning_rate})
+        self.peaks = [float(group["lr"]) for group in groups]
+        self.optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+        self.discriminator_optimizer = torch.optim.AdamW(self.discriminator.parameters(), lr=settings.learning_rate)
+        first = np.random.default_rng([settings.seed, 0])
+        with torch.no_grad():
+            self.whole = torch.cat([self._embed(pool, first) for pool in pools])  # [M, dim]: last t^G of every task
+
+    def run_epoch(self) -> EpochReport:
+        """One pass over all tasks (steps 3 to 12 of Algorithm 1)."""
+        started = time.perf_counter()
+        self.epoch += 1
+        rng = np.random.default_rng([self.settings.seed, self.epoch])
+        share = (self.epoch - 1) / self.settings.epochs
+        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+            group["lr"] = peak * (1 + math.cos(math.pi * share)) / 2
+        visits = [self._visit(int(task), rng) for task in rng.permutation(len(self.pools))]
+        names = ("performance", "similarity", "adversarial", "discriminator_accuracy")
+        means = dict(zip(names, np.mean(visits, axis=0).tolist(), strict=True))
+        self.history.append({name: round(value, 5) for name, value in means.items()})
+        return EpochReport(self.epoch, self.settings.epochs, seconds=time.perf_counter() - started, **means)
+
+    def _visit(self, task: int, rng: np.random.Generator) -> list[float]:
+        """Image batches of one task (steps 4 to 11); the means of the losses."""
+        known = np.flatnonzero(torch.isfinite(self.targets.scores[task]).cpu().numpy())
+        configs = torch.from_numpy(rng.permutation(known)[: self.settings.configs_per_batch])
+        window: deque[Tensor] = deque(maxlen=self.settings.window)
+        whole = torch.zeros_like(self.whole[task])  # step 4
+        log = []
+        for _ in range(self.settings.image_batches):
+            batch = self._embed(self.pools[task], rng)[0]
+            log.append(self._step(task, configs, batch, whole))
+            window.append(batch.detach())
+            whole = torch.stack(list(window)).mean(dim=0)  # step 9
+            log[-1][3] = self._discriminator_step(whole, batch.detach())
+        self.whole[task] = whole
+        return np.mean(log, axis=0).tolist()
+
+    def _step(self, task: int, configs: Tensor, batch: Tensor, whole: Tensor) -> list[float]:
+        """Step 8: moves g, h and f."""
+        others = torch.arange(len(self.pools), device=batch.device) != task
+        predicted = self.network(batch[None], self.network.embed_configs(self.targets.encoded[configs]))
+        performance = performance_loss(predicted, self.targets.scores[task, configs][None])
+        similarity = similarity_loss(batch, self.whole[others], self.targets.similarity[task, others])
+        adversarial = adversarial_loss(self.discriminator(whole), self.discriminator(batch))
+        self.optimizer.zero_grad()
+        (performance + self.settings.alpha * similarity + self.settings.beta * adversarial).backward()
+        self.optimizer.step()
+        return [performance.item(), similarity.item(), adversarial.item(), 0.0]
+
+    def _discriminator_step(self, whole: Tensor, batch: Tensor) -> float:
+        """Step 10: moves d, which is then asked whether it can tell the two apart."""
+        logits = self.discriminator(torch.stack([whole, batch]))
+        loss = -adversarial_loss(logits[:1], logits[1:])
+        self.discriminator_optimizer.zero_grad()
+        loss.backward()
+        self.discriminator_optimizer.step()
+        return discriminator_accuracy(logits[:1].detach(), logits[1:].detach())
+
+    def _embed(self, pool: ImagePool, rng: np.random.Generator) -> Tensor:
+        cached = pool.sample(self.settings.batch_size, rng)
+        features = self.backbone.suffix(cached) if len(self.backbone.frozen) else self.backbone(cached)
+        return self.network.embed_tasks(features[None])  # [1, dim]
+
+    def _modules(self) -> dict[str, nn.Module]:
+        return {"network": self.network, "discriminator": self.discriminator, "backbone": self.backbone.trained}
+
+    def state(self) -> dict[str, Any]:
+        """All that the next pass depends on."""
+        return {
+            "epoch": self.epoch,
+            "history": self.history,
+            "whole": self.whole,
+            "modules": {name: module.state_dict() for name, module in self._modules().items()},
+            "optimizer": self.optimizer.state_dict(),
+            "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Continues from what ``state`` gave."""
+        self.epoch, self.history = state["epoch"], state["history"]
+        self.whole = state["whole"].to(self.whole.device)
+        for name, module in self._modules().items():
+            module.load_state_dict(state["modules"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])

@@ -1,0 +1,94 @@
+"""A ranked list of configurations: what a predictor hands to a searcher."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hyperstar_tune.errors import SpaceError
+
+__all__ = ["Ranking"]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Configurations, best predicted first. Holds plain Python values only, so that it can be stored anywhere."""
+
+    configs: tuple[dict[str, Any], ...]
+    scores: tuple[float, ...]  # predicted score of each, normalized per task (Sec. 3.1), falling
+    spread: tuple[float, ...]  # of each score: over image batches, or error on unknown families; 0 where not known
+    task: str = ""  # name of the task it was made for
+    source: str = ""  # name of the predictor or ranker
+    seen: bool = False  # whether the task's images were used in meta-training
+    nearest: tuple[str, ...] = ()  # known tasks that are most alike, nearest first; empty where not known
+    share: float = 1.0  # of what images say that was trusted; 0: no known task is near, an average ranking
+
+    @classmethod
+    def of(
+        cls,
+        configs: Sequence[dict[str, Any]],
+        scores: Sequence[float] | np.ndarray,
+        spread: Sequence[float] | np.ndarray | None = None,
+        **about: Any,
+    ) -> "Ranking":
+        """Sorts configurations by predicted score; equal scores keep their order.
+
+        Args:
+            configs: H configurations.
+            scores: Predicted score of each, higher is better, shape [H].
+            spread: Standard deviation of each score, shape [H].
+            about: ``task``, ``source``, ``seen``, ``nearest`` and ``share`` of the ranking.
+
+        Raises:
+            SpaceError: If the lengths differ, nothing is to be ranked, or a score is not finite.
+        """
+        values = np.asarray(scores, dtype=np.float64)
+        deviations = np.zeros_like(values) if spread is None else np.asarray(spread, dtype=np.float64)
+        if not len(configs) or not len(configs) == len(values) == len(deviations):
+            raise SpaceError(
+                "a ranking needs one score and one spread a configuration, but got "
+                f"{len(configs)} configurations, {len(values)} scores, {len(deviations)} spreads"
+            )
+        if not np.isfinite(values).all():
+            raise SpaceError(
+                f"predicted scores must be finite, but that of {configs[int(np.argmin(np.isfinite(values)))]} is not"
+            )
+        order = np.argsort(-values, kind="stable")
+        return cls(
+            configs=tuple(dict(configs[i]) for i in order),
+            scores=tuple(float(values[i]) for i in order),
+            spread=tuple(float(deviations[i]) for i in order),
+            **about,
+        )
+
+    def __len__(self) -> int:
+        """Number of configurations."""
+        return len(self.configs)
+
+    def top(self, n: int) -> list[dict[str, Any]]:
+        """Copies of the first ``n`` configurations, e.g. as ``points_to_evaluate`` of another searcher."""
+        return [dict(config) for config in self.configs[:n]]
+
+    def remarks(self) -> list[str]:
+        """What a reader should know before trusting it, a line each."""
+        lines = []
+        if self.seen:
+            lines.append(f"{self.source} has seen these images in meta-training: its ranking is no prediction.")
+        if self.share == 0:
+            lines.append("Warning: no known task is near these images; this is the ranking that holds on average.")
+        elif self.share < 1:
+            lines.append(f"No known task is very near these images: {self.share:.0%} of what they say is trusted.")
+        if self.nearest:
+            lines.append(f"Nearest known tasks: {', '.join(self.nearest)}")
+        return lines
+
+    def table(self, n: int = 10) -> str:
+        """The first ``n`` places as text: place, predicted score and its spread, configuration."""
+        lines = ["place  score (spread)  configuration"]
+        for place, (config, score, spread) in enumerate(zip(self.configs, self.scores, self.spread, strict=True), 1):
+            if place > n:
+                break
+            values = ", ".join(f"{name}={value}" for name, value in config.items())
+            lines.append(f"{place:5d}  {score:+5.2f} ({spread:4.2f})  {values}")
+        return "\n".join(lines)

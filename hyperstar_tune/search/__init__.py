@@ -1,0 +1,35 @@
+"""Searchers and the scheduler: Hyperband on Ray Tune, with or without a look at the images."""
+
+from ray.tune import search as _ray_search
+
+from hyperstar_tune.search.gate import Gate, RungRecord
+from hyperstar_tune.search.hyperstar import HyperStarSearcher
+from hyperstar_tune.search.ray_space import RaySpace, from_ray, to_ray
+from hyperstar_tune.search.scheduler import TaskAwareHyperBand
+from hyperstar_tune.search.searcher import GatedSearcher, RandomSearcher
+from hyperstar_tune.search.snapshot import KeepRestorable, make_restorable
+from hyperstar_tune.search.wrapper import Gated
+
+__all__ = [
+    "Gate",
+    "Gated",
+    "GatedSearcher",
+    "HyperStarSearcher",
+    "KeepRestorable",
+    "RandomSearcher",
+    "RaySpace",
+    "RungRecord",
+    "TaskAwareHyperBand",
+    "from_ray",
+    "make_restorable",
+    "register",
+    "to_ray",
+]
+
+
+def register() -> None:
+    """Makes ``create_searcher("hyperstar", task=...)`` of Ray Tune know our searcher."""
+    _ray_search.SEARCH_ALG_IMPORT["hyperstar"] = lambda: HyperStarSearcher
+
+
+register()

@@ -1,0 +1,346 @@
+"""Where searcher and scheduler meet: the state of a Hyperband run, without Ray's objects.
+
+The controller starts every new trial by itself, so only the searcher can hold one back, and only the scheduler sees all
+results. Both therefore talk to one gate. It is plain data keyed by trial id: it is saved with the searcher, survives a
+killed driver, and is driven in the same way by real Tune and by a replay.
+
+Every step takes constant time, the end of a rung n log n. Rules (docs/protocol.md, "Runs under a budget"):
+
+- Brackets run one after another; a rung ends when all its places are decided; equal scores keep the order of arrival.
+- A running trial has the epochs up to its target reserved. What is left of the budget may cut a target short, so that
+  the sum over all trials is exactly the budget; epochs that a trial gives back go to the next one that waits.
+- An epoch trained again after a fault is counted in ``redone_epochs`` and never charged.
+- A diverged or failed trial keeps its place with the worst score. If the whole first rung fails, the run ends.
+- A configuration that comes again takes its stored trial back and pays only for new epochs.
+"""
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from hyperstar_tune.plan import HyperBandPlan
+
+__all__ = ["CONTINUE", "PAUSE", "STOP", "Gate", "RungRecord"]
+
+CONTINUE = "CONTINUE"  # values of Ray's TrialScheduler
+PAUSE = "PAUSE"
+STOP = "STOP"
+
+_WORST = float("-inf")
+_IDLE_PASSES = 100  # over all brackets without an epoch: everything that comes up is trained to the end
+
+
+@dataclass(frozen=True)
+class RungRecord:
+    """A finished rung."""
+
+    bracket: int  # counted from 0 over the whole run
+    rung: int  # counted from 0 within the bracket
+    epochs: int  # epochs a trial has behind it here
+    trial_ids: tuple[str, ...]  # best first
+
+
+@dataclass
+class _Trial:
+    id: str
+    key: Any
+    bracket: int = -1  # last bracket it stood in
+    epochs: int = 0  # charged to the budget
+    position: int = 0  # last reported epoch; behind ``epochs`` after a fault
+    level: int = 0  # epochs at the end of its rung
+    target: int = 0  # epochs it may train to now
+    next_level: int = 1  # next epoch whose score decides something
+    pending: bool = False  # its rung waits for it
+    ended: bool = False  # it will not train again
+    dead: bool = False  # diverged or failed
+    last: float = _WORST  # last score; higher is better
+    scores: dict[int, float] = field(default_factory=dict)  # level -> score
+
+
+class Gate:
+    """The state of one run.
+
+    Args:
+        plan: Brackets and epoch budget.
+        repeats: Whether a configuration may come again, so that stored trials are kept for it.
+        max_concurrent: Trials that may run at a time; None: as many as the cluster holds.
+    """
+
+    def __init__(self, plan: HyperBandPlan, repeats: bool = True, max_concurrent: int | None = None) -> None:
+        self.plan = plan
+        self.repeats = repeats
+        self.max_concurrent = max_concurrent
+        self.levels: list[int] = sorted({rung.epochs for bracket in plan.brackets for rung in bracket.rungs})
+        self.trials: dict[str, _Trial] = {}
+        self.spent = 0  # epochs charged
+        self.reserved = 0  # epochs that running trials may still train
+        self.redone_epochs = 0
+        self.retries = 0  # failed attempts that were tried again
+        self.restores = 0  # times the run went on after its driver had ended
+        self.faults: dict[str, str] = {}  # trial -> why it will not go on
+        self.bracket = 0
+        self.rung = 0
+        self.free_slots = plan.brackets[0].n_configs  # of the bracket's first rung
+        self.finished = False
+        self.stale = False  # its run is over and its scheduler went on to another
+        self.records: list[RungRecord] = []
+        self.running: set[str] = set()
+        # Permitted to run, in order, to be started by the scheduler; a dict's first key is slow to find once many went.
+        self.ready: OrderedDict[str, None] = OrderedDict()
+        self.losers: list[str] = []  # never needed again, to be stopped by the scheduler
+        self._waiting: deque[_Trial] = deque()  # in the rung, but not permitted to run yet
+        self._stored: dict[Any, _Trial] = {}
+        self._members: list[_Trial] = []
+        self._left = 0  # members the rung waits for
+        self._pass_start = 0  # epochs spent when this pass over the brackets began
+        self._idle_passes = 0
+
+    @property
+    def available(self) -> int:
+        """Epochs of the budget that are neither spent nor reserved."""
+        return self.plan.epoch_budget - self.spent - self.reserved
+
+    @property
+    def n_brackets_started(self) -> int:
+        """Brackets that were opened so far: a searcher may begin anew with each."""
+        return self.bracket + 1
+
+    def summary(self) -> str:
+        """What was spent, and every fault that the run met: a line each."""
+        lines = [f"{self.spent} of {self.plan.epoch_budget} epochs spent on {len(self.trials)} trials"]
+        lines += [f"trial {trial_id} stands with the worst score: {why}" for trial_id, why in self.faults.items()]
+        if self.retries:
+            lines.append(f"failed attempts that were tried again: {self.retries}")
+        if self.restores:
+            lines.append(f"times the run was restored: {self.restores}")
+        if self.redone_epochs:
+            lines.append(f"epochs known to be trained again, not charged: {self.redone_epochs}")
+        return "\n".join(lines)
+
+    # -- slots, asked for by the searcher ------------------------------------------------------------------------------
+
+    def has_free_slot(self) -> bool:
+        """Whether a configuration may enter the bracket and train now."""
+        return (
+            self.free_slots > 0
+            and not self.finished
+            and not self._waiting
+            and self.available > 0
+            and (self.max_concurrent is None or len(self.running) < self.max_concurrent)
+        )
+
+    def claim(self, key: Any) -> bool:
+        """Gives a slot to the trial that holds this configuration; False if there is none."""
+        trial = self._stored.get(key)
+        if trial is None:
+            return False
+        self.free_slots -= 1
+        if trial.bracket != self.bracket:
+            self._enter(trial, self._rungs[0].epochs)
+        self._advance()
+        return True
+
+    def admit(self, trial_id: str, key: Any = None) -> None:
+        """Gives a slot and its epochs to a new trial, which the controller starts."""
+        trial = _Trial(trial_id, key)
+        self.trials[trial_id] = trial
+        if self.repeats:
+            self._stored[key] = trial
+        self.free_slots -= 1
+        self._enter(trial, self._rungs[0].epochs, waits=False)
+        self._permit(trial)
+
+    def close_slots(self) -> None:
+        """There is no further configuration: the bracket goes on with those it has."""
+        self.free_slots = 0
+        self._advance()
+
+    # -- events, told by the scheduler ---------------------------------------------------------------------------------
+
+    def result(self, trial_id: str, epoch: int, score: float, steps: int = 1) -> str:
+        """Takes a result and decides what the trial does next.
+
+        Args:
+            trial_id: Who reports.
+            epoch: Epochs the trial has behind it. It may jump, if no level is left out that decides something.
+            score: Higher is better; not finite: diverged.
+            steps: Epochs since the trial was last restored.
+
+        Returns:
+            CONTINUE, PAUSE or STOP.
+        """
+        trial = self.trials[trial_id]
+        self.ready.pop(trial_id, None)  # it has started
+        if not self._count(trial, epoch, score, steps):
+            return CONTINUE if trial_id in self.running else PAUSE
+        if score - score != 0:  # not finite
+            self.fail(trial_id, "diverged")
+            return STOP
+        if epoch < trial.target:
+            return CONTINUE
+        if epoch < trial.level:  # cut short by the budget: first in line if epochs come back
+            self._release(trial)
+            self._waiting.appendleft(trial)
+            self._advance()
+        else:
+            self._decide(trial)
+        if trial_id in self.running:
+            del self.ready[trial_id]  # it never stopped
+            return CONTINUE
+        return STOP if trial.ended and trial.epochs < self.plan.max_epochs else PAUSE
+
+    def end(self, trial_id: str, epoch: int = 0, score: float = _WORST) -> None:
+        """The trial ended by itself or by someone else's decision: it stands with its last score."""
+        trial = self.trials[trial_id]
+        if not trial.ended:
+            if epoch > trial.epochs:
+                self._count(trial, epoch, score, 1)
+            trial.ended = True
+            self._decide(trial)
+
+    def fail(self, trial_id: str, why: str = "failed") -> None:
+        """The trial failed for good."""
+        trial = self.trials[trial_id]
+        self.faults.setdefault(trial_id, why)
+        trial.dead = trial.ended = True
+        self._decide(trial)
+
+    def forget(self, trial_id: str) -> bool:
+        """Frees the slot of a trial that Ray lost before it reported anything; False if it was further on."""
+        trial = self.trials[trial_id]
+        if trial.epochs or not trial.pending or self.rung:
+            return False
+        self._release(trial)
+        self._left -= 1
+        self._members.remove(trial)
+        self._stored.pop(trial.key, None)
+        del self.trials[trial_id]
+        self.free_slots += 1
+        return True
+
+    def revive(self, trial_id: str) -> None:
+        """A failed trial may go on after all: it gets its place back if its rung has not ended."""
+        trial = self.trials[trial_id]
+        if not trial.dead or self.finished:
+            return
+        trial.dead = trial.ended = False
+        self.faults.pop(trial_id, None)
+        is_member = any(member is trial for member in self._members)
+        if is_member and trial.level not in trial.scores:
+            trial.pending = True
+            self._left += 1
+            self._waiting.append(trial)
+            self._advance()
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    @property
+    def _rungs(self) -> tuple[Any, ...]:
+        return self.plan.brackets[self.bracket % len(self.plan.brackets)].rungs
+
+    def _count(self, trial: _Trial, epoch: int, score: float, steps: int) -> bool:
+        """Charges the epochs that are new, counts those that are redone; False if none is new."""
+        done = trial.epochs
+        if epoch <= trial.position:  # restored from an earlier checkpoint
+            trial.position = max(0, epoch - steps)
+        if trial.position < done:
+            self.redone_epochs += min(epoch, done) - trial.position
+        trial.position = epoch
+        if epoch <= done:
+            return False
+        self.spent += epoch - done
+        if trial.id in self.running:
+            self.reserved -= min(epoch, trial.target) - done
+        trial.epochs = epoch
+        if score - score == 0:
+            trial.last = score
+            if epoch >= trial.next_level:
+                self._note(trial, done, epoch, score)
+        return True
+
+    def _note(self, trial: _Trial, done: int, epoch: int, score: float) -> None:
+        trial.next_level = self.plan.max_epochs + 1
+        for level in self.levels:
+            if level > epoch:
+                trial.next_level = level
+                break
+            if level > done:
+                trial.scores[level] = score
+
+    def _score(self, trial: _Trial) -> float:
+        return _WORST if trial.dead else trial.scores.get(trial.level, trial.last)
+
+    def _enter(self, trial: _Trial, level: int, waits: bool = True) -> None:
+        trial.bracket, trial.level = self.bracket, level
+        self._members.append(trial)
+        if not trial.ended and level not in trial.scores:
+            trial.pending = True
+            self._left += 1
+            if waits:
+                self._waiting.append(trial)
+
+    def _permit(self, trial: _Trial) -> None:
+        epochs = min(trial.level - trial.epochs, self.available)
+        trial.target = trial.epochs + epochs
+        self.reserved += epochs
+        self.running.add(trial.id)
+
+    def _release(self, trial: _Trial) -> None:
+        if trial.id in self.running:
+            self.running.remove(trial.id)
+            self.ready.pop(trial.id, None)
+            self.reserved -= max(0, trial.target - trial.epochs)
+
+    def _decide(self, trial: _Trial) -> None:
+        self._release(trial)
+        if trial.pending:
+            trial.pending = False
+            self._left -= 1
+        self._advance()
+
+    def _advance(self) -> None:
+        while not self.finished:
+            while self._waiting and self.available > 0:
+                if self.max_concurrent is not None and len(self.running) >= self.max_concurrent:
+                    break
+                trial = self._waiting.popleft()
+                if trial.pending:
+                    self._permit(trial)
+                    self.ready[trial.id] = None
+            if self._left or self.free_slots:
+                break
+            self._close_rung()
+        if self.available <= 0 and not self.running:
+            self.finished = True
+
+    def _close_rung(self) -> None:
+        order = sorted(self._members, key=self._score, reverse=True)
+        rungs = self._rungs
+        if order:
+            ids = tuple(trial.id for trial in order)
+            self.records.append(RungRecord(self.bracket, self.rung, rungs[self.rung].epochs, ids))
+        if self.spent == 0 and order and all(trial.dead for trial in order):
+            self.finished = True  # the trainable is broken: the rest would fail too
+            return
+        self.rung += 1
+        self._members = []
+        survivors = rungs[self.rung].n_configs if self.rung < len(rungs) else 0
+        for trial in order[:survivors]:
+            self._enter(trial, rungs[self.rung].epochs)
+        if not self.repeats:
+            for trial in order[survivors:]:
+                trial.ended = True
+                self.losers.append(trial.id)
+        if not self._members:
+            self._open_bracket()
+
+    def _open_bracket(self) -> None:
+        self.bracket += 1
+        self.rung = 0
+        if self.bracket % len(self.plan.brackets) == 0:
+            self._idle_passes = self._idle_passes + 1 if self.spent == self._pass_start else 0
+            self._pass_start = self.spent
+            if self._idle_passes == _IDLE_PASSES:
+                self.finished = True
+                return
+        self.free_slots = self._rungs[0].n_configs

@@ -1,0 +1,199 @@
+"""From and to Ray Tune's dict spaces.
+
+Ray's ``config`` (or ``param_space``) mixes three things in one nested dict: what is searched (``tune.choice`` and its
+like), what is fixed, and where in the dict each stands. They are taken apart here, and a flat configuration is put back
+into its places.
+
+A searched parameter is called by the last part of its path (``{"train": {"lr": ...}}`` gives ``lr``) as long as that is
+unique, else by the whole path (``train/lr``).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ConfigSpace import ConfigurationSpace
+from ConfigSpace.hyperparameters import (
+    CategoricalHyperparameter,
+    Constant,
+    OrdinalHyperparameter,
+    UniformFloatHyperparameter,
+    UniformIntegerHyperparameter,
+)
+from ray import tune
+from ray.tune.search.sample import Categorical, Domain, Float, Integer, LogUniform, Quantized, Uniform
+
+from hyperstar_tune.errors import SpaceError
+from hyperstar_tune.space import Config, SearchSpace, config_key
+
+__all__ = ["RaySpace", "as_space", "from_ray", "nest", "restrict", "to_ray"]
+
+_MOST_STEPS = 1000  # of a quantized range
+
+Path = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RaySpace:
+    """A Ray ``config``, taken apart."""
+
+    space: SearchSpace | None  # what is searched; None: nothing
+    paths: dict[str, Path]  # parameter -> its place in the config
+    fixed: dict[str, Any]  # unique last part of a path -> fixed value
+
+
+def from_ray(config: dict[str, Any], name: str = "config") -> RaySpace:
+    """Takes a Ray ``config`` apart.
+
+    Args:
+        config: Flat or nested; ``tune.choice``, ``uniform``, ``loguniform``, ``randint``, ``lograndint`` and their
+            quantized forms are searched, all else is fixed.
+        name: What to call the space in messages.
+
+    Raises:
+        SpaceError: If a parameter is searched in a way that cannot be ranked (``sample_from``, ``randn``,
+            ``grid_search``, a domain inside a list), naming it.
+    """
+    leaves = list(_leaves(config, ()))
+    last_parts = [path[-1] for path, _ in leaves]
+    paths, fixed = {}, {}
+    values: dict[str, list[Any]] = {}
+    ranges: list[UniformFloatHyperparameter | UniformIntegerHyperparameter] = []
+    for path, leaf in leaves:
+        parameter = path[-1] if last_parts.count(path[-1]) == 1 else "/".join(path)
+        if not isinstance(leaf, Domain):
+            fixed[parameter] = _plain(leaf)
+            continue
+        paths[parameter] = path
+        found = _convert(parameter, leaf)
+        if isinstance(found, list):
+            values[parameter] = found
+        else:
+            ranges.append(found)
+    if not paths:
+        return RaySpace(None, {}, fixed)
+    listed = SearchSpace.from_values(values).configuration_space if values else ConfigurationSpace()
+    joined = ConfigurationSpace(name=name)  # it sorts its parameters by name
+    joined.add(*listed.values(), *ranges)
+    return RaySpace(SearchSpace(joined, name), paths, fixed)
+
+
+def to_ray(space: SearchSpace) -> dict[str, Any]:
+    """The space as a flat Ray ``config``.
+
+    Args:
+        space: A search space; an ordinal parameter becomes a ``tune.choice``.
+
+    Raises:
+        SpaceError: If a parameter is neither listed nor uniform, naming it.
+    """
+    config: dict[str, Any] = {}
+    for hp in space.configuration_space.values():
+        if isinstance(hp, UniformIntegerHyperparameter):
+            config[hp.name] = (tune.lograndint if hp.log else tune.randint)(int(hp.lower), int(hp.upper) + 1)
+        elif isinstance(hp, UniformFloatHyperparameter):
+            config[hp.name] = (tune.loguniform if hp.log else tune.uniform)(float(hp.lower), float(hp.upper))
+        elif isinstance(hp, Constant):
+            config[hp.name] = tune.choice([_plain(hp.value)])
+        elif isinstance(hp, CategoricalHyperparameter | OrdinalHyperparameter):
+            values = hp.choices if isinstance(hp, CategoricalHyperparameter) else hp.sequence
+            config[hp.name] = tune.choice([_plain(value) for value in values])
+        else:
+            raise SpaceError(f"parameter {hp.name!r} has no counterpart in Ray: it is a {type(hp).__name__}")
+    return config
+
+
+def as_space(space: SearchSpace | str | dict[str, Any]) -> tuple[SearchSpace, dict[str, Path]]:
+    """A space given as itself, by name or as Ray's dict, and the places of its parameters in a trial's config.
+
+    Raises:
+        SpaceError: If the name is unknown or nothing is searched in the dict.
+    """
+    if isinstance(space, dict):
+        taken = from_ray(space, name="space")
+        if taken.space is None:
+            raise SpaceError(f"a space given as a dict needs a searched parameter, but got only {list(space)}")
+        return taken.space, taken.paths
+    if isinstance(space, str):
+        space = SearchSpace.from_name(space)
+    return space, {name: (name,) for name in space.parameters}
+
+
+def restrict(space: SearchSpace, fixed: dict[str, Any]) -> SearchSpace:
+    """The part of a space in which the parameters that ``fixed`` names have its values.
+
+    Raises:
+        SpaceError: If such a value is not in the space, naming the parameter.
+    """
+    shared = {name: fixed[name] for name in space.parameters if name in fixed}
+    if not shared:
+        return space
+    part = ConfigurationSpace(name=space.name)
+    for hp in space.configuration_space.values():
+        part.add(Constant(hp.name, shared[hp.name]) if hp.name in shared else hp)
+    part_space = SearchSpace(part, space.name)
+    space.check({**part_space.sample(1, 0)[0], **shared})
+    return part_space
+
+
+def nest(config: Config, paths: dict[str, Path]) -> dict[str, Any]:
+    """Puts a flat configuration into its places."""
+    nested: dict[str, Any] = {}
+    for parameter, path in paths.items():
+        place = nested
+        for part in path[:-1]:
+            place = place.setdefault(part, {})
+        place[path[-1]] = config[parameter]
+    return nested
+
+
+def _leaves(config: dict[str, Any], path: Path) -> Iterator[tuple[Path, Any]]:
+    for key, value in config.items():
+        here = (*path, str(key))
+        if isinstance(value, dict):
+            if "grid_search" in value:
+                raise SpaceError(f"parameter {'/'.join(here)!r} may not be a grid_search here; use tune.choice instead")
+            yield from _leaves(value, here)
+        else:
+            if isinstance(value, list | tuple) and any(isinstance(item, Domain) for item in value):
+                raise SpaceError(f"a searched parameter may not stand in a list, but one does in {'/'.join(here)!r}")
+            yield here, value
+
+
+def _convert(name: str, domain: Domain) -> list[Any] | UniformFloatHyperparameter | UniformIntegerHyperparameter:
+    sampler = domain.get_sampler()
+    step = None
+    if isinstance(sampler, Quantized):
+        sampler, step = sampler.get_sampler(), sampler.q
+    if isinstance(domain, Categorical):
+        return _distinct([_plain(value) for value in domain.categories])
+    is_log = isinstance(sampler, LogUniform)
+    if not isinstance(domain, Float | Integer) or not (is_log or isinstance(sampler, Uniform)):
+        raise SpaceError(
+            f"parameter {name!r} must be a tune.choice or a uniform or log-uniform range, but is a "
+            f"{type(sampler).__name__.strip('_')} {type(domain).__name__}"
+        )
+    lower, upper = domain.lower, domain.upper
+    if step is not None and not (isinstance(domain, Integer) and step == 1):
+        first, last = int(np.ceil(lower / step - 1e-9)), int(np.floor(upper / step + 1e-9))
+        if last - first >= _MOST_STEPS:
+            raise SpaceError(
+                f"a quantized range may have at most {_MOST_STEPS} steps, but parameter {name!r} has "
+                f"{last - first + 1}; raise its q or drop it"
+            )
+        return [domain.cast(round(i * step, 12)) for i in range(first, last + 1)]
+    if isinstance(domain, Integer):
+        if upper - lower <= 1:
+            return [int(lower)]
+        return UniformIntegerHyperparameter(name, lower=int(lower), upper=int(upper) - 1, log=is_log)
+    return UniformFloatHyperparameter(name, lower=float(lower), upper=float(upper), log=is_log)
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    """A value listed twice is twice as likely to Ray; here it is one value."""
+    return list({config_key({"": value}): value for value in values}.values())
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,392 @@
+"""Hyperband exactly as its plan prints it, on Ray Tune.
+
+Ray's own ``HyperBandScheduler`` rounds differently, becomes random search with a searcher, hangs after an error and
+forgets its rungs when a run is restored. This one shares a gate with its searcher, and the gate is saved in the
+searcher's checkpoint: after ``make_restorable`` and ``Tuner.restore`` or ``tune.run(resume=...)`` the run goes on with
+every score it had.
+
+Not for trainables that cannot be paused: a trial without checkpoints starts anew whenever it is resumed.
+"""
+
+import math
+import sys
+from collections import deque
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ray.tune.experiment import Trial
+from ray.tune.result import DEFAULT_METRIC
+from ray.tune.schedulers import TrialScheduler
+
+from hyperstar_tune.errors import HyperStarError, SearchError
+from hyperstar_tune.fingerprint import Fingerprint
+from hyperstar_tune.plan import HyperBandPlan
+from hyperstar_tune.search.gate import PAUSE, Gate, RungRecord
+from hyperstar_tune.search.metric_check import MetricCheck, missing_metric
+from hyperstar_tune.search.searcher import GatedSearcher
+from hyperstar_tune.search.snapshot import SnapshotKeeper
+
+__all__ = ["TaskAwareHyperBand"]
+
+_EPOCH = "training_iteration"
+_DONE = (Trial.TERMINATED, Trial.ERROR)
+
+
+class TaskAwareHyperBand(TrialScheduler):
+    """Runs a ``HyperBandPlan`` to exactly its epoch budget, whatever searcher fills its brackets.
+
+    A trial trains to the end of its rung, is paused there, and is resumed if it is promoted. Nothing stays paused at
+    the end. A trial that diverges (a metric that is not finite) or fails keeps its place with the worst score, and the
+    epochs it did not run return to the budget. Epochs trained again after a fault are counted in ``redone_epochs`` and
+    not charged. The run also ends when passes over the brackets train nothing any more, because the configurations are
+    trained to the end, or when ``num_samples`` is used up (pass ``num_samples=-1``).
+
+    One epoch is one ``training_iteration``. A trainable should go on as long as it is asked to: one that reports
+    ``done`` stands with its last score.
+
+    Searchers: ``HyperStarSearcher``, ``RandomSearcher`` and other subclasses of ``GatedSearcher``; any other Ray
+    searcher as ``Gated(searcher)``. With no searcher (Ray's variant generator) all ``num_samples`` trials are made at
+    once and held back until their turn; such a run cannot be restored.
+
+    Args:
+        plan: Brackets and epoch budget.
+        metric: Reported metric to optimize; usually given to ``tune.run`` instead.
+        mode: "max" or "min".
+
+    Raises:
+        SearchError: While running, if it is combined with something it cannot work with.
+    """
+
+    _supports_buffered_results = False
+
+    def __init__(self, plan: HyperBandPlan, metric: str | None = None, mode: str | None = None) -> None:
+        super().__init__()
+        if not isinstance(plan, HyperBandPlan):
+            raise SearchError(f"TaskAwareHyperBand needs a HyperBandPlan, but got {plan!r}")
+        self.plan = plan
+        self._metric = metric
+        self._mode = mode
+        self._sign = 1.0
+        self._samples = 1
+        self._gate: Gate | None = None
+        self._searcher: GatedSearcher | None = None
+        self._live: dict[str, Trial] = {}  # trials of this process without an end
+        self._held: deque[str] = deque()  # trials of a searcher without a gate that have no slot yet
+        self._error: HyperStarError | None = None  # raised at the next step, where Ray lets it through as it is
+        self._check = MetricCheck()
+        self._snapshot: SnapshotKeeper | None = None  # none in a replay
+        self._is_summed_up = False
+
+    # -- to be read by users -------------------------------------------------------------------------------------------
+
+    @property
+    def spent_epochs(self) -> int:
+        """Epochs charged to the budget so far."""
+        return self._gate.spent if self._gate else 0
+
+    @property
+    def redone_epochs(self) -> int:
+        """Epochs that were trained again after a fault; not in ``spent_epochs``."""
+        return self._gate.redone_epochs if self._gate else 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether the plan is spent."""
+        return self._gate is not None and self._gate.finished
+
+    @property
+    def rungs(self) -> list[RungRecord]:
+        """The rungs that have ended, in order."""
+        return list(self._gate.records) if self._gate else []
+
+    def summary(self) -> str:
+        """What the run spent and the faults it met, a line each; printed when the plan is spent."""
+        return self._gate.summary() if self._gate else "not started"
+
+    def debug_string(self) -> str:
+        """One line for Ray's status table."""
+        gate = self._gate
+        if gate is None:
+            return "TaskAwareHyperBand: not started"
+        place = f"bracket {gate.bracket + 1}, rung {gate.rung + 1}"
+        return f"TaskAwareHyperBand: {place}, {gate.spent} of {self.plan.epoch_budget} epochs"
+
+    # -- Ray's side ----------------------------------------------------------------------------------------------------
+
+    def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
+        """Takes the metric of ``tune.run`` and forgets an earlier run.
+
+        Raises:
+            SearchError: If it contradicts the scheduler's own.
+        """
+        for name, mine, theirs in (("metric", self._metric, metric), ("mode", self._mode, mode)):
+            if mine and theirs and mine != theirs:
+                raise SearchError(f"{name} is {mine!r} in TaskAwareHyperBand but {theirs!r} in the run; give it once")
+        self._metric, self._mode = metric or self._metric, mode or self._mode
+        if self._metric in (None, DEFAULT_METRIC) or self._mode not in ("max", "min"):
+            raise SearchError(
+                "TaskAwareHyperBand needs a metric and a mode, but got "
+                f"metric={self._metric!r}, mode={self._mode!r}; pass e.g. metric='val_accuracy', mode='max'"
+            )
+        self._sign = 1.0 if self._mode == "max" else -1.0
+        self._samples = spec.get("num_samples", 1)
+        if self._gate is not None:
+            self._gate.stale = True
+        self._gate = self._searcher = self._error = None
+        self._live, self._held, self._check = {}, deque(), MetricCheck()
+        self._is_summed_up = False
+        return True
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """Takes a new trial, one that recovers, or one of a restored run."""
+        try:
+            if self._gate is None:
+                self._bind(tune_controller.search_alg, trial)
+            if self._error is None:
+                self._take(tune_controller, trial)
+        except HyperStarError as error:
+            self._error = error
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Decides whether the trial goes on. Constant time, unless it ends a rung."""
+        value = result.get(self._metric or "")
+        if not self._check.is_over:
+            self._error = self._error or self._check.first(str(self._metric), result)
+        epoch = result[_EPOCH]
+        gate, trial_id = self._gate, trial.trial_id
+        if gate is None or self._error is not None:
+            return PAUSE
+        if value is None:
+            if epoch < gate.trials[trial_id].next_level and self._check.user_is_lenient:
+                value = 0.0  # the user said that a result may lack the metric; here it decides nothing
+            else:
+                self._error = missing_metric(str(self._metric), result)
+                return PAUSE
+        if self._searcher is not None and epoch > gate.trials[trial_id].epochs:
+            self._searcher.tell(trial_id, epoch, result)
+        return gate.result(trial_id, epoch, self._sign * value, result.get("iterations_since_restore", 1))
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        """A failed trial keeps its place; one that Ray is about to start again keeps its slot."""
+        if trial.status == Trial.ERROR:  # it will be added again at once
+            if self._gate is not None:
+                self._gate.retries += 1
+            return
+        self._live.pop(trial.trial_id, None)
+        self._check.end()
+        if self._gate is not None and trial.trial_id in self._gate.trials:
+            if self._searcher is not None:
+                self._searcher.tell(trial.trial_id, self._gate.trials[trial.trial_id].epochs, None)
+            self._gate.fail(trial.trial_id, _reason(trial))
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        """A trial that was stopped, or that ended by itself, stands with its last score."""
+        self._live.pop(trial.trial_id, None)
+        self._check.end()
+        gate = self._gate
+        if gate is None or trial.trial_id not in gate.trials:
+            return
+        result = result or {}
+        epoch, value = result.get(_EPOCH, 0), result.get(self._metric or "")
+        if epoch > gate.trials[trial.trial_id].epochs and self._searcher is not None:
+            self._searcher.tell(trial.trial_id, epoch, result)
+        gate.end(trial.trial_id, epoch, -math.inf if value is None else self._sign * value)
+
+    def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
+        """A paused or pending trial was stopped."""
+        self._live.pop(trial.trial_id, None)
+        if self._gate is not None and trial.trial_id in self._gate.trials:
+            self._gate.end(trial.trial_id)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """The promoted trial to resume next; Ray starts new ones by itself.
+
+        Raises:
+            SearchError: If the run cannot work; see the class.
+        """
+        if self._error is not None:
+            self._check.end()
+            raise self._error
+        if self._snapshot is not None:
+            self._snapshot.look()
+        gate = self._gate
+        if gate is None:
+            return None
+        if gate.finished:
+            self._wind_up(tune_controller)
+            return None
+        if gate.free_slots:
+            while self._held and gate.has_free_slot():
+                trial_id = self._held.popleft()
+                if trial_id in self._live:
+                    gate.admit(trial_id)
+                    gate.ready[trial_id] = None
+            if not self._held and tune_controller.search_alg.is_finished():
+                gate.close_slots()
+        if gate.losers:
+            gate.losers = [trial_id for trial_id in gate.losers if not self._stop(tune_controller, trial_id)]
+        trial = self._first_ready(gate)
+        if trial is None:
+            self._notice_lost()
+        return trial
+
+    def save(self, checkpoint_path: str) -> None:
+        """Not needed: the state lives in the searcher's checkpoint."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Not needed: the state lives in the searcher's checkpoint."""
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _bind(self, search_alg: Any, trial: Trial) -> None:
+        """Meets the searcher, at the first trial of a run or of a restored run."""
+        chain: list[Any] = [getattr(search_alg, "searcher", None)]
+        while hasattr(chain[-1], "searcher") and not isinstance(chain[-1], GatedSearcher):
+            chain.append(chain[-1].searcher)
+        searcher = chain[-1]
+        name = type(chain[0]).__name__
+        if searcher is None:
+            if self._samples >= sys.maxsize:
+                raise SearchError(
+                    f"TaskAwareHyperBand cannot hold back the endless trials of a {type(search_alg).__name__}; "
+                    "pass search_alg=RandomSearcher(space) or a finite num_samples"
+                )
+            self._gate = Gate(self.plan, repeats=False)
+        elif not isinstance(searcher, GatedSearcher):
+            raise SearchError(f"TaskAwareHyperBand cannot hold back a {name}; pass search_alg=Gated({name}(...))")
+        elif len(chain) > 1:
+            raise SearchError(f"{type(searcher).__name__} cannot be wrapped in a {name}, which hides it; unwrap it")
+        else:
+            self._join(searcher)
+        storage = getattr(trial, "storage", None)
+        self._snapshot = SnapshotKeeper(storage) if storage is not None else None
+        self._announce(trial)
+
+    def _join(self, searcher: GatedSearcher) -> None:
+        saved = searcher.gate.plan if searcher.gate else None
+        for plan, owner in ((searcher.plan, type(searcher).__name__), (saved, "saved run")):
+            if plan is not None and plan != self.plan:
+                raise SearchError(
+                    f"TaskAwareHyperBand and the {owner} must have the same plan, but have "
+                    f"{_brief(self.plan)} and {_brief(plan)}"
+                )
+        self._searcher = searcher
+        if searcher.gate is None:
+            searcher.join(Gate(self.plan, searcher.repeats, searcher.max_concurrent))
+        else:
+            searcher.gate.restores += 1
+        self._gate = searcher.gate
+
+    def _announce(self, trial: Trial) -> None:
+        """Prints once in what the predictor's circumstances and the run's differ."""
+        mine = getattr(self._searcher, "fingerprint", None)
+        if not isinstance(mine, Fingerprint):
+            return
+        theirs = getattr(trial.get_trainable_cls(), "fingerprint", None)
+        if not isinstance(theirs, Fingerprint):
+            theirs = Fingerprint(protocol=None)
+        if theirs.max_epochs is None:
+            theirs = replace(theirs, max_epochs=self.plan.max_epochs)
+        lines = mine.differences(theirs)
+        if lines:
+            print(
+                f"hyperstar_tune: predictor {getattr(self._searcher, 'source', '')} (here) and this run (there) differ:"
+            )
+            print("\n".join(f"  {line}" for line in lines), flush=True)
+
+    def _take(self, controller: Any, trial: Trial) -> None:
+        gate, trial_id = self._gate, trial.trial_id
+        assert gate is not None  # noqa: S101
+        if trial_id in self._live:  # it recovers: it has its slot, and waits if it is not its turn
+            if trial_id not in gate.running:
+                controller._set_trial_status(trial, Trial.PAUSED)
+        elif trial_id in gate.trials:
+            self._restored(trial)
+        elif self._searcher is not None:  # newer than the saved searcher, which will suggest its configuration again
+            print(
+                f"hyperstar_tune: trial {trial_id} is unknown to the restored searcher and is not continued", flush=True
+            )
+            if trial.status not in _DONE:
+                trial.set_status(Trial.TERMINATED)
+        elif trial.status in _DONE or (trial.last_result or {}).get(_EPOCH):
+            raise SearchError(
+                "a run of TaskAwareHyperBand without a searcher cannot be restored; pass e.g. RandomSearcher(space)"
+            )
+        else:
+            trial.set_status(Trial.PAUSED)  # held back; Ray files it after this call
+            self._held.append(trial_id)
+        if trial.status not in _DONE:
+            self._live[trial_id] = trial
+        self._check.begin()
+
+    def _restored(self, trial: Trial) -> None:
+        gate, trial_id = self._gate, trial.trial_id
+        assert gate is not None  # noqa: S101
+        record = gate.trials[trial_id]
+        if trial.status in _DONE:
+            if not record.ended and record.epochs < self.plan.max_epochs and not gate.finished:
+                gate.fail(trial_id) if trial.status == Trial.ERROR else gate.end(trial_id)
+            return
+        gate.revive(trial_id)
+        if trial_id not in gate.running and trial.status == Trial.PENDING:
+            trial.set_status(Trial.PAUSED)  # Ray files it after this call
+
+    def _first_ready(self, gate: Gate) -> Trial | None:
+        running, chosen = [], None
+        for trial_id in gate.ready:  # without a copy: after a rung of n trials it holds n
+            trial = self._live.get(trial_id)
+            if trial is not None and trial.status in (Trial.PAUSED, Trial.PENDING):
+                chosen = trial
+                break
+            if trial is None or not trial.is_saving:  # one that is being saved will be paused first
+                running.append(trial_id)
+        for trial_id in running:
+            del gate.ready[trial_id]
+        return chosen
+
+    def _notice_lost(self) -> None:
+        """Ray ends a trial without a word if its actor cannot be reset or its trainable cannot be found."""
+        gate = self._gate
+        assert gate is not None  # noqa: S101
+        for trial_id in [i for i in gate.running if i not in self._live or self._live[i].status in _DONE]:
+            was_seen = self._live.pop(trial_id, None) is not None
+            if not was_seen and self._searcher is not None and gate.forget(trial_id):
+                self._searcher.suggest_again(trial_id)
+            else:
+                gate.fail(trial_id, "Ray could not start or reset it")
+
+    def _stop(self, controller: Any, trial_id: str) -> bool:
+        """Stops a trial that is not needed any more; False while it is being saved."""
+        trial = self._live.get(trial_id)
+        if trial is None or trial.status in _DONE:
+            self._live.pop(trial_id, None)
+            return True
+        if trial.is_saving:
+            return False
+        controller.stop_trial(trial)
+        return True
+
+    def _wind_up(self, controller: Any) -> None:
+        if not controller.search_alg.is_finished():
+            controller.search_alg.set_finished()
+        for trial_id in list(self._live):
+            self._stop(controller, trial_id)
+        if not self._is_summed_up:
+            self._is_summed_up = True
+            if self._snapshot is not None:
+                print(f"hyperstar_tune: {self.summary()}", flush=True)
+
+
+def _reason(trial: Trial) -> str:
+    """The last line of the error that Ray has written down."""
+    path = getattr(trial, "error_file", None)  # a replayed trial has none
+    try:
+        lines = Path(path).read_text(errors="replace").split("\n") if path else []
+    except OSError:  # the disk is full, or the storage gone
+        lines = []
+    return next((line.strip()[:200] for line in reversed(lines) if line.strip()), "failed")
+
+
+def _brief(plan: HyperBandPlan) -> str:
+    return f"R={plan.max_epochs}, eta={plan.eta}, budget {plan.epoch_budget}"

@@ -1,0 +1,92 @@
+"""Any other Ray searcher, behind the gate of a task-aware Hyperband."""
+
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from hyperstar_tune.errors import SearchError
+from hyperstar_tune.search.searcher import GatedSearcher
+from hyperstar_tune.space import Config
+
+__all__ = ["Gated"]
+
+
+class Gated(GatedSearcher):
+    """Lets another searcher fill the brackets of ``TaskAwareHyperBand``: ``search_alg=Gated(OptunaSearch())``.
+
+    The other searcher is asked only when a bracket has a free slot, sees every result, and learns of each trial's end
+    with its last result. A configuration that it repeats is a new trial. It is saved and restored with the run if it
+    can save itself.
+
+    Args:
+        searcher: An instance of another ``ray.tune.search.Searcher``.
+        max_concurrent: Trials that may run at a time.
+
+    Raises:
+        SearchError: If ``searcher`` is no Ray searcher or needs no gate.
+    """
+
+    transient = ("searcher",)  # Ray saves the inner one in a file of its own
+
+    def __init__(self, searcher: Searcher, max_concurrent: int | None = None) -> None:
+        if not isinstance(searcher, Searcher) or isinstance(searcher, GatedSearcher):
+            raise SearchError(f"Gated takes a Ray searcher without a gate, but got a {type(searcher).__name__}")
+        super().__init__(searcher.metric, searcher.mode, max_concurrent=max_concurrent)
+        self.searcher = searcher
+        self._next: Config | None = None
+        self._last: dict[str, dict[str, Any]] = {}  # trial id -> last result
+
+    def next_config(self) -> Config | None:
+        """What the other searcher suggested."""
+        config, self._next = self._next, None
+        return config
+
+    def observe(self, config: Config, epoch: int, result: dict[str, Any] | None) -> None:
+        """Results go to the other searcher by trial, see ``tell``."""
+
+    def tell(self, trial_id: str, epoch: int, result: dict[str, Any] | None) -> None:
+        """Passes a result on."""
+        if result is not None:
+            self._last[trial_id] = result
+            self.searcher.on_trial_result(trial_id, result)
+
+    def suggest(self, trial_id: str) -> Any:
+        """What the other searcher suggests, once a slot is free."""
+        gate = self._gate
+        if gate is None or gate.has_free_slot():
+            suggestion = self.searcher.suggest(trial_id)
+            if suggestion is None:
+                return None
+            self._next = None if suggestion == Searcher.FINISHED else suggestion
+        return super().suggest(trial_id)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Tells the other searcher of a trial's end, with the last result even if Ray has none."""
+        super().on_trial_complete(trial_id, result, error)
+        self.searcher.on_trial_complete(trial_id, result=result or self._last.pop(trial_id, None), error=error)
+
+    def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
+        """Hands them to the other searcher."""
+        taken: bool = self.searcher.set_search_properties(metric, mode, config, **spec)
+        return taken
+
+    @property
+    def metric(self) -> str:
+        """Metric of the other searcher."""
+        return self.searcher.metric
+
+    @property
+    def mode(self) -> str:
+        """Mode of the other searcher."""
+        return self.searcher.mode
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__.copy()
+
+    def save(self, checkpoint_path: str) -> None:
+        """Writes the other searcher's state; this one's goes with Ray's search generator."""
+        self.searcher.save(checkpoint_path)
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Reads the other searcher's state."""
+        self.searcher.restore(checkpoint_path)

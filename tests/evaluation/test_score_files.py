@@ -1,0 +1,64 @@
+"""benchmarks/loo_scores.py goes on where it was stopped and keeps nothing that was made from something else."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from made_up_table import make_table
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+from loo_scores import Scores, run
+
+from hyperstar_tune.evaluation import LooScores
+from hyperstar_tune.predictor.registry import Supplies, ranker_kind
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "loo" / "table.parquet"
+
+
+def made(path):
+    """Folds that were run so far, by ranker."""
+    return {name.split(":")[0]: about["folds"] for name, about in Scores(path).about.items()}
+
+
+def test_what_is_there_is_not_made_again_and_more_seeds_are_added(path):
+    supplies = Supplies(make_table(4))
+    run(ranker_kind("random"), supplies, ["twins", "family2"], 2, Scores(path))
+    assert made(path) == {"random": 4}
+    run(ranker_kind("random"), supplies, ["twins", "family2", "family3"], 2, Scores(path))
+    run(ranker_kind("average_top1"), supplies, ["twins", "family2", "family3"], 1, Scores(path))
+    assert made(path) == {"random": 6, "average_top1": 3}
+    run(ranker_kind("random"), supplies, ["twins", "family2", "family3"], 3, Scores(path))
+    assert made(path) == {"random": 9, "average_top1": 3}
+    loo = LooScores.load(path, supplies.table.configs)
+    assert set(loo.rankers) == {"random", "average_top1"}
+    assert loo.n_seeds("random", "task0") == 3
+
+
+def test_scores_of_another_table_are_dropped(path):
+    table = make_table(4)
+    run(ranker_kind("random"), Supplies(table), list(table.families), 1, Scores(path))
+    run(ranker_kind("average_top1"), Supplies(table), list(table.families), 1, Scores(path))
+    evaluations = table.evaluations.copy()
+    evaluations[1, :, :, :, 0] *= 0.5
+    other = replace(table, evaluations=evaluations)
+    run(ranker_kind("average_top1"), Supplies(other), list(table.families), 1, Scores(path))
+    frame = pd.read_parquet(path)
+    assert made(path) == {"random": 3, "average_top1": 3}
+    assert not frame.duplicated(["ranker", "seed", "task", "config"]).any()
+    assert len(frame) == 2 * 4 * 48
+
+
+def test_test_families_are_kept_beside_the_others(path):
+    table = make_table(4)
+    table = replace(table, tasks=table.tasks.assign(family=["twins", "twins", "trashnet", "family3"]))
+    development = table.without("trashnet")
+    run(ranker_kind("random"), Supplies(development), ["twins", "family3"], 1, Scores(path))
+    run(ranker_kind("random"), Supplies(table), ["trashnet"], 1, Scores(path))
+    assert set(Scores(path).about) == {"random: development families", "random: test families"}
+    assert set(pd.read_parquet(path)["family"]) == {"twins", "family3", "trashnet"}

@@ -1,0 +1,229 @@
+"""Tables of rankers, checked on a made-up table whose right answers are known."""
+
+import json
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_up_table import make_table
+
+from hyperstar_tune.errors import HyperStarError, MetaDatasetError
+from hyperstar_tune.evaluation import LooScores, leave_family_out
+from hyperstar_tune.evaluation.diagnosis import best_task_vectors, repeated_measurement
+from hyperstar_tune.evaluation.judging import by_family, judge, judged, true_scores
+from hyperstar_tune.evaluation.statistics import critical_difference
+from hyperstar_tune.evaluation.table_figures import draw_critical_difference, draw_precision, draw_warm_start
+from hyperstar_tune.evaluation.tables import development_families, ranker_table, stronger_average, warm_start
+from hyperstar_tune.metrics import chance_average_precision
+from hyperstar_tune.predictor.rankers import make_ranker
+from hyperstar_tune.ranking import Ranking
+
+NAMES = ("average_top1", "average_normalized", "random")
+
+
+@pytest.fixture(scope="module")
+def world():
+    table = make_table(7)
+    tasks = table.tasks.assign(family=[*table.tasks["family"][:6], "trashnet"])  # a test family of the protocol
+    table = replace(table, tasks=tasks)
+    frames = [leave_family_out(partial(make_ranker, name), table, range(2)) for name in NAMES]
+    return table, LooScores(pd.concat([*frames, oracle(table)]), table.configs)
+
+
+def oracle(table):
+    """The true order of every task, under our ranker's name."""
+
+    class Oracle:
+        name = "hyperstar_plus"
+
+        def fit(self, known):
+            return self
+
+        def rank(self, task, configs):
+            row = table.tasks["name"].tolist().index(task["name"])
+            return Ranking.of(configs, table.scores()[row], task=task["name"])
+
+    return leave_family_out(lambda seed: Oracle(), table)
+
+
+@pytest.fixture(scope="module")
+def block(world):
+    table, loo = world
+    return json.loads(json.dumps(ranker_table(table, loo, development_families(table)), allow_nan=False))
+
+
+def with_second_seed(table, scale):
+    """The table measured twice; the second time with so much noise."""
+    noise = np.random.default_rng(0).normal(scale=scale, size=table.evaluations.shape).astype(np.float32)
+    again = table.evaluations.copy()
+    for place in (0, 2):  # both halves
+        again[..., place] = np.clip(again[..., place] + noise[..., place], 0, 1)
+    return replace(table, evaluations=np.concatenate([table.evaluations, again], axis=2))
+
+
+def test_the_true_order_is_perfect_and_a_reversed_one_is_not():
+    scores = np.linspace(0.2, 0.9, 30)
+    best = judged(scores, scores, np.argsort(-scores), has_b=True)
+    assert best["ap_at_10"] == best["ndcg_at_10"] == best["configs_to_best"] == 1
+    assert best["spearman"] == pytest.approx(1)
+    assert best["regret_at_1"] == best["normalized_regret_at_10"] == 0
+    worst = judged(scores, scores, np.argsort(scores), has_b=True)
+    assert worst["ap_at_10"] == 0
+    assert worst["regret_at_1"] == pytest.approx(70)  # points
+    assert worst["spearman"] == pytest.approx(-1)
+
+
+def test_precision_is_judged_on_half_a_and_regret_on_half_b():
+    half_a = np.linspace(0.2, 0.9, 30)
+    values = judged(half_a, half_a[::-1].copy(), np.argsort(-half_a), has_b=True)
+    assert values["ap_at_10"] == 1
+    assert values["ap_at_10_half_b"] == 0
+    assert values["regret_at_1"] == pytest.approx(70)
+
+
+def test_test_families_stay_out_of_the_development_block(world, block):
+    table, loo = world
+    assert "trashnet" not in block["family_names"]
+    assert all("task6" not in row["per_task"] for row in block["rankers"].values())
+    assert block["families"] == 5
+    apart = ranker_table(table, loo, ["trashnet"])
+    assert apart["family_names"] == ["trashnet"]
+    assert set(apart["rankers"]["random"]["per_task"]) == {"task6"}
+
+
+def test_a_family_weighs_once_whatever_its_tasks_and_seeds(world):
+    table, loo = world
+    frame = judge(loo, true_scores(table, development_families(table)))
+    twins = frame[(frame["ranker"] == "random") & (frame["family"] == "twins")]["ap_at_10"]
+    assert by_family(frame, "ap_at_10").loc["twins", "random"] == pytest.approx(twins.mean())
+    assert len(twins) == 4
+
+
+def test_the_rival_is_the_stronger_average_measure_by_measure(block):
+    for measure, rival in block["average_is"].items():
+        both = {name: block["rankers"][name][measure] for name in ("average_top1", "average_normalized")}
+        pick = min if "regret" in measure or measure == "configs_to_best" else max
+        assert both[rival] == pick(both.values())
+        assert block["rankers"]["average"][measure] == both[rival]
+    values = pd.DataFrame({"average_top1": [0.1, 0.3], "average_normalized": [0.2, 0.4]})
+    assert stronger_average(values, "ap_at_10") == "average_normalized"
+    assert stronger_average(values, "regret_at_3") == "average_top1"
+    assert stronger_average(values[[]], "ap_at_10") is None
+
+
+def test_what_is_significant_is_the_oracle_and_what_is_met_are_its_goals(block):
+    rows = block["rankers"]
+    assert next(iter(rows)) == "hyperstar_plus"
+    assert rows["hyperstar_plus"]["ap_at_10"] == 1
+    assert rows["hyperstar_plus"]["p_value"] < 0.05
+    assert rows[block["average_is"]["ap_at_10"]]["p_value"] is None
+    goals = block["goals"]
+    assert goals["ap10_above"]["average"]["met"]
+    assert goals["configs_to_best"]["ours"] == 1
+    assert goals["regret_at_3_gap_closed"]["met"] is None  # one seed: no ceiling to measure the gap to
+
+
+def test_chance_is_that_of_the_space_and_random_is_near_it(block):
+    assert block["chance_ap10"] == pytest.approx(chance_average_precision(48), abs=1e-5)
+    assert block["rankers"]["random"]["ap_at_10"] < 0.3
+
+
+def test_one_seed_gives_no_noise_ceiling_and_two_do(world):
+    table, loo = world
+    one = ranker_table(table, loo, development_families(table))
+    assert one["noise_ceiling_ap10"] is None
+    assert "one seed" in one["no_noise_ceiling_because"]
+    ceilings = [
+        ranker_table(with_second_seed(table, scale), loo, development_families(table))["noise_ceiling_ap10"]
+        for scale in (0.0, 0.1)
+    ]
+    assert ceilings[0] > 0.9
+    assert 0.05 < ceilings[1] < ceilings[0]
+
+
+def test_the_gap_to_the_ceiling_is_closed_by_whoever_knows_the_answer(world):
+    table, loo = world
+    goal = ranker_table(with_second_seed(table, 0.01), loo, development_families(table))["goals"]
+    closed = goal["regret_at_3_gap_closed"]
+    assert closed["share"]["mean"] > 0.9
+    assert closed["met"]
+
+
+def test_a_repetition_is_judged_on_the_other_seeds_half_b():
+    half_a = np.stack([np.linspace(0, 1, 20), np.linspace(1, 0, 20)], axis=-1)[None]  # [1, H, 2]: seeds disagree
+    found = repeated_measurement(half_a, half_a, ["one"])
+    assert found["measures"]["ap_at_10"]["mean"] == 0
+    assert repeated_measurement(half_a[..., :1], half_a[..., :1], ["one"]) is None
+
+
+def test_one_number_a_task_is_enough_where_tasks_differ_in_one_direction():
+    table = make_table(6)
+    rng = np.random.default_rng(3)
+    common, direction = rng.normal(size=48), rng.normal(size=48)
+    scores = 0.5 + 0.05 * common + np.linspace(-2, 2, 6)[:, None] * 0.03 * direction
+    evaluations = table.evaluations.copy()
+    evaluations[:, :, 0, -1, 0] = evaluations[:, :, 0, -1, 2] = scores
+    truth = true_scores(replace(table, evaluations=evaluations), table.families)
+    by_rank = best_task_vectors(truth)
+    assert by_rank["0"]["ap_at_10"]["mean"] < 0.7
+    assert by_rank["1"]["ap_at_10"]["mean"] > 0.85  # the division by each task's deviation bends the direction
+    assert by_rank["1"]["regret_at_3"]["mean"] <= by_rank["0"]["regret_at_3"]["mean"]
+
+
+def test_rank_0_is_the_average_ranking(world):
+    table, _ = world
+    families = development_families(table)
+    truth = true_scores(table, families)
+    part = table.only(families)
+    own = leave_family_out(partial(make_ranker, "average_normalized"), part)
+    expected = by_family(judge(LooScores(own, table.configs), truth), "ap_at_10")["average_normalized"].mean()
+    assert best_task_vectors(truth)["0"]["ap_at_10"]["mean"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_warm_start_falls_to_zero_and_begins_at_regret_1(world, block):
+    table, loo = world
+    curves = warm_start(table, loo, development_families(table))
+    assert curves["k"] == list(range(1, 49))
+    for name, curve in curves["rankers"].items():
+        assert curve["mean"][0] == pytest.approx(block["rankers"][name]["regret_at_1"], abs=1e-3)
+        assert curve["mean"][-1] == 0
+        assert (np.diff(curve["mean"]) <= 1e-9).all()
+
+
+def test_a_table_without_half_b_is_judged_on_half_a_and_says_so(world):
+    table, loo = world
+    evaluations = table.evaluations.copy()
+    evaluations[..., 2] = np.nan
+    result = ranker_table(replace(table, evaluations=evaluations), loo, development_families(table))
+    assert result["judged_on"]["regret, configs_to_best"] == "half A"
+    assert "no half B" in result["no_noise_ceiling_because"]
+    assert "ap_at_10_half_b" not in result["rankers"]["random"]
+
+
+def test_the_critical_difference_is_the_published_one():
+    values = {name: np.full(14, float(place)) for place, name in enumerate("dcba")}
+    found = critical_difference(values)
+    assert found.difference == pytest.approx(1.25, abs=0.01)  # Demsar's example: 4 classifiers, 14 data sets
+    assert found.mean_ranks == {"a": 1, "b": 2, "c": 3, "d": 4}
+    assert found.groups == [["a", "b"], ["b", "c"], ["c", "d"]]
+    assert found.friedman_p < 1e-6
+    assert next(iter(critical_difference(values, higher_is_better=False).mean_ranks)) == "d"
+    with pytest.raises(HyperStarError, match="3 methods and 2 families"):
+        critical_difference({"a": [1.0, 2.0], "b": [1.0, 2.0]})
+
+
+def test_a_block_without_a_complete_task_is_refused(world):
+    table, loo = world
+    with pytest.raises(MetaDatasetError, match="every configuration was trained"):
+        ranker_table(table, loo, [])
+
+
+def test_figures_need_the_json_alone(world, block, tmp_path):
+    table, loo = world
+    draw_precision(block, tmp_path / "precision.png")
+    draw_critical_difference(block, tmp_path / "differences.png")
+    draw_warm_start(warm_start(table, loo, development_families(table)), tmp_path / "curves.png")
+    for name in ("precision", "differences", "curves"):
+        assert (tmp_path / f"{name}.png").stat().st_size > 5000

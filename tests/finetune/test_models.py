@@ -1,0 +1,112 @@
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from hyperstar_tune.errors import ModelError
+from hyperstar_tune.finetune import OWN_MODEL, build_model, normalization
+from hyperstar_tune.finetune.models import check_model_name, weights_id
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("resnet18", ("timm", "resnet18")),
+        ("torchvision/resnet18", ("torchvision", "resnet18")),
+        ("timm/resnet18.a1_in1k", ("timm", "resnet18.a1_in1k")),
+        ("shufflenet_v2_x1_0", ("torchvision", "shufflenet_v2_x1_0")),
+    ],
+)
+def test_timm_comes_first(name, expected):
+    assert check_model_name(name) == expected
+
+
+@pytest.mark.parametrize("name", ["resnet18000", "torchvision/mobilenetv2_100", "", "timm/shufflenet_v2_x1_0"])
+def test_unknown_model_is_named(name):
+    with pytest.raises(ModelError, match=repr(name)):
+        build_model(name, 3)
+
+
+def test_own_backbone_is_shipped_and_loaded():
+    torch.manual_seed(0)
+    model = build_model(OWN_MODEL, 7, weights="own").eval()
+    plain = build_model(OWN_MODEL, 7, weights="own").eval()
+    assert model(torch.zeros(2, 3, 64, 64)).shape == (2, 7)
+    assert torch.equal(model.conv1[0].weight, plain.conv1[0].weight)
+    assert not torch.equal(model.fc.weight, plain.fc.weight)
+    assert 1e-3 < model.stage4[0].branch1[0].weight.std() < 1
+
+
+def test_own_weights_need_their_network():
+    with pytest.raises(ModelError, match="'resnet18'"):
+        build_model("resnet18", 3, weights="own")
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
+@pytest.mark.parametrize("name", ["resnet18", "torchvision/resnet18"])
+def test_local_file_is_loaded_without_its_head(tmp_path, suffix, name):
+    import timm
+    import torchvision
+
+    make = (
+        torchvision.models.resnet18
+        if name.startswith("torchvision")
+        else lambda **k: timm.create_model("resnet18", **k)
+    )
+    source = make(num_classes=11)
+    path = tmp_path / f"w.{suffix}"
+    save_file(source.state_dict(), path) if suffix == "safetensors" else torch.save(
+        {"state_dict": {f"module.{k}": v for k, v in source.state_dict().items()}}, path
+    )
+    model = build_model(name, 3, weights=path)
+    assert torch.equal(model.layer1[0].conv1.weight, source.layer1[0].conv1.weight)
+    assert model.fc.weight.shape == (3, 512)
+    assert len(weights_id(name, path)) == 16
+
+
+def test_file_of_another_network_is_refused(tmp_path):
+    save_file(build_model(OWN_MODEL, 3, weights="own").state_dict(), tmp_path / "w.safetensors")
+    with pytest.raises(ModelError, match=r"must fit ResNet, but .* lacks bn1"):
+        build_model("resnet18", 3, weights=tmp_path / "w.safetensors")
+
+
+def test_broken_missing_and_unsafe_files_are_refused(tmp_path):
+    with pytest.raises(ModelError, match="there is no file"):
+        build_model("resnet18", 3, weights=tmp_path / "none.pth")
+    (tmp_path / "w.safetensors").write_bytes(b"12345678broken")
+    with pytest.raises(ModelError, match="safetensors or torch file"):
+        build_model("resnet18", 3, weights=tmp_path / "w.safetensors")
+    torch.save({"weight": pytest.raises}, tmp_path / "code.pth")
+    with pytest.raises(ModelError, match="safetensors or torch file"):
+        build_model("resnet18", 3, weights=tmp_path / "code.pth")
+
+
+@pytest.mark.parametrize("name", ["resnet18", "torchvision/resnet18"])
+def test_hub_without_network_says_what_to_do(name, monkeypatch, tmp_path):
+    def unreachable(*_, **__):
+        raise OSError("no route")
+
+    monkeypatch.setattr("timm.models._builder.load_pretrained", unreachable)
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", unreachable)
+    with pytest.raises(ModelError, match=r"no route\); pass weights= a local") as caught:
+        build_model(name, 3)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_model_argument():
+    with pytest.raises(ModelError, match=r"model_kwargs .*no_such"):
+        build_model(OWN_MODEL, 3, weights="own", kwargs={"no_such": 1})
+
+
+def test_normalization_is_the_networks():
+    import timm
+
+    assert normalization(timm.create_model("vit_tiny_patch16_224"))[0] == (0.5, 0.5, 0.5)
+    assert normalization(build_model(OWN_MODEL, 3, weights="own"))[0] == (0.485, 0.456, 0.406)
+
+
+def test_weights_id_tells_hub_tags_apart():
+    ids = [weights_id(n, "hub") for n in ("resnet18.a1_in1k", "resnet18.tv_in1k", "torchvision/resnet18")]
+    assert len(set(ids)) == 3
+    assert json.loads(json.dumps(ids))[0] == "hub:a1_in1k"

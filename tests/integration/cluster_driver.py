@@ -1,0 +1,113 @@
+"""Two nodes on one machine: ``cluster_driver.py STORAGE KILL`` runs a plan and says where it trained."""
+
+import json
+import os
+import sys
+import time
+from collections import Counter
+
+os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
+
+import ray
+from ray import tune
+from ray.cluster_utils import Cluster
+
+from hyperstar_tune import HyperBandPlan, HyperStarSearcher, Ranking, TaskAwareHyperBand
+
+PLAN = HyperBandPlan(9, 3, 42)
+
+
+class Where(tune.Trainable):
+    """Reports the node it trains on."""
+
+    def setup(self, config):
+        self.node = ray.get_runtime_context().get_node_id()
+        open(os.path.join(config["started"], self.node), "w").close()
+        self.reset_config(config)
+
+    def reset_config(self, new_config):
+        self.config, self.epoch = new_config, 0
+        return True
+
+    def step(self):
+        """Waits for the other node's first trial, as an epoch of real training would outlast its start."""
+        deadline = time.monotonic() + 30
+        while len(os.listdir(self.config["started"])) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(self.config["wait_s"])
+        self.epoch += 1
+        return {"acc": self.config["x"] / 100 + self.epoch / 10_000, "node": self.node}
+
+    def save_checkpoint(self, checkpoint_dir):
+        return {"epoch": self.epoch}
+
+    def load_checkpoint(self, checkpoint):
+        self.epoch = checkpoint["epoch"]
+
+
+class Watch(tune.Callback):
+    """Counts epochs by node and kills a node once it hosts a trial that has reported."""
+
+    def __init__(self, cluster, victim):
+        self.cluster, self.victim = cluster, victim
+        self.epochs = Counter()
+        self.hosted = None
+
+    def on_trial_result(self, iteration, trials, trial, result, **info):
+        self.epochs[result["node"]] += 1
+        if self.victim is not None and result["node"] == self.victim.node_id and sum(self.epochs.values()) > 8:
+            self.hosted = trial.trial_id
+            victim, self.victim = self.victim, None
+            self.cluster.remove_node(victim, allow_graceful=False)
+
+
+def main(storage, kill):
+    started = os.path.join(storage, "started")
+    os.mkdir(started)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        second = cluster.add_node(num_cpus=1)
+        cluster.wait_for_nodes()
+        ray.init(address=cluster.address, log_to_driver=False)
+        ray.cloudpickle.register_pickle_by_value(sys.modules["__main__"])
+        watch = Watch(cluster, second if kill == "kill" else None)
+        scheduler = TaskAwareHyperBand(PLAN)
+        trials = tune.run(
+            Where,
+            config={"wait_s": 0.15, "started": started},
+            search_alg=HyperStarSearcher(ranking=Ranking.of([{"x": x} for x in range(50)], [-x for x in range(50)])),
+            scheduler=scheduler,
+            metric="acc",
+            mode="max",
+            num_samples=-1,
+            reuse_actors=True,
+            max_failures=3,
+            raise_on_failed_trial=False,
+            callbacks=[watch],
+            storage_path=storage,
+            name="run",
+            verbose=0,
+        ).trials
+        total = sum(watch.epochs.values())
+        ended = {
+            "statuses": sorted({trial.status for trial in trials}),
+            "spent": scheduler.spent_epochs,
+            "budget": PLAN.epoch_budget,
+            "kept": sum((trial.last_result or {}).get("training_iteration", 0) for trial in trials),
+            "errors": [str(trial.get_error())[-1500:] for trial in trials if trial.status == "ERROR"],
+            "summary": scheduler.summary(),
+            "redone": scheduler.redone_epochs,
+            "rungs": [len(record.trial_ids) for record in scheduler.rungs],
+            "hosted": watch.hosted,
+            "shares": sorted(round(n / total, 3) for n in watch.epochs.values()),
+        }
+        with open(os.path.join(storage, "ended.json"), "w") as file:
+            json.dump(ended, file)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,152 @@
+"""Faults of one trial on real Tune, and what of a run's promises did not hold. Used by tests and by the soak."""
+
+import io
+import random
+import signal
+from contextlib import contextmanager, redirect_stdout
+
+from noop import Table
+from ray import tune
+from ray.tune.error import TuneError
+
+from hyperstar_tune import HyperBandPlan, HyperStarSearcher, Ranking, SearchSpace, TaskAwareHyperBand
+from hyperstar_tune.errors import SearchError
+
+PLAN = HyperBandPlan(9, 3, 42)
+RUNGS = [9, 3, 1, 5, 1]
+FAULTS = {  # fault -> trials that end in an error
+    "error": 1,
+    "once": 0,
+    "exit": 1,
+    "killed": 1,
+    "out of memory": 1,
+    "hang": 1,
+    "nan": 0,
+    "reset": 1,
+    "done": 0,
+    "disk full": 1,
+}
+SAID = {  # fault -> what the summary that the run prints at its end says of it
+    "error": "stands with the worst score: RuntimeError: as ordered",
+    "once": "failed attempts that were tried again: 1",
+    "exit": "stands with the worst score: ",
+    "killed": "stands with the worst score: ",
+    "out of memory": "stands with the worst score: MemoryError: as ordered",
+    "hang": "stands with the worst score: ",
+    "nan": "stands with the worst score: diverged",
+    "reset": "stands with the worst score: ",
+    "done": "42 of 42 epochs spent",
+    "disk full": "no space left on device",
+}
+SPACE = SearchSpace.from_values({"x": list(range(100))})
+RANKING = Ranking.of(SPACE.grid(), [-x for x in range(100)])
+
+
+class HangError(BaseException):
+    """A run that does not end."""
+
+
+@contextmanager
+def ends_within(seconds):
+    def stop(*_):
+        raise HangError(f"the run did not end within {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def run_with_fault(storage, log, fault, seed, retries=0):
+    """One run in which a trial, drawn by the seed, meets a fault.
+
+    Returns:
+        What of the promises did not hold, a line each, and what was counted.
+    """
+    chance = random.Random(f"{fault} {seed}")
+    scheduler = TaskAwareHyperBand(PLAN)
+    fault_x = chance.choice((6, 7, 8))  # the best of the first bracket: it is in every rung
+    config = {
+        "fault": fault,
+        "fault_x": fault_x,
+        "fault_epoch": 3 if fault == "once" else chance.choice((1, 2, 3, 5)),
+        "limit_s": 1.0,
+        "log": str(log),
+        "storage": str(storage),
+    }
+    if fault_x != 8:
+        config["fault_epoch"] = min(config["fault_epoch"], 3)
+    said = io.StringIO()
+    try:
+        with ends_within(180), redirect_stdout(said):
+            trials = tune.run(
+                Table,
+                config=config,
+                search_alg=HyperStarSearcher(ranking=RANKING),
+                scheduler=scheduler,
+                metric="acc",
+                mode="max",
+                num_samples=-1,
+                reuse_actors=True,
+                max_failures=2 if fault == "once" else retries,
+                raise_on_failed_trial=False,
+                storage_path=str(storage),
+                name="run",
+                verbose=0,
+            ).trials
+    except HangError as error:
+        return [str(error)], {"hangs": 1, "lost": 0, "violations": 0}
+    wrong = []
+    statuses = [trial.status for trial in trials]
+    if not set(statuses) <= {"TERMINATED", "ERROR"} or statuses.count("ERROR") != FAULTS[fault]:
+        wrong.append(f"{FAULTS[fault]} trials must fail and none stay, but they are {sorted(statuses)}")
+    kept = {trial.trial_id: (trial.last_result or {}).get("training_iteration", 0) for trial in trials}
+    lost = sum(max(0, known.epochs - kept.get(known.id, 0)) for known in scheduler._gate.trials.values())
+    if lost:
+        wrong.append(f"{lost} reported epochs are not in the trials' results")
+    is_exact = scheduler.spent_epochs == PLAN.epoch_budget
+    if not is_exact:
+        wrong.append(f"{scheduler.spent_epochs} epochs spent of {PLAN.epoch_budget}")
+    if [len(record.trial_ids) for record in scheduler.rungs] != RUNGS:
+        wrong.append(f"rungs must be {RUNGS}, but are {[len(record.trial_ids) for record in scheduler.rungs]}")
+    if SAID[fault] not in said.getvalue():
+        wrong.append(f"the run must print {SAID[fault]!r}, but prints {said.getvalue()!r}")
+    return wrong, {"hangs": 0, "lost": lost, "violations": int(not is_exact)}
+
+
+def run_that_must_stop(storage, log, fault):
+    """A run that cannot go on: it must end, with an error that says why, or with every trial ended.
+
+    Returns:
+        As ``run_with_fault``.
+    """
+    scheduler = TaskAwareHyperBand(PLAN)
+    options = {"name": "run", "storage_path": str(storage), "verbose": 0, "reuse_actors": True, "num_samples": -1}
+    config = {"fault": fault, "fault_x": 2, "fault_epoch": 1, "log": str(log), "storage": str(storage)}
+    searcher = HyperStarSearcher(ranking=RANKING)
+    counted = {"hangs": 0, "lost": 0, "violations": 0}
+    try:
+        with ends_within(180):
+            trials = tune.run(
+                Table,
+                config=config,
+                search_alg=searcher,
+                scheduler=scheduler,
+                metric="acc",
+                mode="max",
+                raise_on_failed_trial=False,
+                **options,
+            ).trials
+    except HangError as error:
+        return [str(error)], counted | {"hangs": 1}
+    except SearchError as error:
+        return (["an error must be one line"] if "\n" in str(error) else []), counted
+    except TuneError as error:  # Ray's own, where a later result lacks the metric
+        return ([] if "`acc`" in str(error) else [str(error)[-500:]]), counted
+    except OSError:  # where its storage is gone
+        return [], counted
+    left = [trial.status for trial in trials if trial.status not in ("TERMINATED", "ERROR")]
+    return ([f"trials must end, but are {left}"] if left else []), counted

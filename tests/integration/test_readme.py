@@ -1,0 +1,28 @@
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from digit_images import write_digits
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+@pytest.mark.integration
+def test_the_ten_lines_run_as_they_stand(tmp_path):
+    code = re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1)
+    assert len(code.strip().splitlines()) <= 13
+    write_digits(tmp_path / "data" / "flowers")
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "HOME": str(tmp_path), "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    last = done.stdout.strip().splitlines()[-1]
+    assert re.match(r"\{'augmentation': .*\} [01]\.\d", last), done.stdout[-2000:]

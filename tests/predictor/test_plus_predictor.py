@@ -1,0 +1,147 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.torch import load_file
+
+from hyperstar_tune.errors import PredictorError
+from hyperstar_tune.predictor import PlusPredictor, Predictor, train_plus
+from hyperstar_tune.predictor._artifact import write_artifact
+from hyperstar_tune.predictor.plus import PlusSettings
+
+SETTINGS = PlusSettings(traits=("sharpness", "brightness"), penalty=1.0)
+
+
+@pytest.fixture(scope="module")
+def plus(world):
+    return train_plus(world.table.subset(range(2, 10)), world.tasks, SETTINGS, name="plus", about={"licence": "none"})
+
+
+@pytest.fixture
+def saved(plus, tmp_path):
+    plus.save(tmp_path / "plus")
+    return tmp_path / "plus"
+
+
+def test_a_loaded_one_ranks_exactly_like_the_saved_one(plus, saved, world):
+    loaded = Predictor.load(saved)
+    assert isinstance(loaded, PlusPredictor)
+    assert loaded.rank(world.tasks["striped0"]) == plus.rank(world.tasks["striped0"])
+    assert loaded.card == plus.card
+    assert (loaded.name, loaded.card["method"], loaded.card["licence"]) == ("plus", "hyperstar_plus", "none")
+
+
+def test_a_ranking_names_alike_tasks_and_says_whether_it_has_seen_these(plus, world):
+    ranking = plus.rank(world.tasks["striped0"])
+    assert len(ranking.nearest) == 3
+    assert all(name.startswith("striped") for name in ranking.nearest)
+    assert (ranking.seen, ranking.share) == (False, 1.0)
+    assert min(ranking.spread) > 0
+    assert plus.rank(world.tasks["striped2"]).seen
+
+
+def test_far_from_all_known_tasks_the_ranking_is_the_average_one(plus):
+    far = plus.model.shift + 100 * plus.model.scale
+    assert plus.model.share(far) == 0
+    assert np.array_equal(plus.model.scores(far), plus.model.mean)
+    halfway = plus.model.known[0] * plus.model.scale + plus.model.shift
+    assert plus.model.share(halfway) == 1
+
+
+def test_single_configurations_and_foreign_ones_are_treated_as_the_space_says(plus, world):
+    configs = world.table.configs[3:5]
+    assert {str(config) for config in plus.rank(world.tasks["smooth1"], configs).configs} == {str(c) for c in configs}
+    with pytest.raises(ValueError, match="lr"):
+        plus.rank(world.tasks["smooth1"], [{**configs[0], "lr": 7.0}])
+
+
+def rewrite(directory, tensors=None, **changes):
+    card = json.loads((directory / "card.json").read_text())
+    write_artifact(directory, card | changes, tensors or load_file(directory / "weights.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"method": "crystal ball"}, "method is 'network' or 'hyperstar_plus'"),
+        ({"method": ["hyperstar_plus"]}, "method is 'network' or 'hyperstar_plus'"),
+        ({"method": "network"}, "no sound predictor"),
+        ({"traits": ["weather"]}, "no sound predictor: traits must be some of"),
+        ({"traits": [["sharpness"]]}, "no sound predictor"),
+        ({"traits": ["sharpness"]}, "no sound predictor: tensor slopes must be"),
+        ({"reach": 0.0}, "no sound predictor: the reach must be"),
+        ({"reach": "far"}, "no sound predictor: the reach must be"),
+        ({"tasks": []}, "no sound predictor"),
+        ({"space": {}}, "no sound predictor"),
+    ],
+)
+def test_a_card_that_does_not_go_with_its_tensors_is_refused(saved, change, message):
+    rewrite(saved, **change)
+    with pytest.raises(PredictorError, match=message) as error:
+        Predictor.load(saved)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["mean", "error", "slopes", "shift", "scale", "known", "encoded"])
+@pytest.mark.parametrize(
+    "change", [lambda v: v[:-1].contiguous(), lambda v: v * float("nan"), lambda v: v.float(), lambda v: -v.abs() - 1]
+)
+def test_a_tensor_of_another_shape_type_or_value_is_refused(saved, name, change):
+    tensors = load_file(saved / "weights.safetensors")
+    tensors[name] = change(tensors[name])
+    if name not in ("scale", "error") and (tensors[name] < 0).all():
+        return  # any finite number is sound there
+    rewrite(saved, tensors)
+    with pytest.raises(PredictorError, match="no sound predictor"):
+        Predictor.load(saved)
+
+
+def test_odd_hashes_on_a_strangers_card_are_no_match(saved, world):
+    card = json.loads((saved / "card.json").read_text())
+    rewrite(saved, tasks=[{"name": "x", "image_hash": [1]} for _ in card["tasks"]])
+    assert not Predictor.load(saved).rank(world.tasks["striped0"]).seen
+
+
+def test_the_searcher_takes_it(saved, world):
+    from hyperstar_tune.search import HyperStarSearcher
+
+    searcher = HyperStarSearcher(task=world.tasks["striped0"], predictor=saved)
+    assert searcher.source == "plus"
+    assert searcher.ranking.configs == Predictor.load(saved).rank(world.tasks["striped0"]).configs
+
+
+def test_the_command_prints_places_nearest_tasks_and_a_warning(saved, tmp_path, capsys, monkeypatch):
+    from hyperstar_tune import cli
+
+    for label in ("a", "b"):
+        (tmp_path / "task" / label).mkdir(parents=True)
+        for i in range(6):  # blank: unlike anything known
+            Image.fromarray(np.full((20, 30, 3), 255, np.uint8)).save(tmp_path / "task" / label / f"{i}.png")
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["hyperstar", "rank", *arguments, "--predictor", str(saved)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return end.value.code, capsys.readouterr()
+
+    code, printed = run("--data", str(tmp_path / "task"))
+    assert code == 0
+    assert "Nearest known tasks: s" in printed.out
+    assert "no known task is near" in printed.out
+    assert len([line for line in printed.out.splitlines() if "lr=" in line]) == 10
+    code, printed = run(str(tmp_path / "task"), "--json")
+    answer = json.loads(printed.out)
+    assert (len(answer["nearest"]), answer["share"], len(answer["ranking"])) == (3, 0.0, 12)
+    code, printed = run()
+    assert code == 2
+    assert "one folder of images" in printed.err
+
+
+def test_the_shipped_one_is_this_and_its_card_says_how_it_ranks_for_unknown_families():
+    shipped = Predictor.load("shufflenet-v2-x1-64px")
+    assert isinstance(shipped, PlusPredictor)
+    mean = shipped.card["measured"]["mean"]
+    assert mean["predictor"]["ap10"] > mean["mean accuracy"]["ap10"]
+    assert {"traits", "readings", "penalty"} <= set(shipped.card["settings"])
+    assert (shipped.fingerprint.max_epochs, shipped.image_size, len(shipped.space)) == (16, 64, 108)

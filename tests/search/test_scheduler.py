@@ -1,0 +1,228 @@
+"""What the scheduler refuses, prints and shows."""
+
+import math
+import os
+import pickle
+import sys
+
+import pytest
+from fake import FakeController, FakeTrial, choices, random_run
+from ray.tune.search import Searcher
+
+from hyperstar_tune import HyperBandPlan, HyperStarSearcher, RandomSearcher, Ranking, TaskAwareHyperBand
+from hyperstar_tune.errors import SearchError
+from hyperstar_tune.fingerprint import Fingerprint
+from hyperstar_tune.search import Gated
+
+PLAN = HyperBandPlan(9, 3)
+
+
+class Plain(Searcher):
+    """Another one's searcher: configurations in order, with a record of what it is told."""
+
+    def __init__(self):
+        super().__init__("acc", "max")
+        self.n = 0
+        self.results = []
+        self.ended = {}
+
+    def suggest(self, trial_id):
+        self.n += 1
+        return {"x": self.n}
+
+    def on_trial_result(self, trial_id, result):
+        self.results.append((trial_id, result["training_iteration"]))
+
+    def on_trial_complete(self, trial_id, result=None, error=False):
+        self.ended[trial_id] = result
+
+
+def test_another_searcher_must_be_gated():
+    with pytest.raises(SearchError, match=r"search_alg=Gated\(Plain\(\.\.\.\)\)"):
+        FakeController(TaskAwareHyperBand(PLAN), Plain()).run()
+
+
+def test_a_gated_searcher_fills_the_plan_and_learns_from_every_result():
+    inner = Plain()
+    run = FakeController(TaskAwareHyperBand(PLAN), Gated(inner)).run()
+    assert [len(record.trial_ids) for record in run.scheduler.rungs] == [9, 3, 1, 5, 1, 3]
+    assert sorted(inner.results) == sorted(run.trained)
+    assert len(inner.results) == 69
+    assert len(inner.ended) == inner.n == 17
+    assert all(result is not None for result in inner.ended.values())
+
+
+def test_only_a_foreign_searcher_is_gated():
+    with pytest.raises(SearchError, match="got a RandomSearcher"):
+        Gated(RandomSearcher({"x": choices(3)}))
+
+
+def test_a_hidden_searcher_is_refused():
+    class Wrapper(Plain):
+        def __init__(self, searcher):
+            super().__init__()
+            self.searcher = searcher
+
+        def suggest(self, trial_id):
+            return self.searcher.suggest(trial_id)
+
+    with pytest.raises(SearchError, match="RandomSearcher cannot be wrapped in a Wrapper"):
+        FakeController(TaskAwareHyperBand(PLAN), Wrapper(RandomSearcher({"x": choices(9)}))).run()
+
+
+def test_the_plans_of_searcher_and_scheduler_must_agree():
+    searcher = RandomSearcher({"x": choices(9)}, plan=HyperBandPlan(27, 3))
+    with pytest.raises(SearchError, match="R=9, eta=3, budget 69 and R=27, eta=3, budget 357"):
+        FakeController(TaskAwareHyperBand(PLAN), searcher).run()
+
+
+def test_a_restored_run_must_have_the_same_plan():
+    run = random_run(PLAN)
+    for _ in range(30):
+        run.step()
+    run.save()
+    with pytest.raises(SearchError, match="saved run must have the same plan"):
+        run.restored(TaskAwareHyperBand(HyperBandPlan(9, 3, 200)), RandomSearcher({"x": choices(200)})).run()
+
+
+@pytest.mark.parametrize("status", ["PENDING", "TERMINATED", "ERROR"])
+def test_a_trial_the_restored_searcher_does_not_know_is_not_continued(status, capsys):
+    run = random_run(PLAN)
+    for _ in range(30):
+        run.step()
+    run.add(FakeTrial("stranger", {"x": 1}, status, last_result={"training_iteration": 3}))
+    run.run()
+    assert "stranger" not in {trial_id for trial_id, _ in run.trained}
+    assert "trial stranger is unknown" in capsys.readouterr().out
+    assert run.scheduler.spent_epochs == 69
+
+
+def test_a_trial_that_only_the_restored_searcher_knows_is_suggested_again():
+    run = random_run(PLAN, workers=1)
+    for _ in range(6):
+        run.step()
+    run.save()
+    state, trials, *rest = pickle.loads(run.snapshot)
+    lost = trials.pop()
+    assert lost[2] == "PENDING"
+    run.snapshot = pickle.dumps((state, trials, *rest))
+    again = run.restored(TaskAwareHyperBand(PLAN), RandomSearcher({"x": choices(200)})).run()
+    assert again.scheduler.spent_epochs == 69
+    assert [len(record.trial_ids) for record in again.scheduler.rungs] == [9, 3, 1, 5, 1, 3]
+    assert lost[1] in [trial.config for trial in again.trials]
+    assert lost[0] not in {trial.trial_id for trial in again.trials}
+
+
+def test_a_searcher_belongs_to_one_run():
+    run = random_run(PLAN).run()
+    with pytest.raises(SearchError, match="belongs to one run"):
+        FakeController(run.scheduler, run.search_alg.searcher).run()
+
+
+def test_the_scheduler_itself_may_be_used_again():
+    scheduler = random_run(PLAN).run().scheduler
+    again = FakeController(scheduler, RandomSearcher({"x": choices(50)})).run()
+    assert again.scheduler.spent_epochs == 69
+
+
+@pytest.mark.parametrize(("metric", "mode"), [(None, "max"), ("acc", None), (None, None)])
+def test_metric_and_mode_are_needed(metric, mode):
+    with pytest.raises(SearchError, match="needs a metric and a mode"):
+        TaskAwareHyperBand(PLAN).set_search_properties(metric, mode)
+
+
+def test_two_different_metrics_are_refused():
+    with pytest.raises(SearchError, match="metric is 'loss' in TaskAwareHyperBand but 'acc' in the run"):
+        TaskAwareHyperBand(PLAN, metric="loss").set_search_properties("acc", "max")
+
+
+def test_a_missing_metric_is_named_after_the_first_result_and_ray_keeps_its_own_check(monkeypatch):
+    monkeypatch.delenv("TUNE_DISABLE_STRICT_METRIC_CHECKING", raising=False)
+    run = random_run(PLAN)
+    run.metric = "accuracy"
+    with pytest.raises(SearchError, match=r"must report 'acc'.*only accuracy;"):
+        run.run()
+    assert len(run.trained) == 1
+    assert "TUNE_DISABLE_STRICT_METRIC_CHECKING" not in os.environ
+
+
+def test_a_metric_to_minimize_promotes_the_smallest():
+    run = random_run(HyperBandPlan(9, 3, 21), curve=lambda config, epoch: config["x"])
+    run.scheduler._sign = -1.0
+    run.run()
+    configs = {trial.trial_id: trial.config["x"] for trial in run.trials}
+    places = [configs[i] for i in run.scheduler.rungs[0].trial_ids]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_diverged_trial_is_stopped_at_once(value):
+    run = random_run(PLAN, workers=1, curve=lambda config, epoch: value if config["x"] % 2 else 0.5).run()
+    odd = {trial.trial_id for trial in run.trials if trial.config["x"] % 2}
+    assert odd
+    assert all(epoch == 1 for trial_id, epoch in run.trained if trial_id in odd)
+    assert run.scheduler.spent_epochs == 69
+
+
+def test_no_searcher_at_all_holds_its_trials_back():
+    class Variants:  # Ray's BasicVariantGenerator: no searcher, all trials at once
+        def __init__(self, n):
+            self.trials = [FakeTrial(f"v{number}", {"x": number}) for number in range(n)]
+
+        def next_trial(self):
+            return self.trials.pop(0) if self.trials else None
+
+        def is_finished(self):
+            return not self.trials
+
+        def set_finished(self):
+            self.trials = []
+
+        class searcher:  # noqa: N801  only the fake controller looks here
+            on_trial_result = staticmethod(lambda **_: None)
+            on_trial_complete = staticmethod(lambda **_: None)
+
+    class Hidden(Variants):
+        searcher = None
+
+    scheduler = TaskAwareHyperBand(PLAN)
+    run = FakeController(scheduler, Plain())
+    scheduler.set_search_properties("acc", "max", num_samples=17)
+    variants = Variants(17)
+    run.search_alg = variants
+    scheduler._bind(Hidden(0), variants.trials[0])
+    run.run()
+    assert [len(record.trial_ids) for record in scheduler.rungs] == [9, 3, 1, 5, 1, 3]
+    assert len(run.trained) == 69
+    endless = TaskAwareHyperBand(PLAN)
+    endless.set_search_properties("acc", "max", num_samples=sys.maxsize)
+    with pytest.raises(SearchError, match=r"search_alg=RandomSearcher\(space\)"):
+        endless._bind(Hidden(0), FakeTrial("v", {}))
+
+
+def test_differences_to_the_predictor_are_printed_once_before_the_run(capsys):
+    searcher = HyperStarSearcher(ranking=Ranking.of([{"x": x} for x in range(20)], range(20), source="shipped"))
+    searcher.fingerprint = Fingerprint(model="shufflenet", image_size=64, max_epochs=8)
+
+    class Trainable:
+        fingerprint = Fingerprint(model="mobilenet", image_size=64)
+
+    run = FakeController(TaskAwareHyperBand(PLAN), searcher)
+    original = run.add
+    run.add = lambda trial: (setattr(trial, "get_trainable_cls", lambda: Trainable), original(trial))
+    run.step()
+    lines = capsys.readouterr().out.splitlines()
+    assert "predictor shipped" in lines[0]
+    assert lines[1:] == ["  model: shufflenet here, mobilenet there", "  max epochs: 8 here, 9 there"]
+    run.run()
+    assert capsys.readouterr().out == ""
+
+
+def test_progress_can_be_read_while_it_runs():
+    run = random_run(PLAN, workers=1)
+    assert (run.scheduler.spent_epochs, run.scheduler.finished, run.scheduler.rungs) == (0, False, [])
+    assert run.scheduler.debug_string() == "TaskAwareHyperBand: not started"
+    while run.events < 10:
+        run.step()
+    assert run.scheduler.spent_epochs == 10
+    assert run.scheduler.debug_string() == "TaskAwareHyperBand: bracket 1, rung 2, 10 of 69 epochs"

@@ -1,0 +1,46 @@
+"""TPE behind the gate: plain configurations of the space, seeded, better than chance in the long run."""
+
+import numpy as np
+import pytest
+from made_up_table import make_table
+
+from hyperstar_tune import HyperBandPlan, RandomSearcher, TaskAwareHyperBand
+from hyperstar_tune.evaluation import TaskCurves, replay
+
+pytest.importorskip("optuna")
+from hyperstar_tune.search.tpe import TpeSearcher
+
+PLAN = HyperBandPlan(9, 3, 150)
+
+
+@pytest.fixture(scope="module")
+def curves():
+    return TaskCurves.of(make_table(), "task2")
+
+
+def run(curves, searcher):
+    return replay(curves, searcher, TaskAwareHyperBand(PLAN), reports="levels")
+
+
+def test_it_keeps_the_score_of_the_last_rung_of_every_trial(curves):
+    searcher = TpeSearcher(curves.space, seed=1)
+    result = run(curves, searcher)
+    assert result.epochs == 150
+    assert not result.stalled
+    assert len(searcher._told) == sum(trial.epochs > 0 for trial in result.trials)
+    for config, epochs, score in searcher._told.values():
+        assert score == pytest.approx(curves.accuracy[curves.row(config), epochs - 1])
+
+
+def test_the_same_seed_gives_the_same_run(curves):
+    rows = [[t.row for t in run(curves, TpeSearcher(curves.space, seed=seed)).trials] for seed in (1, 1, 2)]
+    assert rows[0] == rows[1] != rows[2]
+
+
+def test_later_picks_are_better_than_random_ones(curves):
+    truth = curves.accuracy[:, -1]
+    later = []
+    for searcher in (TpeSearcher, RandomSearcher):
+        runs = [run(curves, searcher(curves.space, seed=seed)) for seed in range(4)]
+        later.append(np.mean([truth[trial.row] for one in runs for trial in one.trials[14:]]))
+    assert later[0] > later[1] + 0.03

@@ -1,0 +1,83 @@
+"""What is shipped: small, ours, and without a pixel."""
+
+import io
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
+WEIGHTS = {".pt", ".pth", ".bin", ".ckpt", ".onnx", ".h5", ".tflite", ".safetensors", ".pkl", ".pickle"}
+IMAGE_HEADS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return zipfile.ZipFile(next(folder.glob("*.whl")))
+
+
+def test_the_wheel_stays_under_15_megabytes(wheel):
+    assert Path(wheel.filename).stat().st_size < 15e6
+
+
+def test_the_wheel_holds_what_it_needs(wheel):
+    names = wheel.namelist()
+    assert "hyperstar_tune/py.typed" in names
+    assert any(name.startswith("hyperstar_tune/data/predictors/shufflenet-v2-x1-64px/") for name in names)
+    assert any(name.endswith("entry_points.txt") for name in names)
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert not any(name.startswith(("tests/", "benchmarks/", "examples/")) for name in names)
+
+
+def test_the_wheel_holds_no_pixels(wheel):
+    for name in wheel.namelist():
+        assert Path(name).suffix.lower() not in IMAGES, name
+        assert not wheel.read(name)[:4].startswith(IMAGE_HEADS), name
+        if name.endswith(".parquet"):
+            import pyarrow.parquet as pq
+
+            types = {str(field.type) for field in pq.read_schema(io.BytesIO(wheel.read(name)))}
+            assert not types & {"binary", "large_binary"}, name
+
+
+def test_every_weight_file_says_how_we_trained_it(wheel):
+    names = wheel.namelist()
+    weights = [name for name in names if Path(name).suffix in WEIGHTS]
+    assert weights
+    for name in weights:
+        assert name.endswith(".safetensors"), name
+        folder = name.rsplit("/", 1)[0]
+        if f"{folder}/card.json" in names:
+            origin = json.loads(wheel.read(f"{folder}/card.json"))["origin"]
+            script = re.search(r"benchmarks/\w+\.py", origin).group()
+            assert (ROOT / script).is_file()
+        else:
+            assert "Trained by this project" in wheel.read(f"{folder}/README.md").decode()
+
+
+def test_no_tracked_file_names_a_folder_of_one_machine():
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if tracked.returncode:
+        pytest.skip("not a git checkout")
+    for name in tracked.stdout.split():
+        path = ROOT / name
+        if path.suffix in {".py", ".md", ".toml", ".cfg", ".json", ".txt", ".yml", ".yaml"} and path.is_file():
+            text = path.read_text()
+            assert str(ROOT) + "/" not in text, name
+            assert str(Path.home()) + "/" not in text, name
+
+
+def test_the_version_is_stated_once_the_same():
+    import hyperstar_tune
+
+    assert f"version = {hyperstar_tune.__version__}\n" in (ROOT / "setup.cfg").read_text()
+    assert f"## [{hyperstar_tune.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
