@@ -12,8 +12,9 @@ export TOKENIZERS_PARALLELISM := false
 quickstart: environment
 	$(BIN)/python examples/quickstart.py $(ARGS)
 
+# One thread a process: two processes with two threads each would wait for each other's.
 test: environment
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: environment
 	$(BIN)/ruff check .

@@ -3,7 +3,9 @@
     python benchmarks/collect_main_table.py --tasks-dir TASKS --weights FILE --out runs/mobilenet-v2-64px
 
 TASKS holds ImageFolder directories and a ``tasks.json`` with their licences. It goes on where it was stopped: first all
-small sub-tasks, one a family, then the large ones, then the parents.
+small sub-tasks, one a family, then the large ones, then the parents. Further seeds of some of them:
+
+    python benchmarks/collect_main_table.py ... --only cifar10@small pacs_sketch@small --seeds 0 1 2
 """
 
 import argparse
@@ -53,13 +55,20 @@ def main() -> None:
     parser.add_argument("--tasks-dir", type=Path, required=True)
     parser.add_argument("--weights", type=Path, required=True, help="safetensors of timm's mobilenetv2_100")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--only", nargs="+", help="names of tasks; all when left out")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--max-hours", type=float)
     args = parser.parse_args()
     table = json.loads((args.tasks_dir / "tasks.json").read_text())
+    tasks = tasks_in_order(args.tasks_dir)
+    if args.only:
+        unknown = set(args.only) - {task.name for task in tasks}
+        if unknown:
+            parser.error(f"--only takes names of tasks of the table, but got {', '.join(sorted(unknown))}")
+        tasks = [task for task in tasks if task.name in args.only]
     summary = collect(
-        tasks_in_order(args.tasks_dir),
+        tasks,
         "mobilenet-v2",
         args.out,
         model="mobilenetv2_100",

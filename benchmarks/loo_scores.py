@@ -33,7 +33,7 @@ from hyperstar_tune.task import ImageTask
 
 BATCHWISE = ("bm", "bm_gan", "bm_similarity", "bm_both")  # folds, seeds and variants are trained side by side
 REPLICAS = 12  # at once; four gained less
-SEEDS = {"random": 10, "tr_automl": 10, "random_forest": 10}  # cheap ones; others: --seeds
+SEEDS = {"random": 10, "tr_automl": 10, "random_forest": 10, "end_to_end": 1}  # cheap or dear; others: --seeds
 
 
 def main() -> None:

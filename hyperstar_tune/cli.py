@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from hyperstar_tune.errors import HyperStarError, PlanError, TaskError
+from hyperstar_tune.errors import HyperStarError, PlanError, PredictorError, TaskError
 
 if TYPE_CHECKING:
     from hyperstar_tune.task import ImageTask
@@ -221,32 +221,41 @@ def check_task(
 def meta_train(
     table: Annotated[Path, typer.Argument(help="Folder of a meta-dataset.")],
     tasks: Annotated[Path, typer.Option(help="Folder that holds the images of its tasks, a folder each.")],
-    out: Annotated[Path, typer.Option(help="Folder of the predictor to write; killed, the command goes on.")],
+    out: Annotated[Path, typer.Option(help="Folder of the predictor to write; networks go on after a kill.")],
+    method: Annotated[
+        str, typer.Option(help="'hyperstar_plus', or 'network': the paper's, to which the options below belong.")
+    ] = "hyperstar_plus",
+    leave_out: Annotated[list[str] | None, typer.Option(help="Families to leave out.")] = None,
     epochs: Annotated[int, typer.Option(help="Passes over all tasks.")] = 20,
     train_backbone: Annotated[str, typer.Option(help="'none', 'last_stage' or 'all' (end to end).")] = "last_stage",
-    leave_out: Annotated[list[str] | None, typer.Option(help="Families to leave out.")] = None,
     device: Annotated[str, typer.Option(help="'cpu', 'cuda'...")] = "cpu",
     seed: int = 0,
 ) -> None:
     """Trains a predictor on a table of learning curves and the images of its tasks."""
     from hyperstar_tune.metadataset import MetaDataset
-    from hyperstar_tune.predictor import TrainingSettings
-    from hyperstar_tune.predictor import meta_train as train
+    from hyperstar_tune.predictor import TrainingSettings, train_plus
+    from hyperstar_tune.predictor import meta_train as train_network
 
+    if method not in ("hyperstar_plus", "network"):
+        raise PredictorError(f"method is 'hyperstar_plus' or 'network', but got {method!r}")
     curves = MetaDataset.load(table).without(leave_out or [])
-    train(
-        curves,
-        {name: _task(str(tasks / name)) for name in curves.tasks["name"]},
-        TrainingSettings(epochs=epochs, train_backbone=train_backbone, seed=seed),
-        name=out.name,
-        out=out,
-        progress=lambda report: console.print(
-            f"pass {report.epoch}/{report.epochs}: {report.performance:.3f} (Eq. 1), {report.similarity:.3f} (Eq. 2), "
-            f"{report.adversarial:.3f} (Eq. 3), discriminator right in {report.discriminator_accuracy:.0%}, "
-            f"{report.seconds:.1f} s"
-        ),
-        device=device,
-    )
+    images = {name: _task(str(tasks / name)) for name in curves.tasks["name"]}
+    if method == "hyperstar_plus":
+        train_plus(curves, images, name=out.name).save(out)
+    else:
+        train_network(
+            curves,
+            images,
+            TrainingSettings(epochs=epochs, train_backbone=train_backbone, seed=seed),
+            name=out.name,
+            out=out,
+            progress=lambda report: console.print(
+                f"pass {report.epoch}/{report.epochs}: {report.performance:.3f} (Eq. 1), "
+                f"{report.similarity:.3f} (Eq. 2), {report.adversarial:.3f} (Eq. 3), "
+                f"discriminator right in {report.discriminator_accuracy:.0%}, {report.seconds:.1f} s"
+            ),
+            device=device,
+        )
     console.print(f"predictor written to {out}")
 
 

@@ -2,10 +2,12 @@ import json
 
 import numpy as np
 import pandas as pd
+import pytest
 from digit_images import write_digits
 from made_up_table import make_table
 
 from hyperstar_tune.metadataset import MetaDataset
+from hyperstar_tune.predictor import Predictor
 from hyperstar_tune.space import SearchSpace
 
 LINE = {
@@ -74,7 +76,8 @@ def test_imported_curves_become_a_meta_dataset(hyperstar, tmp_path):
     assert MetaDataset.load(tmp_path / "table").tasks["name"].tolist() == ["beans"]
 
 
-def test_a_predictor_is_trained_on_a_table_and_ranks(hyperstar, tmp_path):
+@pytest.mark.parametrize("method", ["hyperstar_plus", "network"])
+def test_a_predictor_is_trained_on_a_table_and_ranks(hyperstar, tmp_path, method):
     rng = np.random.default_rng(0)
     space = SearchSpace.from_name("shufflenet-v2-x1")
     (tmp_path / "curves").mkdir()
@@ -88,14 +91,19 @@ def test_a_predictor_is_trained_on_a_table_and_ranks(hyperstar, tmp_path):
         (tmp_path / "curves" / f"{name}.jsonl").write_text("\n".join(lines))
     hyperstar("import-curves", tmp_path / "curves", "--out", tmp_path / "table")
     images, out = tmp_path / "images", tmp_path / "mine"
-    options = ("--epochs", 2, "--train-backbone", "none", "--out", out)
-    status, printed, _ = hyperstar("meta-train", tmp_path / "table", "--tasks", images, *options)
+    options = ("--epochs", 2, "--train-backbone", "none") if method == "network" else ()
+    train = ("meta-train", tmp_path / "table", "--tasks", images, "--out", out, "--method")
+    status, printed, _ = hyperstar(*train, method, *options)
     assert status == 0
-    assert "pass 2/2: " in printed
+    assert ("pass 2/2: " in printed) == (method == "network")
+    assert Predictor.load(out).card.get("method", "network") == method
     status, printed, _ = hyperstar("rank", images / "dark", "--predictor", out, "--top", 5)
     assert status == 0
     assert "has seen these images" in printed
-    assert len(printed.strip().splitlines()) == 7
+    assert "lr=" in printed.strip().splitlines()[-1]
+    status, _, err = hyperstar(*train, "magic")
+    assert status == 2
+    assert "magic" in err
 
 
 def test_the_images_of_every_task_of_the_table_are_needed(hyperstar, tmp_path):

@@ -16,6 +16,7 @@ __all__ = ["RANKER_LABELS", "draw_critical_difference", "draw_precision", "draw_
 
 RANKER_LABELS = {
     "hyperstar_plus": "HyperSTAR+",
+    "end_to_end": "HyperSTAR (Eq. 4, end to end)",
     "bm_both": "HyperSTAR (Eq. 4, frozen backbone)",
     "bm": "batchwise mean",
     "bm_gan": "batchwise mean, adversarial",

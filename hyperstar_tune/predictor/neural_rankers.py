@@ -6,7 +6,8 @@
 ``bm``              batchwise mean: HyperSTAR without regularization
 ``bm_gan``          with the adversarial loss (Eq. 3)
 ``bm_similarity``   with the similarity loss (Eq. 2)
-``bm_both``         with both: HyperSTAR
+``bm_both``         with both: HyperSTAR on frozen features
+``end_to_end``      the same, training the whole backbone too: HyperSTAR as published
 ==================  ====================================================================================
 
 The images of a task are decoded and run through the frozen backbone once, in a ``FeatureStore`` that many rankers
@@ -19,6 +20,7 @@ Source: HyperSTAR (CVPR 2020), Sec. 4.1.
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,7 @@ _LOSSES = {  # alpha, beta of Eq. 4, where a variant has the loss at all
     "bm_gan": (False, True),
     "bm_similarity": (True, False),
     "bm_both": (True, True),
+    "end_to_end": (True, True),
 }
 _POINTS = ("meta_data", "global_mean")
 NEURAL_RANKERS = (*_POINTS, *_LOSSES)
@@ -119,6 +122,11 @@ class FeatureStore:
         digest = hashlib.sha256("/".join(parts).encode()).hexdigest()[:16]
         return self._cache / f"{task.name.replace('/', '_')}-{digest}.safetensors"
 
+    @cached_property
+    def end_to_end(self) -> "FeatureStore":
+        """Of the same images, for rankers that train the whole backbone."""
+        return FeatureStore(self.images, self._size, self._n_images, "all", self._seed)
+
     def backbone(self) -> Backbone:
         """A backbone to be trained by one ranker; a shared one where nothing of it is trained."""
         return self._backbone if self.train_backbone == "none" else Backbone(self.train_backbone)
@@ -128,7 +136,7 @@ class BatchwiseRanker:
     """HyperSTAR or a part of it: a task is represented by batches of its images.
 
     Args:
-        name: ``bm``, ``bm_gan``, ``bm_similarity`` or ``bm_both``.
+        name: ``bm``, ``bm_gan``, ``bm_similarity``, ``bm_both`` or ``end_to_end``.
         store: The images of the training tasks.
         settings: How to train; a loss the variant lacks is switched off, the seed is replaced.
         seed: Of training and of the image batches.
@@ -140,12 +148,12 @@ class BatchwiseRanker:
         has_similarity, has_adversarial = _LOSSES[name]
         settings = settings or TrainingSettings()
         self.name = name
-        self.store = store
+        self.store = store.end_to_end if name == "end_to_end" else store
         self.settings = replace(
             settings,
             alpha=settings.alpha if has_similarity else 0.0,
             beta=settings.beta if has_adversarial else 0.0,
-            train_backbone=store.train_backbone,
+            train_backbone=self.store.train_backbone,
             seed=seed,
         )
         self._space: SearchSpace | None = None

@@ -55,7 +55,10 @@ def _neural(name: str) -> RankerKind:
     def lacks(supplies: Supplies) -> str:
         return "" if name == "meta_data" or supplies.store is not None else "the images of the tasks"
 
-    return RankerKind(name, make, lacks=lacks, depends_on=_training)
+    def depends_on(supplies: Supplies) -> dict[str, Any]:
+        return _training(supplies) | ({"train_backbone": "all"} if name == "end_to_end" else {})
+
+    return RankerKind(name, make, lacks=lacks, depends_on=depends_on)
 
 
 def _training(supplies: Supplies) -> dict[str, Any]:

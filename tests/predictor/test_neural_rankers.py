@@ -103,3 +103,15 @@ def test_features_outlive_the_process_and_are_those_of_these_images(tmp_path):
     renamed = FeatureStore({"a": stripes("a", 8, 0)}, image_size=32, cache=tmp_path)  # another task of the same name
     assert (renamed.pool("a").cached == pools["b"].cached).all()
     assert not (FeatureStore(tasks, image_size=64, cache=tmp_path).pool("a").cached == pools["a"].cached).all()
+
+
+def test_end_to_end_moves_the_backbone_that_others_share_frozen(world):
+    table, store = world
+    ranker = BatchwiseRanker("end_to_end", store, QUICK).fit(table)
+    shared, own = store.backbone().state_dict(), ranker._backbone.state_dict()
+    renamed = {name.removeprefix("frozen."): value for name, value in shared.items()}
+    moved = {name.removeprefix("trained."): value for name, value in own.items()}
+    assert renamed.keys() == moved.keys()
+    assert not all(bool((moved[name] == value).all()) for name, value in renamed.items())
+    assert ranker.settings.train_backbone == "all"
+    assert store.train_backbone == "none"

@@ -116,7 +116,7 @@ def test_pairs_count_where_both_are_known_and_differ():
 def test_the_registry_names_what_a_ranker_lacks(table):
     without = Supplies(table)
     lacking = {name for name in all_ranker_names() if ranker_kind(name).lacks(without)}
-    assert lacking == {"hyperstar_plus", "global_mean", "bm", "bm_gan", "bm_similarity", "bm_both"}
+    assert lacking == {"hyperstar_plus", "global_mean", "bm", "bm_gan", "bm_similarity", "bm_both", "end_to_end"}
     traits = pd.DataFrame(index=table.tasks["name"])
     assert not ranker_kind("hyperstar_plus").lacks(Supplies(table, traits=traits))
     with pytest.raises(PredictorError, match="'magic'"):
