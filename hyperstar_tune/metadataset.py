@@ -119,7 +119,8 @@ class MetaDataset:
         Args:
             directory: With ``collection.json`` and ``cells/TASK.jsonl``. A torn last line of a journal, and a cell that
                 ended with an error, count as not trained.
-            complete_only: Drop the tasks that lack a cell, instead of keeping them with NaN.
+            complete_only: Drop the tasks whose first seed lacks a cell, instead of keeping them with NaN, and every
+                further seed of a task that lacks one.
 
         Raises:
             MetaDatasetError: If a journal is damaged elsewhere or nothing remains.
@@ -127,10 +128,13 @@ class MetaDataset:
         table = cls(**read_collection(Path(directory), cls.objectives))
         if not complete_only:
             return table
-        whole = table.measured.all(axis=(1, 2))
-        if not whole.any():
+        whole = table.measured.all(axis=1)  # [T, S]
+        if not whole[:, 0].any():
             raise MetaDatasetError(f"no task of {directory} is complete; collect on, or keep incomplete tasks")
-        return table.subset(np.flatnonzero(whole))
+        # Half a seed would make scores() average over other seeds for one configuration than for the next.
+        evaluations = np.where(whole[:, None, :, None, None], table.evaluations, np.nan)
+        seeds = whole[whole[:, 0]].any(axis=0)
+        return replace(table, evaluations=evaluations[:, :, seeds]).subset(np.flatnonzero(whole[:, 0]))
 
     def save(self, directory: str | Path) -> None:
         """Writes the table; an older one at the same place is replaced as a whole."""

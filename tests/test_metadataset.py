@@ -311,6 +311,28 @@ def test_incomplete_tasks_can_be_dropped(tmp_path):
         MetaDataset.from_collection(directory, complete_only=True)
 
 
+def test_a_further_seed_counts_on_a_task_as_a_whole_or_not_at_all(tmp_path):
+    def seed(number, accuracy=0.5, n=12):
+        return [cell(config, number, accuracy=accuracy) for config in SPACE.grid()[:n]]
+
+    cells = [
+        seed(0),
+        [*seed(0), *seed(1, 0.75)],
+        [*seed(0), *seed(1, 0.75, n=11), *seed(2, n=1)],
+        [*seed(0, n=1), *seed(1)],
+    ]
+    table = MetaDataset.from_collection(write_collection(tmp_path / "c", cells), complete_only=True)
+    assert table.tasks["name"].tolist() == ["task0", "task1", "task2"]
+    assert table.measured.sum(axis=1).tolist() == [[12, 0], [12, 12], [12, 0]]
+    assert table.scores() == pytest.approx(np.repeat([[0.5], [0.625], [0.5]], 12, axis=1))
+
+
+def test_a_further_seed_that_is_complete_nowhere_is_dropped(tmp_path):
+    cells = [[*(cell(config) for config in SPACE.grid()), cell(SPACE.grid()[0], seed=1)]]
+    table = MetaDataset.from_collection(write_collection(tmp_path / "c", cells), complete_only=True)
+    assert table.evaluations.shape[2] == 1
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
