@@ -19,6 +19,7 @@ from _common import RESULTS, ROOT, about_table, environment, scores_path, write_
 
 from hyperstar_tune.errors import MetaDatasetError
 from hyperstar_tune.evaluation.budget_table import budget_table
+from hyperstar_tune.evaluation.judging import scored_part, true_scores
 from hyperstar_tune.evaluation.loo import LooScores
 from hyperstar_tune.evaluation.summary import TEST_FAMILIES
 from hyperstar_tune.evaluation.table_figures import draw_critical_difference, draw_precision, draw_warm_start
@@ -35,50 +36,50 @@ def main() -> None:
     parser.add_argument("--tables", default=",".join(TABLES), help="names in benchmarks/metadata, the main one first")
     parser.add_argument("--test-families", action="store_true", help="score the test families too: once, at the end")
     arguments = parser.parse_args()
-    found = {}
+    found, left_out = {}, {}
     for name in arguments.tables.split(","):
-        scored = load(name)
-        if scored is not None:
-            found[name] = scored
+        if not scores_path(name).exists():
+            left_out[name] = "no leave-family-out scores; run benchmarks/loo_scores.py"
+            continue
+        table = MetaDataset.load(ROOT / "metadata" / name)
+        loo = LooScores.load(scores_path(name), table.configs)
+        n_families = families_scored(table, loo)
+        if n_families < MIN_FAMILIES:
+            left_out[name] = f"{n_families} development families with scores of all rankers, fewer than {MIN_FAMILIES}"
+            continue
+        found[name] = (table, loo)
+    for name, reason in left_out.items():
+        print(f"left out: {name}: {reason}")
     if not found:
         raise SystemExit("no table has scores of enough families; run benchmarks/loo_scores.py")
-    ranking_tables(found, arguments.test_families)
+    ranking_tables(found, left_out, arguments.test_families)
     warm_starts(found, arguments.test_families)
     budgets(arguments.test_families)
 
 
-def load(name: str) -> tuple[MetaDataset, LooScores] | None:
-    """A table and its scores; None, with the reason printed, if either lacks."""
-    scores = scores_path(name)
-    if not scores.exists():
-        print(f"{name}: no leave-family-out scores, left out")
-        return None
-    table = MetaDataset.load(ROOT / "metadata" / name)
-    loo = LooScores.load(scores, table.configs)
+def families_scored(table: MetaDataset, loo: LooScores) -> int:
+    """Development families that a table of rankers can be made of."""
     try:
-        n_families = ranker_table(table, loo, development_families(table))["families"]
-    except MetaDatasetError as error:
-        print(f"{name}: {error}; left out")
-        return None
-    if n_families < MIN_FAMILIES:
-        print(f"{name}: {n_families} families, fewer than {MIN_FAMILIES}; left out")
-        return None
-    return table, loo
+        truth, _ = scored_part(loo, true_scores(table, development_families(table)))
+    except MetaDatasetError:
+        return 0
+    return len(set(truth.families))
 
 
 def blocks(make: Any, table: MetaDataset, loo: LooScores, with_test: bool) -> dict[str, Any]:
     """What ``make`` says of the development families and, if wanted, of the test families."""
-    test = None
-    if with_test:
-        try:
-            test = make(table, loo, [family for family in table.families if family in TEST_FAMILIES])
-        except MetaDatasetError as error:
-            print(f"test families: {error}")
     result = make(table, loo, development_families(table)) | {"block": "development families"}
-    return result | {"test_families": test, **({} if with_test else {"no_test_families_because": NOT_YET})}
+    if not with_test:
+        return result | {"test_families": None, "no_test_families_because": NOT_YET}
+    try:
+        test = make(table, loo, [family for family in table.families if family in TEST_FAMILIES])
+    except MetaDatasetError as error:
+        print(f"test families: {error}")
+        return result | {"test_families": None, "no_test_families_because": str(error)}
+    return result | {"test_families": test}
 
 
-def ranking_tables(found: dict[str, tuple[MetaDataset, LooScores]], with_test: bool) -> None:
+def ranking_tables(found: dict[str, tuple[MetaDataset, LooScores]], left_out: dict[str, str], with_test: bool) -> None:
     parts = {}
     for name, (table, loo) in found.items():
         part = blocks(ranker_table, table, loo, with_test)
@@ -90,7 +91,7 @@ def ranking_tables(found: dict[str, tuple[MetaDataset, LooScores]], with_test: b
         show(title, part)
         if part["test_families"]:
             show(f"{name}: test families", part["test_families"])
-    write_json(RESULTS / "ap_at_10.json", environment() | first_and_others(parts))
+    write_json(RESULTS / "ap_at_10.json", environment() | first_and_others(parts) | {"tables_left_out": left_out})
 
 
 def chosen_nested(name: str) -> dict[str, Any]:
@@ -149,7 +150,9 @@ def first_and_others(parts: dict[str, dict[str, Any]]) -> dict[str, Any]:
 def show(title: str, block: dict[str, Any]) -> None:
     ceiling = block["noise_ceiling_ap10"]
     top = f"{100 * ceiling:.1f}" if ceiling is not None else f"unknown ({block['no_noise_ceiling_because']})"
-    print(f"\n{title}, {block['tasks']} tasks; chance {100 * block['chance_ap10']:.1f}, noise ceiling {top}")
+    without = block["left_out"]["complete_tasks"]
+    more = f" ({without} more are complete, but lack scores)" if without else ""
+    print(f"\n{title}, {block['tasks']} tasks{more}; chance {100 * block['chance_ap10']:.1f}, noise ceiling {top}")
     print(
         f"{'ranker':20s} AP@10 [95 %]          NDCG  Spearman  regret@1 @3 @10 (points)   to best   p    p(r@3)  seeds"
     )

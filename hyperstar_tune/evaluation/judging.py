@@ -8,7 +8,7 @@ Source: docs/protocol.md, "Scores".
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +29,20 @@ from hyperstar_tune.metrics import (
     regret,
 )
 
-__all__ = ["KS", "MEASURES", "Truth", "by_family", "judge", "judged", "true_scores", "warm_start_curves"]
+__all__ = [
+    "COSTLY",
+    "KS",
+    "MEASURES",
+    "Truth",
+    "by_family",
+    "judge",
+    "judged",
+    "scored_part",
+    "true_scores",
+    "warm_start_curves",
+]
 
+COSTLY = ("end_to_end",)  # rankers that take hours: they may lack tasks that all others have
 KS = (1, 3, 5, 10)  # configurations tried, of regret@k
 LOWER_IS_BETTER = ("regret", "normalized_regret", "configs_to_best")
 MEASURES = (
@@ -82,6 +94,37 @@ def true_scores(table: MetaDataset, families: Iterable[str]) -> Truth:
     )
 
 
+def scored_part(loo: LooScores, truth: Truth) -> tuple[Truth, list[str]]:
+    """The tasks on which rankers can be compared, and these rankers.
+
+    A table may have grown since it was ranked, and a ranking may have been cut short: what counts are the tasks with
+    scores of all rankers. A ranker that has none of the tasks, or is costly and lacks one of these, is left out.
+
+    Returns:
+        The truth of those tasks, and the names of the rankers, each of which ranked all of them.
+
+    Raises:
+        MetaDatasetError: If no task remains.
+    """
+    has = {name: {task for task in truth.tasks if loo.n_seeds(name, task)} for name in loo.rankers}
+    of_all = [tasks for name, tasks in has.items() if tasks and name not in COSTLY]
+    common = set.intersection(*of_all) if of_all else set()
+    if not common:
+        raise MetaDatasetError(
+            f"a table of rankers needs a complete task with scores of all rankers, but of {len(truth.tasks)} complete "
+            "ones none has; run benchmarks/loo_scores.py"
+        )
+    rows = [place for place, task in enumerate(truth.tasks) if task in common]
+    part = replace(
+        truth,
+        tasks=[truth.tasks[row] for row in rows],
+        families=[truth.families[row] for row in rows],
+        half_a=truth.half_a[rows],
+        half_b=truth.half_b[rows],
+    )
+    return part, [name for name, tasks in has.items() if common <= tasks]
+
+
 def judged(half_a: Floats, half_b: Floats, order: npt.NDArray[np.intp], has_b: bool) -> dict[str, float]:
     """All measures of one ranking of one task.
 
@@ -112,26 +155,19 @@ def judged(half_a: Floats, half_b: Floats, order: npt.NDArray[np.intp], has_b: b
     return values
 
 
-def judge(loo: LooScores, truth: Truth, rankers: Sequence[str] | None = None) -> pd.DataFrame:
+def judge(loo: LooScores, truth: Truth, rankers: Sequence[str]) -> pd.DataFrame:
     """Judges every ranking of the tasks.
 
     Args:
         loo: Leave-family-out scores.
         truth: Of the tasks to be judged on.
-        rankers: Those of ``loo`` that ranked every task when None.
+        rankers: Names of some that ranked every task, see ``scored_part``.
 
     Returns:
         Columns ``ranker, family, task, seed`` and those of ``MEASURES``.
-
-    Raises:
-        MetaDatasetError: If no ranker ranked every task.
     """
-    names = [name for name in loo.rankers if all(loo.n_seeds(name, task) for task in truth.tasks)]
-    names = names if rankers is None else list(rankers)
-    if not names:
-        raise MetaDatasetError("a table of rankers needs a ranker with scores on every complete task, but has none")
     rows = []
-    for name in names:
+    for name in rankers:
         for place, (task, family) in enumerate(zip(truth.tasks, truth.families, strict=True)):
             for seed in range(loo.n_seeds(name, task)):
                 order = ranking_of(loo.scores(name, task, seed))

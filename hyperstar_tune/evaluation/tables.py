@@ -19,6 +19,7 @@ from hyperstar_tune.evaluation.judging import (
     MEASURES,
     by_family,
     judge,
+    scored_part,
     true_scores,
     warm_start_curves,
 )
@@ -50,7 +51,7 @@ def development_families(table: MetaDataset) -> list[str]:
 
 
 def ranker_table(table: MetaDataset, loo: LooScores, families: Sequence[str]) -> dict[str, Any]:
-    """Every ranker that ranked all complete tasks of some families.
+    """The rankers of a table, judged on the complete tasks of some families that all of them ranked.
 
     Args:
         table: Of learning curves.
@@ -62,9 +63,14 @@ def ranker_table(table: MetaDataset, loo: LooScores, families: Sequence[str]) ->
         against the stronger average ranking, Holm), ``p_value_regret_at_3`` and ``per_task``; the row ``average`` is
         the stronger of the two average rankings, chosen measure by measure. ``noise_ceiling_ap10``, ``chance_ap10``,
         ``families``, ``seeds`` (fewest of a ranker that draws), ``critical_difference``, ``diagnosis`` and ``goals``.
+        ``left_out`` names the complete tasks that lack a ranker's scores, and counts the tasks of rankers left out.
+
+    Raises:
+        MetaDatasetError: If no complete task has scores of all rankers.
     """
-    truth = true_scores(table, families)
-    frame = judge(loo, truth)
+    complete = true_scores(table, families)
+    truth, names = scored_part(loo, complete)
+    frame = judge(loo, truth, names)
     measures = [name for name in MEASURES if truth.has_b or name != "ap_at_10_half_b"]
     values = {name: by_family(frame, name) for name in measures}  # [family, ranker]
     rivals = {name: stronger_average(values[name], name) for name in measures}
@@ -87,6 +93,7 @@ def ranker_table(table: MetaDataset, loo: LooScores, families: Sequence[str]) ->
         "families": len(values["ap_at_10"]),
         "family_names": [str(name) for name in values["ap_at_10"].index],
         "tasks": len(truth.tasks),
+        "left_out": _left_out(loo, complete.tasks, truth.tasks, names),
         "seeds": min(seeds, default=1),
         "judged_on": {"ap_at_10, ndcg_at_10, spearman": "half A", "regret, configs_to_best": f"half {truth.reported}"},
         "critical_difference": _differences(values),
@@ -102,13 +109,13 @@ def warm_start(table: MetaDataset, loo: LooScores, families: Sequence[str]) -> d
         ``k`` (1 to H), ``half``, ``families`` and, by ranker, ``mean``, ``low`` and ``high`` at every k, and
         ``configs_to_best``.
     """
-    truth = true_scores(table, families)
-    frame = judge(loo, truth)
+    truth, names = scored_part(loo, true_scores(table, families))
+    frame = judge(loo, truth, names)
     to_best = by_family(frame, "configs_to_best")
     curves = {}
-    for name in dict.fromkeys(frame["ranker"]):
-        bands = [bootstrap_mean(column, n_samples=2000) for column in warm_start_curves(loo, truth, str(name)).T]
-        curves[str(name)] = {
+    for name in names:
+        bands = [bootstrap_mean(column, n_samples=2000) for column in warm_start_curves(loo, truth, name).T]
+        curves[name] = {
             end: [round(float(getattr(band, end)), 4) for band in bands] for end in ("mean", "low", "high")
         } | {"configs_to_best": bootstrap_mean(to_best[name]).to_json()}
     return {
@@ -125,6 +132,19 @@ def stronger_average(values: pd.DataFrame, measure: str) -> str | None:
     means = {name: float(np.mean(values[name])) for name in AVERAGES if name in values}
     sign = 1 if measure.startswith(LOWER_IS_BETTER) else -1
     return min(means, key=lambda name: sign * means[name], default=None)
+
+
+def _left_out(loo: LooScores, complete: Sequence[str], tasks: Sequence[str], rankers: Sequence[str]) -> dict[str, Any]:
+    without = [task for task in complete if task not in set(tasks)]
+    return {
+        "complete_tasks": len(without),
+        "task_names": without,
+        "rankers": {
+            name: f"scores of {sum(loo.n_seeds(name, task) > 0 for task in complete)} of {len(complete)} tasks"
+            for name in loo.rankers
+            if name not in rankers
+        },
+    }
 
 
 def _row(frame: pd.DataFrame, values: Mapping[str, pd.DataFrame], ranker: str) -> dict[str, Any]:

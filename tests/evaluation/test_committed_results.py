@@ -14,7 +14,7 @@ from _common import scores_path
 from hyperstar_tune import MetaDataset
 from hyperstar_tune.evaluation import LooScores, protocol_budgets, sweep
 from hyperstar_tune.evaluation.budget_table import budget_table
-from hyperstar_tune.evaluation.judging import by_family, judge, true_scores
+from hyperstar_tune.evaluation.judging import by_family, judge, scored_part, true_scores
 from hyperstar_tune.evaluation.summary import TEST_FAMILIES
 from hyperstar_tune.evaluation.tables import OURS, development_families
 
@@ -53,8 +53,7 @@ def test_a_replay_gives_the_committed_values(made_from, method):
 def test_the_committed_scores_give_the_committed_table():
     committed = RESULTS["ap_at_10"]
     table, loo = load(committed["table"]["name"])
-    truth = true_scores(table, development_families(table))
-    frame = judge(loo, truth)
+    frame = judge(loo, *scored_part(loo, true_scores(table, development_families(table))))
     for measure in ("ap_at_10", "regret_at_3", "configs_to_best"):
         for ranker, mean in by_family(frame, measure).mean().items():
             assert committed["rankers"][ranker][measure] == pytest.approx(mean, abs=1e-4)

@@ -12,7 +12,7 @@ from made_up_table import make_table
 from hyperstar_tune.errors import HyperStarError, MetaDatasetError
 from hyperstar_tune.evaluation import LooScores, leave_family_out
 from hyperstar_tune.evaluation.diagnosis import best_task_vectors, repeated_measurement
-from hyperstar_tune.evaluation.judging import by_family, judge, judged, true_scores
+from hyperstar_tune.evaluation.judging import by_family, judge, judged, scored_part, true_scores
 from hyperstar_tune.evaluation.statistics import critical_difference
 from hyperstar_tune.evaluation.table_figures import draw_critical_difference, draw_precision, draw_warm_start
 from hyperstar_tune.evaluation.tables import development_families, ranker_table, stronger_average, warm_start
@@ -63,6 +63,34 @@ def with_second_seed(table, scale):
     return replace(table, evaluations=np.concatenate([table.evaluations, again], axis=2))
 
 
+def test_a_table_that_grew_is_judged_on_the_tasks_that_all_rankers_have(world):
+    table, whole = world
+    families = development_families(table)
+
+    def without(tasks_by_ranker):
+        frames = [leave_family_out(partial(make_ranker, name), table, range(2)) for name in NAMES]
+        frame = pd.concat([*frames, frames[0].assign(ranker="end_to_end"), frames[0].assign(ranker="bm")])
+        for ranker, tasks in tasks_by_ranker.items():
+            frame = frame[~((frame["ranker"] == ranker) & frame["task"].isin(tasks))]
+        return LooScores(frame, table.configs)
+
+    every = set(table.tasks["name"])
+    loo = without({"average_top1": {"task1"}, "random": {"task4"}, "end_to_end": {"task2"}, "bm": every})
+    block = ranker_table(table, loo, families)
+    assert block["left_out"] == {
+        "complete_tasks": 2,
+        "task_names": ["task1", "task4"],
+        "rankers": {"end_to_end": "scores of 5 of 6 tasks"},
+    }
+    judged_on = [set(row["per_task"]) for row in block["rankers"].values()]
+    assert all(tasks == {"task0", "task2", "task3", "task5"} for tasks in judged_on)
+    assert set(block["rankers"]) == {*NAMES, "average"}
+    assert warm_start(table, loo, families)["families"] == block["families"] == 4
+    assert ranker_table(table, whole, families)["left_out"] == {"complete_tasks": 0, "task_names": [], "rankers": {}}
+    with pytest.raises(MetaDatasetError, match="scores of all rankers, but of 6 complete ones none has"):
+        scored_part(without({"average_top1": every - {"task0"}, "random": {"task0"}}), true_scores(table, families))
+
+
 def test_the_true_order_is_perfect_and_a_reversed_one_is_not():
     scores = np.linspace(0.2, 0.9, 30)
     best = judged(scores, scores, np.argsort(-scores), has_b=True)
@@ -95,7 +123,7 @@ def test_test_families_stay_out_of_the_development_block(world, block):
 
 def test_a_family_weighs_once_whatever_its_tasks_and_seeds(world):
     table, loo = world
-    frame = judge(loo, true_scores(table, development_families(table)))
+    frame = judge(loo, true_scores(table, development_families(table)), loo.rankers)
     twins = frame[(frame["ranker"] == "random") & (frame["family"] == "twins")]["ap_at_10"]
     assert by_family(frame, "ap_at_10").loc["twins", "random"] == pytest.approx(twins.mean())
     assert len(twins) == 4
@@ -178,7 +206,9 @@ def test_rank_0_is_the_average_ranking(world):
     truth = true_scores(table, families)
     part = table.only(families)
     own = leave_family_out(partial(make_ranker, "average_normalized"), part)
-    expected = by_family(judge(LooScores(own, table.configs), truth), "ap_at_10")["average_normalized"].mean()
+    expected = by_family(judge(LooScores(own, table.configs), truth, ["average_normalized"]), "ap_at_10")[
+        "average_normalized"
+    ].mean()
     assert best_task_vectors(truth)["0"]["ap_at_10"]["mean"] == pytest.approx(expected, abs=1e-5)
 
 
