@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--model", default="mobilenetv2_100")
     parser.add_argument("--weights", default="hub", help="'hub', 'own' (of shufflenet_v2_x1_0) or a file")
     parser.add_argument("--max-epochs", type=int, default=32)
-    parser.add_argument("--epoch-budget", type=int)
+    parser.add_argument("--epoch-budget", type=int, default=0, help="0: one pass over all brackets")
     parser.add_argument("--cpus-per-trial", type=float, default=1)
     parser.add_argument("--gpus-per-trial", type=float, default=0)
     parser.add_argument("--epoch-seconds-limit", type=float, default=1800)
