@@ -47,7 +47,7 @@ def read_splits(
 
 def list_folder(folder: Path, root: Path) -> tuple[dict[str, list[Path]], list[str], int]:
     """Readable files per class, ``path: reason`` of the others, and how many there are in all."""
-    resolved = root.resolve()
+    refuse_outside(folder, root)
     classes = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not classes:
         raise TaskError(f"a task folder needs one folder a class, but {folder} has none; put images in CLASS/ folders")
@@ -57,8 +57,7 @@ def list_folder(folder: Path, root: Path) -> tuple[dict[str, list[Path]], list[s
     for class_folder in classes:
         paths = _images.image_files(class_folder)
         for path in [class_folder, *paths]:
-            if path.is_symlink() and not path.resolve().is_relative_to(resolved):
-                raise TaskError(f"symlinks may not leave the task folder, but {path} does; copy the files into {root}")
+            refuse_outside(path, root)
         problems = _images.in_threads(_images.header_problem, paths)
         unreadable += [f"{p}: {why}" for p, why in zip(paths, problems, strict=True) if why is not None]
         files[class_folder.name] = [p for p, why in zip(paths, problems, strict=True) if why is None]
@@ -69,6 +68,12 @@ def list_folder(folder: Path, root: Path) -> tuple[dict[str, list[Path]], list[s
                 f"every class needs readable images, but class {class_folder.name!r} in {folder} has none{why}"
             )
     return files, unreadable, n_found
+
+
+def refuse_outside(path: Path, root: Path) -> None:
+    """The folder that the user named may be a symlink itself; what it holds may not lead out of it."""
+    if path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
+        raise TaskError(f"symlinks may not leave the task folder, but {path} does; copy the files into {root}")
 
 
 def refuse_unreadable(unreadable: Sequence[str], n_found: int, allowed: float, name: str) -> None:

@@ -201,6 +201,27 @@ def test_symlink_out_of_the_folder_is_refused(tmp_path, what):
         ImageTask.from_folder(root)
 
 
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_split_that_is_a_symlink_out_of_the_folder_is_refused(tmp_path, split):
+    outside = write_classes(tmp_path / "outside")
+    root = tmp_path / "root"
+    for name in {"train", "val"} - {split}:
+        write_classes(root / name)
+    (root / split).symlink_to(outside)
+    with pytest.raises(TaskError, match=f"symlinks may not leave the task folder, but .*{split} does"):
+        ImageTask.from_folder(root)
+
+
+def test_a_named_folder_may_be_a_symlink_and_its_splits_may_lead_to_folders_within(tmp_path):
+    root = tmp_path / "root"
+    write_classes(root / "train")
+    write_classes(root / "kept" / "held-out")
+    (root / "val").symlink_to(root / "kept" / "held-out")
+    (tmp_path / "link").symlink_to(root)
+    task = ImageTask.from_folder(tmp_path / "link")
+    assert (task.n_train, task.n_val) == (12, 12)
+
+
 def test_symlink_within_the_folder_is_followed(tmp_path):
     write_classes(tmp_path)
     (tmp_path / "a" / "link.png").symlink_to(tmp_path / "a" / "0.png")
