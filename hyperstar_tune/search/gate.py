@@ -10,7 +10,9 @@ Every step takes constant time, the end of a rung n log n. Rules (docs/protocol.
 - A running trial has the epochs up to its target reserved. What is left of the budget may cut a target short, so that
   the sum over all trials is exactly the budget; epochs that a trial gives back go to the next one that waits.
 - An epoch trained again after a fault is counted in ``redone_epochs`` and never charged.
-- A diverged or failed trial keeps its place with the worst score. If the whole first rung fails, the run ends.
+- A diverged or failed trial keeps its place with the worst score. Trials that fail before their first epoch cost the
+  budget nothing: the run ends if the whole first rung does so, or later as many in a row as that rung holds, at least
+  10. A trial that diverges has trained, and counts as one that did.
 - A configuration that comes again takes its stored trial back and pays only for new epochs.
 """
 
@@ -27,6 +29,7 @@ PAUSE = "PAUSE"
 STOP = "STOP"
 
 _WORST = float("-inf")
+_FEWEST_LOST = 10  # trials in a row without an epoch: a plan of tiny rungs may lose a few by chance
 _IDLE_PASSES = 100  # over all brackets without an epoch: everything that comes up is trained to the end
 
 
@@ -82,6 +85,7 @@ class Gate:
         self.rung = 0
         self.free_slots = plan.brackets[0].n_configs  # of the bracket's first rung
         self.finished = False
+        self.early_end = ""  # why it finished with epochs left
         self.stale = False  # its run is over and its scheduler went on to another
         self.records: list[RungRecord] = []
         self.running: set[str] = set()
@@ -94,6 +98,7 @@ class Gate:
         self._left = 0  # members the rung waits for
         self._pass_start = 0  # epochs spent when this pass over the brackets began
         self._idle_passes = 0
+        self._progress = (0, 0)  # epochs spent and trials started when a rung last ended with new epochs
 
     @property
     def available(self) -> int:
@@ -108,6 +113,8 @@ class Gate:
     def summary(self) -> str:
         """What was spent, and every fault that the run met: a line each."""
         lines = [f"{self.spent} of {self.plan.epoch_budget} epochs spent on {len(self.trials)} trials"]
+        if self.early_end:
+            lines.append(f"ended before its budget was spent: {self.early_end}")
         lines += [f"trial {trial_id} stands with the worst score: {why}" for trial_id, why in self.faults.items()]
         if self.retries:
             lines.append(f"failed attempts that were tried again: {self.retries}")
@@ -319,9 +326,13 @@ class Gate:
         if order:
             ids = tuple(trial.id for trial in order)
             self.records.append(RungRecord(self.bracket, self.rung, rungs[self.rung].epochs, ids))
-        if self.spent == 0 and order and all(trial.dead for trial in order):
-            self.finished = True  # the trainable is broken: the rest would fail too
-            return
+        if self.spent > self._progress[0]:
+            self._progress = (self.spent, len(self.trials))
+        elif order and all(trial.dead for trial in order):
+            n_lost = len(self.trials) - self._progress[1]
+            if self.spent == 0 or n_lost >= max(_FEWEST_LOST, self.plan.brackets[0].n_configs):
+                self._end_early(f"the last {n_lost} trials failed before their first epoch")  # the rest would too
+                return
         self.rung += 1
         self._members = []
         survivors = rungs[self.rung].n_configs if self.rung < len(rungs) else 0
@@ -341,6 +352,10 @@ class Gate:
             self._idle_passes = self._idle_passes + 1 if self.spent == self._pass_start else 0
             self._pass_start = self.spent
             if self._idle_passes == _IDLE_PASSES:
-                self.finished = True
+                self._end_early("nothing that comes up is left to train")
                 return
         self.free_slots = self._rungs[0].n_configs
+
+    def _end_early(self, why: str) -> None:
+        self.finished = True
+        self.early_end = why

@@ -88,6 +88,40 @@ def test_a_run_whose_first_rung_fails_altogether_ends():
     run = FakeController(TaskAwareHyperBand(HyperBandPlan(9, 3)), searcher, faults=dict.fromkeys(range(1, 10), "fail"))
     run.run()
     assert [trial.status for trial in run.trials] == [ERROR] * 9
+    assert "the last 9 trials failed before their first epoch" in run.scheduler.summary()
+
+
+def broken_after(n_events, max_epochs=9, fault="fail"):
+    """A run over an endless space, all of whose events after the first few are faults."""
+    searcher = RandomSearcher({"x": tune.uniform(0, 1)})
+    faults = dict.fromkeys(range(n_events + 1, 5000), fault)
+    plan = HyperBandPlan(max_epochs, 3, epoch_budget=200)
+    return FakeController(TaskAwareHyperBand(plan), searcher, workers=1, faults=faults).run()
+
+
+@pytest.mark.parametrize("n_events", [1, 9, 11, 21, 40, 69])
+@pytest.mark.parametrize("fault", ["fail", "lose"])
+def test_a_run_ends_when_nothing_starts_any_more(n_events, fault):
+    run = broken_after(n_events, fault=fault)
+    assert run.scheduler.spent_epochs == n_events
+    lost = sum(not trial.epoch for trial in run.trials)
+    assert lost < 17 + 9  # not even a second pass of 17 trials
+    assert "ended before its budget was spent: the last " in run.scheduler.summary()
+
+
+def test_a_plan_of_one_trial_a_bracket_outlives_nine_lost_trials_but_not_ten():
+    assert [trial.status for trial in broken_after(1, max_epochs=1).trials] == [TERMINATED] + [ERROR] * 10
+    searcher = RandomSearcher({"x": tune.uniform(0, 1)})
+    faults = dict.fromkeys(range(2, 11), "fail")
+    run = FakeController(TaskAwareHyperBand(HyperBandPlan(1, 3, epoch_budget=20)), searcher, workers=1, faults=faults)
+    assert run.run().scheduler.spent_epochs == 20
+    assert "ended before" not in run.scheduler.summary()
+
+
+def test_trials_that_diverge_spend_the_budget_instead_of_ending_the_run():
+    run = broken_after(9, fault="nan")
+    assert run.scheduler.spent_epochs == 200
+    assert "ended before" not in run.scheduler.summary()
 
 
 @pytest.mark.parametrize("fault", ["fail", "nan"])
@@ -154,6 +188,7 @@ def test_a_spent_plan_starts_again_at_its_most_aggressive_bracket():
 def test_a_space_trained_to_the_end_ends_the_run():
     run = random_run(HyperBandPlan(4, 2, 1000), n=5).run()
     assert run.scheduler.spent_epochs == 5 * 4
+    assert "ended before its budget was spent: nothing that comes up is left to train" in run.scheduler.summary()
     assert {trial.status for trial in run.trials} == {TERMINATED}
 
 
