@@ -67,17 +67,21 @@ class FineTuneTrainable(tune.Trainable):
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Writes trained parameters, optimizer and epoch."""
-        torch.save(self._run().state_dict(), Path(checkpoint_dir) / _STATE_FILE)
+        with time_limit(self.epoch_seconds_limit):
+            torch.save(self._run().state_dict(), Path(checkpoint_dir) / _STATE_FILE)
         self._saved_at = time.monotonic()
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Goes on from what ``save_checkpoint`` wrote."""
         path = Path(str(checkpoint)) / _STATE_FILE
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch raises many kinds for damaged files
-            raise ModelError(f"a checkpoint must hold a readable {_STATE_FILE}, but {path} is not: {error}") from error
-        self._run().load_state_dict(state)
+        with time_limit(self.epoch_seconds_limit):
+            try:
+                state = torch.load(path, map_location="cpu", weights_only=True)
+            except Exception as error:  # torch raises many kinds for damaged files
+                raise ModelError(
+                    f"a checkpoint must hold a readable {_STATE_FILE}, but {path} is not: {error}"
+                ) from error
+            self._run().load_state_dict(state)
 
     def cleanup(self) -> None:
         """Frees the network."""
@@ -86,8 +90,9 @@ class FineTuneTrainable(tune.Trainable):
             self._fine_tune = None
 
     def _begin(self, config: dict[str, Any]) -> None:
-        self.cleanup()
-        self._fine_tune = self.spec.start(self._task, check_config(config), self.seed)
+        with time_limit(self.epoch_seconds_limit):
+            self.cleanup()
+            self._fine_tune = self.spec.start(self._task, check_config(config), self.seed)
         self._saved_at = time.monotonic()
 
     def _run(self) -> FineTune:
@@ -138,7 +143,8 @@ def trainable(
         memory_limit: Bytes of decoded images, and of kept features, above which they are streamed.
         space_name: Recorded for those who ask.
         epoch_seconds_limit: An epoch that takes longer ends its worker process, so that a trial that hangs fails
-            instead of holding its place for ever; None: no limit.
+            instead of holding its place for ever. Building the network (a download of its weights included), writing
+            a checkpoint and reading one have the same limit each. None: no limit.
 
     Returns:
         A class with the attributes ``fingerprint`` (whose ``space`` is "", meaning any) and ``space_name``.

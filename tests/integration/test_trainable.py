@@ -1,5 +1,9 @@
 """Fine-tuning on real Tune."""
 
+import sys
+from contextlib import contextmanager
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +16,7 @@ from hyperstar_tune.finetune import FineTune, NetworkSpec, trainable
 from hyperstar_tune.task import ImageTask
 
 pytestmark = pytest.mark.integration
+trainable_module = sys.modules["hyperstar_tune.finetune.trainable"]  # the name in its package is the function's
 SETTINGS = {"model": "torchvision/shufflenet_v2_x1_0", "weights": "own", "image_size": 32, "max_epochs": 4}
 CONFIG = {"lr": 1e-2, "optimizer": "sgd", "layers": "last_stage", "augmentation": "basic"}
 
@@ -88,6 +93,36 @@ def test_trainable_carries_its_fingerprint_and_survives_pickling(task):
         assert cls.space_name == "mine"
         assert (cls.fingerprint.space, cls.fingerprint.image_size, cls.fingerprint.max_epochs) == ("", 32, 4)
     assert made.fingerprint.differences(trainable(task, **{**SETTINGS, "image_size": 64}).fingerprint) != []
+
+
+def test_all_that_a_trial_does_is_under_the_time_limit(task, tmp_path, monkeypatch):
+    limits, seen = [], {}
+
+    @contextmanager
+    def time_limit(seconds):
+        limits.append(seconds)
+        yield
+        limits.pop()
+
+    class Run:
+        """Notes under which limit each of its methods is called."""
+
+        def __getattr__(self, name):
+            def act(*_):
+                seen[name] = list(limits)
+                return self if name == "start" else {"epoch": 1}
+
+            return act
+
+    monkeypatch.setattr(trainable_module, "time_limit", time_limit)
+    made = trainable(task, **SETTINGS, epoch_seconds_limit=7)
+    made.spec = SimpleNamespace(start=Run().start, max_epochs=4)
+    trial = made(CONFIG)
+    trial.step()
+    trial.save_checkpoint(str(tmp_path))
+    trial.load_checkpoint(str(tmp_path))
+    trial.reset_config(CONFIG)
+    assert seen == {name: [7] for name in ("start", "train_epoch", "state_dict", "load_state_dict", "close")}
 
 
 @pytest.mark.parametrize(
