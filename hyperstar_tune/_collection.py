@@ -35,8 +35,7 @@ def read_collection(directory: Path, objectives: Sequence[str]) -> dict[str, Any
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise MetaDatasetError(f"{directory / 'collection.json'} is damaged: {error!r}") from error
     for name in names:
-        if Path(name).name != name or "\0" in name:
-            raise MetaDatasetError(f"a task name must be a file name, but {directory / 'collection.json'} has {name!r}")
+        check_task_name(name)
     cells = [list(_read_cells(directory / "cells" / f"{name}.jsonl", objectives)) for name in names]
     kept = [place for place, found in enumerate(cells) if found]
     if not kept:
@@ -70,6 +69,16 @@ def read_collection(directory: Path, objectives: Sequence[str]) -> dict[str, Any
         "tasks": tasks.iloc[kept].reset_index(drop=True),
         "fingerprint": fingerprint,
     }
+
+
+def check_task_name(name: str) -> None:
+    """Refuses a name that leads out of a folder of tasks, to which names are joined.
+
+    Raises:
+        MetaDatasetError: If it is no plain file name.
+    """
+    if name in ("", ".", "..") or set(name) & set("/\\\0"):
+        raise MetaDatasetError(f"a task name must be a file name, but got {name!r}; rename the task")
 
 
 def _read_about(directory: Path) -> dict[str, Any]:

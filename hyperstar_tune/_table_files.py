@@ -1,8 +1,12 @@
 """The files of a meta-dataset: Syne Tune's tabular schema, written as a whole or not at all.
 
-Nothing here is pickled. Source of the schema: ``syne_tune/blackbox_repository/{blackbox_tabular,serialize}.py`` (0.16).
+Nothing here is pickled. ``metadata.json`` states the SHA-256 of the other files: that tells damage, not forgery, as who
+can change a table can change its checksums.
+
+Source of the schema: ``syne_tune/blackbox_repository/{blackbox_tabular,serialize}.py`` (0.16).
 """
 
+import hashlib
 import io
 import json
 import os
@@ -27,6 +31,7 @@ CONFIG_SPACE = "configspace.json"
 FIDELITY_SPACE = "fidelityspace.json"
 METADATA = "metadata.json"
 TASKS = "tasks.parquet"
+_SUMMED = (HYPERPARAMETERS, EVALUATIONS, FIDELITIES, CONFIG_SPACE, FIDELITY_SPACE, TASKS)
 _MOST_ROWS = 1_000_000
 
 
@@ -119,6 +124,31 @@ def recover_directory(directory: Path) -> None:
         aside.rename(directory)
 
 
+def sums(files: Mapping[str, bytes]) -> dict[str, str]:
+    """SHA-256 of files, by name."""
+    return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+
+
+def check_sums(directory: Path, stated: Any) -> None:
+    """Compares the files of a table with the checksums that it states.
+
+    Raises:
+        MetaDatasetError: If a file is missing, is not stated or has another checksum.
+    """
+    for name in _SUMMED:
+        path, digest = directory / name, hashlib.sha256()
+        if not path.is_file():
+            raise MetaDatasetError(_missing(directory, name))
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        found = digest.hexdigest()
+        if not isinstance(stated, dict) or stated.get(name) != found:
+            raise MetaDatasetError(
+                f"{path} is damaged: its SHA-256 must be as in {METADATA}, but is {found[:12]}; restore it from a copy"
+            )
+
+
 def read_file(directory: Path, name: str) -> Any:
     """Reads one file of the table by its suffix: JSON object, array or frame.
 
@@ -127,7 +157,7 @@ def read_file(directory: Path, name: str) -> Any:
     """
     path = directory / name
     if not path.is_file():
-        raise MetaDatasetError(f"a meta-dataset needs the file {name}, but {directory} has none")
+        raise MetaDatasetError(_missing(directory, name))
     try:
         if path.suffix == ".json":
             return json.loads(path.read_text(encoding="utf-8"))
@@ -140,6 +170,10 @@ def read_file(directory: Path, name: str) -> Any:
     except Exception as error:  # pyarrow and numpy raise whatever their decoders meet
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise MetaDatasetError(f"{path} is damaged: {reason}; restore it from a copy") from error
+
+
+def _missing(directory: Path, name: str) -> str:
+    return f"a meta-dataset needs the file {name}, but {directory} has none"
 
 
 def _aside(directory: Path) -> Path:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from hyperstar_tune import _table_files as files
-from hyperstar_tune._collection import read_collection
+from hyperstar_tune._collection import check_task_name, read_collection
 from hyperstar_tune._curves_v0 import read_curves_v0
 from hyperstar_tune.errors import MetaDatasetError
 from hyperstar_tune.fingerprint import Fingerprint
@@ -80,7 +80,8 @@ class MetaDataset:
         """Reads a table from a directory.
 
         Raises:
-            MetaDatasetError: If the directory is no table, is damaged or has an unknown schema version.
+            MetaDatasetError: If the directory is no table, is damaged or has an unknown schema version, or a file has
+                not the checksum that the table states of it. A table that states none is read as it is.
         """
         directory = Path(directory)
         files.recover_directory(directory)
@@ -93,6 +94,8 @@ class MetaDataset:
             raise MetaDatasetError(f"{directory} must state hyperstar schema {_SCHEMA}, but states {found}")
         if metadata.get("objectives_names") != list(cls.objectives):
             raise MetaDatasetError(f"{directory} must hold the objectives {', '.join(cls.objectives)}")
+        if "sha256" in own:
+            files.check_sums(directory, own["sha256"])
         configs = files.read_file(directory, files.HYPERPARAMETERS)
         tasks = files.read_file(directory, files.TASKS)
         try:
@@ -128,7 +131,7 @@ class MetaDataset:
         table = cls(**read_collection(Path(directory), cls.objectives))
         if not complete_only:
             return table
-        whole = table.measured.all(axis=1)  # [T, S]
+        whole = np.asarray(table.measured.all(axis=1))  # [T, S]
         if not whole[:, 0].any():
             raise MetaDatasetError(f"no task of {directory} is complete; collect on, or keep incomplete tasks")
         # Half a seed would make scores() average over other seeds for one configuration than for the next.
@@ -139,6 +142,14 @@ class MetaDataset:
     def save(self, directory: str | Path) -> None:
         """Writes the table; an older one at the same place is replaced as a whole."""
         frame = pd.DataFrame(self.configs, columns=list(self.space.parameters))
+        content = {
+            files.HYPERPARAMETERS: files.parquet_bytes(frame),
+            files.EVALUATIONS: files.array_bytes(self.evaluations),
+            files.FIDELITIES: files.array_bytes(self.epochs),
+            files.CONFIG_SPACE: files.json_bytes(files.syne_space(self.space)),
+            files.FIDELITY_SPACE: files.json_bytes(files.syne_fidelity_space(int(self.epochs[-1]))),
+            files.TASKS: files.parquet_bytes(self.tasks),
+        }
         metadata = {
             "objectives_names": list(self.objectives),
             "task_names": self.tasks["name"].tolist(),
@@ -148,20 +159,10 @@ class MetaDataset:
                 "schema": _SCHEMA,
                 "space": self.space.to_json(),
                 "fingerprint": self.fingerprint.to_json(),
+                "sha256": files.sums(content),
             },
         }
-        files.write_directory(
-            Path(directory),
-            {
-                files.HYPERPARAMETERS: files.parquet_bytes(frame),
-                files.EVALUATIONS: files.array_bytes(self.evaluations),
-                files.FIDELITIES: files.array_bytes(self.epochs),
-                files.CONFIG_SPACE: files.json_bytes(files.syne_space(self.space)),
-                files.FIDELITY_SPACE: files.json_bytes(files.syne_fidelity_space(int(self.epochs[-1]))),
-                files.METADATA: files.json_bytes(metadata),
-                files.TASKS: files.parquet_bytes(self.tasks),
-            },
-        )
+        files.write_directory(Path(directory), content | {files.METADATA: files.json_bytes(metadata)})
 
     def curve(self, objective: str) -> npt.NDArray[np.float32]:
         """One objective of all cells, shape [T, H, S, F]."""
@@ -289,6 +290,8 @@ def _checked_tasks(tasks: pd.DataFrame) -> pd.DataFrame:
     repeated = checked["name"][checked["name"].duplicated()]
     if len(repeated):
         raise MetaDatasetError(f"task names must be distinct, but {repeated.iloc[0]!r} appears twice")
+    for name in checked["name"]:
+        check_task_name(name)
     return checked
 
 
