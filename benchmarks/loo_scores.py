@@ -16,7 +16,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from _common import ROOT, environment, scores_path
@@ -183,28 +182,15 @@ def image_store(table: MetaDataset, arguments: argparse.Namespace) -> FeatureSto
 
 
 def task_images(table: MetaDataset, folder: Path) -> dict[str, ImageTask]:
-    """The images of a table's tasks: parents, protocol sub-tasks, and the first table's versions of 100 images."""
+    """The images of a table's tasks, sub-tasks of folders named like their parents among them."""
+    parents: dict[str, ImageTask] = {}
     images: dict[str, ImageTask] = {}
     for name in table.tasks["name"]:
         parent, _, kind = str(name).partition("@")
-        if parent not in images:
-            images[parent] = ImageTask.from_folder(folder / parent, name=parent)
-        if kind == "100":
-            images[name] = hundred_images(images[parent], str(name))
-        elif kind:
-            images[name] = images[parent].sub_task(kind)
+        if parent not in parents:
+            parents[parent] = ImageTask.from_folder(folder / parent, name=parent)
+        images[name] = parents[parent].sub_task(kind) if kind else parents[parent]
     return images
-
-
-def hundred_images(parent: ImageTask, name: str) -> ImageTask:
-    """About 100 training images, stratified; the first table does not say which ones it was made with."""
-    rng = np.random.default_rng(0)
-    each = max(1, round(100 / len(parent.classes)))
-    chosen = [rng.permutation(np.flatnonzero(parent.train_labels == c))[:each] for c in range(len(parent.classes))]
-    rows = np.sort(np.concatenate(chosen))
-    pixels = parent.images("train", 64, rows).transpose(0, 2, 3, 1)
-    labels = parent.train_labels[rows]
-    return ImageTask.from_arrays(name, pixels, labels, pixels, labels)
 
 
 if __name__ == "__main__":

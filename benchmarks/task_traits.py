@@ -14,13 +14,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from loo_scores import hundred_images
 
 from hyperstar_tune.errors import TaskError
 from hyperstar_tune.predictor._backbone import Backbone
 from hyperstar_tune.predictor._pool import make_pool
 from hyperstar_tune.predictor._task_traits import TRAITS, traits_of
-from hyperstar_tune.task import ImageTask
+from hyperstar_tune.task import SUB_TASKS, ImageTask
 
 METADATA = Path(__file__).resolve().parent / "metadata"
 TRAITS_FILE = METADATA / "task_traits.parquet"
@@ -59,8 +58,7 @@ def main() -> None:
 def versions(parent: ImageTask) -> Iterator[ImageTask]:
     """The task and its smaller versions."""
     yield parent
-    yield hundred_images(parent, f"{parent.name}@100")
-    for kind in ("small", "large"):
+    for kind in SUB_TASKS:
         try:
             yield parent.sub_task(kind)
         except TaskError:

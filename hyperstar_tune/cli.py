@@ -302,13 +302,15 @@ def sweep(
 
 
 def _task(text: str) -> "ImageTask":
-    from hyperstar_tune.task import ImageTask
+    """A task, or of ``SOURCE@KIND`` its sub-task; folders may have an @ in their names."""
+    from hyperstar_tune.task import SUB_TASKS, ImageTask
 
-    source, _, kind = text.partition("@")
-    if kind not in ("", "small", "large"):
-        raise TaskError(f"a sub-task is @small or @large, but got {text!r}")
-    task = ImageTask.of(source)
-    return task.sub_task(kind) if kind else task
+    source, at, kind = text.rpartition("@")
+    if not at or "/" in kind or Path(text).is_dir():
+        return ImageTask.of(text)
+    if kind not in SUB_TASKS:
+        raise TaskError(f"a sub-task is one of @{', @'.join(SUB_TASKS)}, but got {text!r}")
+    return ImageTask.of(source).sub_task(kind)
 
 
 if __name__ == "__main__":

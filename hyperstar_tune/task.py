@@ -17,10 +17,11 @@ from hyperstar_tune import _images, _reading
 from hyperstar_tune._torchvision import read_torchvision
 from hyperstar_tune.errors import TaskError
 
-__all__ = ["ImageTask"]
+__all__ = ["SUB_TASKS", "ImageTask"]
 
 SPLITS = ("train", "val")
 _SUB_TASK_SIZES = {"small": (80, 160), "large": (200, 320)}  # training images, docs/protocol.md
+SUB_TASKS = (*_SUB_TASK_SIZES, "100")
 _SUB_TASK_PER_CLASS = 5  # training images a class a sub-task has at least, so that there is something to learn
 _HASHED_IMAGES = 64
 
@@ -38,6 +39,7 @@ class ImageTask:
         location: Where the images came from.
         family: Name that related tasks share (a sub-task has its parent's).
         unreadable: Images that could not be read: skipped at the start, or replaced when they were first decoded.
+        parent: The task it was cut from, if any.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class ImageTask:
         self.unreadable: list[str] = list(unreadable)
         self._max_unreadable = max_unreadable
         self._sources = dict(sources)
+        self.parent: ImageTask | None = None
         self._hash: str | None = None
         self._check()
 
@@ -231,24 +234,27 @@ class ImageTask:
         return np.sort(np.concatenate(halves[0])), np.sort(np.concatenate(halves[1]))
 
     def sub_task(self, kind: str, seed: int = 0) -> "ImageTask":
-        """A smaller task of a seeded subset of at least two classes, named ``NAME@KIND``.
+        """A smaller task, named ``NAME@KIND``: a seeded subset of at least two classes and of their training images.
 
         Args:
-            kind: ``"small"`` (80-160 training images) or ``"large"`` (200-320).
-            seed: Of the choice; it also depends on the task's name.
+            kind: ``"small"`` (80-160 training images), ``"large"`` (200-320), or ``"100"`` (about 100 images, all
+                classes alike, as in tables measured before the protocol).
+            seed: Of the choice; for the first two it also depends on the task's name.
 
         Raises:
             TaskError: If the task has too few images for the kind.
         """
+        n_classes = len(self.classes)
+        if kind == "100":
+            return self._cut(kind, np.arange(n_classes), [round(100 / n_classes)] * n_classes, seed)
         if kind not in _SUB_TASK_SIZES:
-            raise TaskError(f"a sub-task is one of {', '.join(_SUB_TASK_SIZES)}, but got {kind!r}")
+            raise TaskError(f"a sub-task is one of {', '.join(SUB_TASKS)}, but got {kind!r}")
         low, high = _SUB_TASK_SIZES[kind]
         if self.n_train < low:
             raise TaskError(f"sub-task {kind} needs {low} training images, but {self.name} has {self.n_train}")
         digest = hashlib.sha256(f"{self.name}@{kind}:{seed}".encode()).digest()
         rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
         target = int(rng.integers(low, min(high, self.n_train) + 1))
-        n_classes = len(self.classes)
         if n_classes > 2:
             n_classes = int(rng.integers(2, max(2, min(n_classes, target // _SUB_TASK_PER_CLASS)) + 1))
         order = rng.permutation(len(self.classes))
@@ -257,14 +263,21 @@ class ImageTask:
             n_classes += 1
         chosen = np.sort(order[:n_classes])
         shares = _reading.shares(counts[chosen], min(target, int(counts[chosen].sum())))
+        return self._cut(kind, chosen, shares, rng)
+
+    def _cut(
+        self, kind: str, chosen: np.ndarray, n_images: Sequence[int] | np.ndarray, rng: int | np.random.Generator
+    ) -> "ImageTask":
+        """The chosen classes with so many training images each, and at least one."""
+        rng = np.random.default_rng(rng)
         train = np.concatenate(
             [
-                np.sort(rng.permutation(np.flatnonzero(self.train_labels == c))[:n])
-                for c, n in zip(chosen, shares, strict=True)
+                np.sort(rng.permutation(np.flatnonzero(self.train_labels == c))[: max(1, n)])
+                for c, n in zip(chosen, n_images, strict=True)
             ]
         )
         picked = {"train": train, "val": np.flatnonzero(np.isin(self.val_labels, chosen))}
-        return ImageTask(
+        cut = ImageTask(
             f"{self.name}@{kind}",
             [self.classes[c] for c in chosen],
             {s: _images.Subset(self._sources[s], picked[s]) for s in SPLITS},
@@ -273,6 +286,12 @@ class ImageTask:
             family=self.family,
             max_unreadable=self._max_unreadable,
         )
+        cut.parent = self
+        return cut
+
+    def sample_hashes(self) -> list[str]:
+        """Its own ``sample_hash`` and those of the tasks it was cut from."""
+        return [self.sample_hash(), *(self.parent.sample_hashes() if self.parent is not None else ())]
 
     def sample_hash(self) -> str:
         """Identifies the task by its images: SHA-256 over the bytes of a fixed sample of 64 training images.

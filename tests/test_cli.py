@@ -6,6 +6,8 @@ import pytest
 from digit_images import write_digits
 from made_up_table import make_table
 
+from hyperstar_tune.cli import _task
+from hyperstar_tune.errors import TaskError
 from hyperstar_tune.metadataset import MetaDataset
 from hyperstar_tune.predictor import Predictor
 from hyperstar_tune.space import SearchSpace
@@ -104,6 +106,14 @@ def test_a_predictor_is_trained_on_a_table_and_ranks(hyperstar, tmp_path, method
     status, _, err = hyperstar(*train, "magic")
     assert status == 2
     assert "magic" in err
+
+
+def test_folders_may_have_an_at_in_their_names(tmp_path):
+    folder = write_digits(tmp_path / "me@host" / "digits@home")
+    assert _task(str(folder)).n_train == 36
+    assert _task(f"{folder}@100").name == "digits@home@100"
+    with pytest.raises(TaskError, match="@small, @large, @100, but got .*digits@tiny"):
+        _task(str(folder.with_name("digits@tiny")))
 
 
 def test_the_images_of_every_task_of_the_table_are_needed(hyperstar, tmp_path):

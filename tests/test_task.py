@@ -335,6 +335,14 @@ def test_sub_tasks_have_their_size_and_classes(kind, low, high, n_classes):
     assert sub.n_val == np.isin(parent.val_labels, [int(c) for c in sub.classes]).sum()
 
 
+def test_a_hundred_images_are_of_all_classes():
+    parent = array_task(30, 20)
+    sub = parent.sub_task("100")
+    assert (sub.name, sub.classes, sub.n_val) == ("grid@100", parent.classes, parent.n_val)
+    assert np.bincount(sub.train_labels).tolist() == [3] * 30
+    assert sub.sample_hashes() == [sub.sample_hash(), parent.sample_hash()]
+
+
 def test_sub_tasks_are_seeded():
     parent = array_task(10, 40)
     same, other = parent.sub_task("small"), parent.sub_task("small", seed=1)

@@ -9,7 +9,8 @@ Sources: LogME: You et al., ICML 2021; leave-one-out residuals of ridge regressi
 Statistical Learning", Eq. 7.64; sharpness: Pech-Pacheco et al., ICPR 2000.
 """
 
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, cached_property
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -25,33 +26,10 @@ __all__ = ["MAX_IMAGES", "TRAITS", "traits_of"]
 MAX_IMAGES = 640  # training images looked at; more hardly move a trait
 _DEPTHS = ("stage2", "stage3", "stage4", "conv5")
 _RIDGE = 0.1  # of the mean squared norm of centred features
-_OF_COUNTS = ("log_images", "log_classes", "log_images_per_class", "imbalance")
-_OF_PIXELS = ("brightness", "contrast", "brightness_spread", "saturation", "sharpness", "mirror_pixels")
-_OF_DEPTH = ("probe", "neighbours", "separation", "logme")
-_OF_MIRROR = ("mirror_features", "mirror_probe")
-_DERIVED = ("probe_deep", "probe_shallow", "probe_gain_depth", "probe_gain_images")
 _SHALLOW, _DEEP = _DEPTHS[:2], _DEPTHS[2:]
 _N_HALVES = 8  # of the images, averaged: of few images one half says little
-TRAITS: tuple[str, ...] = (
-    *_OF_COUNTS,
-    *_OF_PIXELS,
-    *(f"{trait}_{depth}" for depth in ("pixels", *_DEPTHS) for trait in _OF_DEPTH),
-    *_OF_MIRROR,
-    *_DERIVED,
-)
-
 Floats = npt.NDArray[np.float64]
-_memory: "WeakKeyDictionary[ImageTask, dict[int, Floats]]" = WeakKeyDictionary()
-
-
-def traits_of(task: ImageTask, image_size: int = 64) -> Floats:
-    """The traits of a task, shape [len(TRAITS)]; computed once as long as the task object lives."""
-    known = _memory.setdefault(task, {})
-    if image_size not in known:
-        chosen = _stratified(task.train_labels, MAX_IMAGES)
-        images = torch.from_numpy(task.images("train", image_size, chosen))
-        known[image_size] = _traits(images, task.train_labels[chosen], task.n_train, len(task.classes))
-    return known[image_size]
+_memory: "WeakKeyDictionary[ImageTask, dict[int, dict[str, float]]]" = WeakKeyDictionary()
 
 
 def _stratified(labels: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.intp]:
@@ -66,34 +44,61 @@ def _stratified(labels: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.intp]:
     return np.sort(order[np.argsort(ranks[order], kind="stable")[:n]])
 
 
-def _traits(images: Tensor, labels: npt.NDArray[np.int64], n_train: int, n_classes: int) -> Floats:
-    """Traits of uint8 images [n, 3, S, S] with their labels [n]."""
-    labels = np.unique(labels, return_inverse=True)[1]
-    features, mirrored = _features(images), _features(images.flip(-1))[_DEPTHS[-1]]
-    counts = np.bincount(labels)
-    shares = counts / counts.sum()
-    entropy = -(shares * np.log(shares)).sum() / np.log(max(2, len(counts)))
-    values = {
-        "log_images": np.log(n_train),
-        "log_classes": np.log(n_classes),
-        "log_images_per_class": np.log(n_train / n_classes),
-        "imbalance": 1 - entropy,
-        **_of_pixels(images),
-    }
-    for depth, table in features.items():
-        values |= {f"{trait}_{depth}": value for trait, value in _separability(table, labels).items()}
-    deepest = features[_DEPTHS[-1]]
-    probes = {
-        name: float(np.mean([values[f"{trait}_{depth}"] for trait in _OF_DEPTH[:2] for depth in depths]))
-        for name, depths in (("probe_deep", _DEEP), ("probe_shallow", _SHALLOW))
-    }
-    values |= probes | {
-        "mirror_features": _mirror_distance(deepest, mirrored),
-        "mirror_probe": _mirror_probe(deepest, mirrored, labels) - values["probe_conv5"],
-        "probe_gain_depth": probes["probe_deep"] - probes["probe_shallow"],
-        "probe_gain_images": _gain_by_images([features[depth] for depth in _DEEP], labels),
-    }
-    return np.array([values[name] for name in TRAITS], dtype=np.float64)
+class _Look:
+    """One look at uint8 images [n, 3, S, S] with their labels [n]: what several traits need is computed once."""
+
+    def __init__(self, images: Tensor, labels: npt.NDArray[np.int64], n_train: int, n_classes: int) -> None:
+        self.images, self.n_train, self.n_classes = images, n_train, n_classes
+        self.labels = np.unique(labels, return_inverse=True)[1]
+        self._kernels: dict[str, Floats] = {}
+        self._found: dict[str, float] = {}
+
+    def trait(self, name: str) -> float:
+        """A trait by its name."""
+        if name not in self._found:
+            self._found[name] = float(_TRAITS[name](self))
+        return self._found[name]
+
+    @cached_property
+    def pixels(self) -> dict[str, float]:
+        """The traits that are read off the pixels."""
+        return _of_pixels(self.images)
+
+    @cached_property
+    def features(self) -> dict[str, Floats]:
+        """Of each depth, [n, channels]."""
+        return _features(self.images)
+
+    @cached_property
+    def mirrored(self) -> Floats:
+        """The deepest features of the mirrored images."""
+        return _features(self.images.flip(-1))[_DEPTHS[-1]]
+
+    def kernel(self, depth: str) -> Floats:
+        """Inner products of the scaled features of a depth, [n, n]."""
+        if depth not in self._kernels:
+            self._kernels[depth] = _gram(self.features[depth])
+        return self._kernels[depth]
+
+    def imbalance(self) -> float:
+        """1 less the entropy of the classes over its largest possible value."""
+        counts = np.bincount(self.labels)
+        shares = counts / counts.sum()
+        return float(1 + (shares * np.log(shares)).sum() / np.log(max(2, len(counts))))
+
+    def mean_probe(self, depths: Sequence[str]) -> float:
+        """Mean of ridge classifier and nearest neighbour over depths."""
+        return float(np.mean([self.trait(f"{kind}_{depth}") for kind in ("probe", "neighbours") for depth in depths]))
+
+    def gain_by_images(self) -> float:
+        """What the probe gains when it has all images instead of half of each class, mean over halves and depths."""
+        rng = np.random.default_rng(0)
+        members = [np.flatnonzero(self.labels == label) for label in range(self.labels.max() + 1)]
+        of_halves = []
+        for _ in range(_N_HALVES):
+            half = np.sort(np.concatenate([rng.permutation(m)[: max(1, round(len(m) / 2))] for m in members]))
+            of_halves += [_probe(_gram(self.features[depth][half]), self.labels[half]) for depth in _DEEP]
+        return float(np.mean([self.trait(f"probe_{depth}") for depth in _DEEP]) - np.mean(of_halves))
 
 
 @cache
@@ -132,25 +137,6 @@ def _of_pixels(images: Tensor) -> dict[str, float]:
     }
 
 
-def _separability(features: Floats, labels: npt.NDArray[np.intp]) -> dict[str, float]:
-    """How well features [n, d] tell the classes apart: accuracies above chance, on the scale where 1 is perfect."""
-    scaled = _scaled(features)
-    kernel = scaled @ scaled.T
-    one_hot = np.eye(labels.max() + 1)[labels]
-    nearest = kernel - 0.5 * (np.diag(kernel)[:, None] + np.diag(kernel)[None, :])
-    np.fill_diagonal(nearest, -np.inf)
-    means = (one_hot / np.maximum(one_hot.sum(axis=0), 1)).T @ scaled  # [classes, d]
-    between = float((one_hot.sum(axis=0) * (means**2).sum(axis=1)).sum())
-    # By chance alone (classes - 1) / (n - 1) of the variance lies between classes.
-    expected = (len(means) - 1) / max(1, len(labels) - 1)
-    return {
-        "probe": _probe(kernel, labels),
-        "neighbours": _above(float((labels[nearest.argmax(axis=1)] == labels).mean()), one_hot.mean(axis=0).max()),
-        "separation": (between / max(np.trace(kernel), 1e-12) - expected) / max(1 - expected, 1e-6),
-        "logme": _log_evidence(kernel, one_hot - one_hot.mean(axis=0)),
-    }
-
-
 def _probe(kernel: Floats, labels: npt.NDArray[np.intp]) -> float:
     """Accuracy above chance of a ridge classifier on each image by one that was fitted without it."""
     one_hot = np.eye(labels.max() + 1)[labels]
@@ -158,17 +144,6 @@ def _probe(kernel: Floats, labels: npt.NDArray[np.intp]) -> float:
     inverse = _inverse(kernel)
     left_out = centred - inverse @ centred / np.diag(inverse)[:, None]
     return _above(float((left_out.argmax(axis=1) == labels).mean()), one_hot.mean(axis=0).max())
-
-
-def _gain_by_images(tables: list[Floats], labels: npt.NDArray[np.intp]) -> float:
-    """What the probe gains when it has all images instead of half of each class, mean over halves and depths."""
-    rng = np.random.default_rng(0)
-    members = [np.flatnonzero(labels == label) for label in range(labels.max() + 1)]
-    of_halves = []
-    for _ in range(_N_HALVES):
-        half = np.sort(np.concatenate([rng.permutation(m)[: max(1, round(len(m) / 2))] for m in members]))
-        of_halves += [_probe(_gram(table[half]), labels[half]) for table in tables]
-    return float(np.mean([_probe(_gram(table), labels) for table in tables]) - np.mean(of_halves))
 
 
 def _inverse(kernel: Floats) -> Floats:
@@ -193,8 +168,27 @@ def _above(accuracy: float, chance: float) -> float:
     return (accuracy - chance) / max(1 - chance, 1e-6)
 
 
-def _log_evidence(kernel: Floats, targets: Floats) -> float:
+def _neighbours(kernel: Floats, labels: npt.NDArray[np.intp]) -> float:
+    """Accuracy above chance of the nearest neighbour's label."""
+    nearest = kernel - 0.5 * (np.diag(kernel)[:, None] + np.diag(kernel)[None, :])
+    np.fill_diagonal(nearest, -np.inf)
+    return _above(float((labels[nearest.argmax(axis=1)] == labels).mean()), np.bincount(labels).max() / len(labels))
+
+
+def _separation(kernel: Floats, features: Floats, labels: npt.NDArray[np.intp]) -> float:
+    """Share of the variance that lies between classes, above what chance alone gives."""
+    scaled, counts = _scaled(features), np.bincount(labels)
+    means = (np.eye(len(counts))[labels] / counts).T @ scaled  # [classes, d]
+    between = float((counts * (means**2).sum(axis=1)).sum())
+    # By chance alone (classes - 1) / (n - 1) of the variance lies between classes.
+    expected = (len(means) - 1) / max(1, len(labels) - 1)
+    return (between / max(np.trace(kernel), 1e-12) - expected) / max(1 - expected, 1e-6)
+
+
+def _log_evidence(kernel: Floats, labels: npt.NDArray[np.intp]) -> float:
     """LogME: log evidence an image of a Bayesian linear model, mean over classes, maximal over a grid of its ratio."""
+    one_hot = np.eye(labels.max() + 1)[labels]
+    targets = one_hot - one_hot.mean(axis=0)
     values, vectors = np.linalg.eigh(kernel)
     energy = (vectors.T @ targets) ** 2  # [n, classes]
     n = len(kernel)
@@ -227,3 +221,53 @@ def _mirror_probe(features: Floats, mirrored: Floats, labels: npt.NDArray[np.int
     left_out = centred[:n] - first
     chance = one_hot.mean(axis=0).max()
     return _above(float((left_out.argmax(axis=1) == labels).mean()), chance)
+
+
+def _at(kind: str, depth: str) -> Callable[[_Look], float]:
+    """A trait that there is at every depth."""
+    return {
+        "probe": lambda look: _probe(look.kernel(depth), look.labels),
+        "neighbours": lambda look: _neighbours(look.kernel(depth), look.labels),
+        "separation": lambda look: _separation(look.kernel(depth), look.features[depth], look.labels),
+        "logme": lambda look: _log_evidence(look.kernel(depth), look.labels),
+    }[kind]
+
+
+def _pixel_trait(name: str) -> Callable[[_Look], float]:
+    return lambda look: look.pixels[name]
+
+
+_OF_PIXELS = ("brightness", "contrast", "brightness_spread", "saturation", "sharpness", "mirror_pixels")
+_TRAITS: dict[str, Callable[[_Look], float]] = {
+    "log_images": lambda look: np.log(look.n_train),
+    "log_classes": lambda look: np.log(look.n_classes),
+    "log_images_per_class": lambda look: np.log(look.n_train / look.n_classes),
+    "imbalance": _Look.imbalance,
+    **{name: _pixel_trait(name) for name in _OF_PIXELS},
+    **{
+        f"{kind}_{depth}": _at(kind, depth)
+        for depth in ("pixels", *_DEPTHS)
+        for kind in ("probe", "neighbours", "separation", "logme")
+    },
+    "mirror_features": lambda look: _mirror_distance(look.features[_DEPTHS[-1]], look.mirrored),
+    "mirror_probe": lambda look: (
+        _mirror_probe(look.features[_DEPTHS[-1]], look.mirrored, look.labels) - look.trait("probe_conv5")
+    ),
+    "probe_deep": lambda look: look.mean_probe(_DEEP),
+    "probe_shallow": lambda look: look.mean_probe(_SHALLOW),
+    "probe_gain_depth": lambda look: look.trait("probe_deep") - look.trait("probe_shallow"),
+    "probe_gain_images": _Look.gain_by_images,
+}
+TRAITS = tuple(_TRAITS)
+
+
+def traits_of(task: ImageTask, image_size: int = 64, names: Sequence[str] = TRAITS) -> Floats:
+    """Traits of a task in the order of ``names``, each computed once as long as the task object lives."""
+    known = _memory.setdefault(task, {}).setdefault(image_size, {})
+    missing = [name for name in names if name not in known]
+    if missing:
+        chosen = _stratified(task.train_labels, MAX_IMAGES)
+        images = torch.from_numpy(task.images("train", image_size, chosen))
+        look = _Look(images, task.train_labels[chosen], task.n_train, len(task.classes))
+        known.update((name, look.trait(name)) for name in missing)
+    return np.array([known[name] for name in names], dtype=np.float64)

@@ -193,7 +193,6 @@ class PlusRanker:
 
     def _traits(self, task: str | ImageTask) -> Floats:
         name = task if isinstance(task, str) else task.name
-        places = [TRAITS.index(trait) for trait in self.settings.traits]
         if self.traits is not None and name in self.traits.index:
             return self.traits.loc[name, list(self.settings.traits)].to_numpy(dtype=np.float64)
         if isinstance(task, str):
@@ -201,4 +200,4 @@ class PlusRanker:
             if images is None:
                 raise PredictorError(f"this ranker looks at images, but task {name!r} has none; add them to the store")
             task = images
-        return traits_of(task, self._size)[places]
+        return traits_of(task, self._size, self.settings.traits)

@@ -20,7 +20,7 @@ from hyperstar_tune.predictor._artifact import write_artifact
 from hyperstar_tune.predictor._backbone import BACKBONE, backbone_hash
 from hyperstar_tune.predictor._task_traits import TRAITS, traits_of
 from hyperstar_tune.predictor.plus import PlusModel, PlusRanker, PlusSettings, interpolated
-from hyperstar_tune.predictor.predictor import Predictor
+from hyperstar_tune.predictor.predictor import Predictor, card_entry
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.space import Config, SearchSpace
 from hyperstar_tune.task import ImageTask
@@ -117,7 +117,7 @@ class PlusPredictor(Predictor):
         task = ImageTask.of(task)
         configs = self._configs(configs)
         encoded = self.space.encode(configs)
-        traits = traits_of(task, self.image_size)[[TRAITS.index(name) for name in self._traits]]
+        traits = traits_of(task, self.image_size, self._traits)
         both = np.stack([self.model.scores(traits), self._error])
         scores, spread = interpolated(both, self._encoded, encoded)
         nearest = np.argsort(self.model.distances(traits), kind="stable")[:_N_NEAREST]
@@ -159,9 +159,7 @@ def train_plus(
         "name": name,
         **(about or {}),
         "settings": {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(ranker.settings).items()},
-        "tasks": [
-            {"name": task, "family": families[task], "image_hash": tasks[task].sample_hash()} for task in ranker.known
-        ],
+        "tasks": [card_entry(tasks[task], families[task]) for task in ranker.known],
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
     }
     return PlusPredictor(

@@ -20,7 +20,7 @@ from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.space import Config, SearchSpace
 from hyperstar_tune.task import ImageTask
 
-__all__ = ["Predictor", "predictor_names"]
+__all__ = ["Predictor", "card_entry", "predictor_names"]
 
 _LARGEST_IMAGE = 4096  # pixels a side: ten batches of larger ones would not fit a machine
 
@@ -119,9 +119,14 @@ class Predictor(ABC):
         return self.fingerprint.image_size or 64
 
     def has_seen(self, task: ImageTask) -> bool:
-        """Whether the task's images were used in meta-training, told by their hash."""
-        own = task.sample_hash()
-        return any(entry.get("image_hash") == own for entry in self.card.get("tasks", ()))
+        """Whether the task's images were used in meta-training.
+
+        Told by their hash: the task, the one it was cut from, or one cut from the same, is on the card. A folder that
+        merely shares some images with a known task is not found out.
+        """
+        entries = self.card.get("tasks", ())
+        known = {digest for entry in entries for digest in (entry.get("image_hash"), *entry.get("cut_from", ()))}
+        return not known.isdisjoint(task.sample_hashes())
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}: {self.space!r}, {len(self.card.get('tasks', ()))} tasks)"
@@ -136,6 +141,12 @@ class Predictor(ABC):
         return self.space.grid()
 
 
+def card_entry(task: ImageTask, family: str) -> dict[str, Any]:
+    """What a card says of a task that was learned from."""
+    own, *parents = task.sample_hashes()
+    return {"name": task.name, "family": family, "image_hash": own} | ({"cut_from": parents} if parents else {})
+
+
 def _check_card(card: Mapping[str, Any]) -> None:
     """Raises RuntimeError if what every card states is not sound."""
     size = Fingerprint.from_json(card["fingerprint"]).image_size or 1
@@ -144,3 +155,7 @@ def _check_card(card: Mapping[str, Any]) -> None:
     tasks = card.get("tasks", [])
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
         raise RuntimeError("the tasks must be a list of objects")
+    for task in tasks:
+        hashes = [task.get("image_hash", ""), *task.get("cut_from", ())]
+        if not all(isinstance(digest, str) for digest in hashes):
+            raise RuntimeError("the hashes of a task's images must be texts")

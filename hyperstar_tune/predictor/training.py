@@ -33,6 +33,7 @@ from hyperstar_tune.predictor.losses import (
 )
 from hyperstar_tune.predictor.network_predictor import NetworkPredictor
 from hyperstar_tune.predictor.networks import Architecture, Discriminator, PredictorNetwork
+from hyperstar_tune.predictor.predictor import card_entry
 from hyperstar_tune.task import ImageTask
 
 __all__ = ["EpochReport", "TrainingSettings", "meta_train"]
@@ -144,8 +145,8 @@ def meta_train(
         **(about or {}),
         "settings": asdict(settings),
         "tasks": [
-            {"name": task, "family": family, "image_hash": pool.image_hash}
-            for task, family, pool in zip(names, metadataset.tasks["family"], pools, strict=True)
+            card_entry(tasks[task], str(family))
+            for task, family in zip(names, metadataset.tasks["family"], strict=True)
         ],
         "training": trainer.history,
         "versions": {"torch": torch.__version__, "numpy": np.__version__},

@@ -1,3 +1,4 @@
+import copy
 import json
 
 import numpy as np
@@ -9,6 +10,8 @@ from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.predictor import PlusPredictor, Predictor, train_plus
 from hyperstar_tune.predictor._artifact import write_artifact
 from hyperstar_tune.predictor.plus import PlusSettings
+from hyperstar_tune.predictor.predictor import card_entry
+from hyperstar_tune.task import ImageTask
 
 SETTINGS = PlusSettings(traits=("sharpness", "brightness"), penalty=1.0)
 
@@ -97,10 +100,12 @@ def test_a_tensor_of_another_shape_type_or_value_is_refused(saved, name, change)
         Predictor.load(saved)
 
 
-def test_odd_hashes_on_a_strangers_card_are_no_match(saved, world):
+@pytest.mark.parametrize("entry", [{"image_hash": [1]}, {"cut_from": [{}]}, {"cut_from": 5}])
+def test_odd_hashes_on_a_strangers_card_are_refused(saved, entry):
     card = json.loads((saved / "card.json").read_text())
-    rewrite(saved, tasks=[{"name": "x", "image_hash": [1]} for _ in card["tasks"]])
-    assert not Predictor.load(saved).rank(world.tasks["striped0"]).seen
+    rewrite(saved, tasks=[{"name": "x", **entry} for _ in card["tasks"]])
+    with pytest.raises(PredictorError, match="no sound predictor"):
+        Predictor.load(saved)
 
 
 def test_the_searcher_takes_it(saved, world):
@@ -145,3 +150,18 @@ def test_the_shipped_one_is_this_and_its_card_says_how_it_ranks_for_unknown_fami
     assert mean["predictor"]["ap10"] > mean["mean accuracy"]["ap10"]
     assert {"traits", "readings", "penalty"} <= set(shipped.card["settings"])
     assert (shipped.fingerprint.max_epochs, shipped.image_size, len(shipped.space)) == (16, 64, 108)
+
+
+def test_a_task_is_known_by_what_it_was_cut_from(plus):
+    rng = np.random.default_rng(0)
+    whole, other = (
+        ImageTask.from_arrays(name, rng.integers(0, 255, (400, 8, 8, 3), dtype=np.uint8), np.arange(400) % 3)
+        for name in ("whole", "other")
+    )
+    small, large = whole.sub_task("small"), whole.sub_task("large")
+    for learned in (small, whole):
+        known = copy.copy(plus)
+        known.card = plus.card | {"tasks": [card_entry(learned, "whole")]}
+        assert all(known.has_seen(task) for task in (whole, small, large))
+        assert not known.has_seen(other)
+        assert not known.has_seen(other.sub_task("small"))
