@@ -1,11 +1,12 @@
 """Fuzz of the readers: every mutated file must end in an error of ours or in success.
 
 A child process reads the files, one after another; it ends by itself when one takes over 10 s, and may take 1 GiB more
-memory than it has after reading sound files. What kills the child is counted, and the next child goes on after it.
+memory than it has after reading sound files: a refusal behind which memory ran out counts as a failure. What kills the
+child is counted, and the next child goes on after it.
 
     python benchmarks/fuzz.py [--inputs 100000] [--seed 0]
 
-Needs a system with ``resource`` (Linux, macOS). Writes benchmarks/results/fuzz.json.
+Needs a system with ``resource`` (Linux, macOS). Writes benchmarks/results/fuzz.json and ends with 1 after a failure.
 """
 
 import argparse
@@ -37,11 +38,20 @@ MEMORY = 2**30  # bytes beyond what sound files need
 CHUNK = 10_000  # inputs a child: address space that libraries keep must not count for the input that comes last
 
 
+def ran_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or one behind it, is that of an allocation: Python's and NumPy's, the system's, or torch's."""
+    while error is not None:
+        if isinstance(error, MemoryError) or "allocate memory" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def read_one(target: Target, seed: int, number: int, folder: Path) -> str:
     """Mutates and reads one input.
 
     Returns:
-        "read", "refused", or a line that says how it went wrong.
+        "read", "refused", or a line that says how it went wrong, "over memory: ..." if memory ran out.
     """
     files = target.mutate(target.files, random.Random(f"{seed} {number}"))
     shutil.rmtree(folder, ignore_errors=True)
@@ -52,12 +62,15 @@ def read_one(target: Target, seed: int, number: int, folder: Path) -> str:
         folder.mkdir()
     try:
         target.read(folder)
-    except (HyperStarError, UnreadableImageError) as error:
+    except BaseException as error:
+        said = f"{type(error).__name__}: {str(error)[:200]}"
+        if ran_out_of_memory(error):
+            return f"over memory: {said}"
+        if not isinstance(error, HyperStarError | UnreadableImageError):
+            return said
         if "\n" in str(error) and isinstance(error, HyperStarError):
             return f"a message of several lines: {str(error)[:200]!r}"
         return "refused"
-    except BaseException as error:
-        return f"{type(error).__name__}: {str(error)[:200]}"
     return "read"
 
 
@@ -97,7 +110,7 @@ def child(seed: int, first: int, last: int) -> None:
             before = peak_bytes()
             outcome = read_one(target, seed, number, folder)
             if peak_bytes() - before > MEMORY:
-                outcome = f"took {(peak_bytes() - before) >> 20} MiB"
+                outcome = f"over memory: took {(peak_bytes() - before) >> 20} MiB"
             faulthandler.cancel_dump_traceback_later()
             print(f"end\t{number}\t{outcome!r}", flush=True)
 
@@ -113,9 +126,10 @@ def watch(seed: int, first: int, last: int, outcomes: dict[str, collections.Coun
                 number, name, begun_s = int(place), rest, time.monotonic()
                 continue
             outcome = rest.strip("'\"")
-            key = outcome if outcome in ("read", "refused") else "crashed"
+            is_over = outcome.startswith("over memory")
+            key = outcome if outcome in ("read", "refused") else "over_memory" if is_over else "crashed"
             outcomes[name][key] += 1
-            if key == "crashed":
+            if key not in ("read", "refused"):
                 failures.append({"input": number, "target": name, "outcome": outcome})
             number = int(place) + 1
         said = process.stderr.read()[-600:]
@@ -156,6 +170,7 @@ def main() -> None:
             "inputs": sum(total.values()),
             "crashes": total["crashed"],
             "hangs": total["hung"],
+            "over_memory": total["over_memory"],
             "read": total["read"],
             "refused": total["refused"],
             "by_kind": {name: dict(counts) for name, counts in sorted(outcomes.items())},
@@ -164,6 +179,7 @@ def main() -> None:
             "limits": {"hang_s": HANG_S, "memory_bytes": MEMORY},
         },
     )
+    sys.exit(bool(failures))
 
 
 if __name__ == "__main__":
