@@ -21,13 +21,13 @@ from hyperstar_tune.errors import MetaDatasetError
 from hyperstar_tune.evaluation.budget_table import budget_table
 from hyperstar_tune.evaluation.judging import scored_part, true_scores
 from hyperstar_tune.evaluation.loo import LooScores
+from hyperstar_tune.evaluation.statistics import MIN_FAMILIES
 from hyperstar_tune.evaluation.summary import TEST_FAMILIES
 from hyperstar_tune.evaluation.table_figures import draw_critical_difference, draw_precision, draw_warm_start
 from hyperstar_tune.evaluation.tables import OURS, development_families, ranker_table, warm_start
 from hyperstar_tune.metadataset import MetaDataset
 
 TABLES = ("mobilenet-v2-64px", "shufflenet-v2-x1-v0")
-MIN_FAMILIES = 5  # fewer say nothing: a bootstrap over them has no meaning
 NOT_YET = "scored once, at the end, with --test-families"
 
 
@@ -163,6 +163,15 @@ def show(title: str, block: dict[str, Any]) -> None:
             f"{row['ndcg_at_10']:.3f}   {row['spearman']:.3f}   {row['regret_at_1']:5.2f} {row['regret_at_3']:5.2f} "
             f"{row['regret_at_10']:5.2f}   {row['configs_to_best']:6.1f}   {p:5s} {p_regret:5s}  {row['seeds']}"
         )
+    repeated = block["diagnosis"]["noise_ceiling"]
+    if repeated:
+        rows = {"noise ceiling": repeated, "one seed": repeated["one_seed"], **repeated["rankers"]}
+        print(
+            f"the same on half B of one seed, {repeated['tasks']} tasks of {repeated['families']} families: AP@10, r@3"
+        )
+        for name, row in rows.items():
+            means = (row["measures"][measure]["mean"] for measure in ("ap_at_10", "regret_at_3"))
+            print(f"{name:20s} {100 * next(means):5.1f}  {next(means):5.2f}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 Source: docs/protocol.md, "Noise ceiling"; Eckart & Young (1936) for the low-rank part.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from hyperstar_tune.evaluation.disagreement import last_values, noise_ceiling, variance_split
 from hyperstar_tune.evaluation.judging import MEASURES, Truth, judged
-from hyperstar_tune.evaluation.statistics import bootstrap_mean
+from hyperstar_tune.evaluation.statistics import MIN_FAMILIES, bootstrap_mean
 from hyperstar_tune.metadataset import MetaDataset
 from hyperstar_tune.metrics import normalize_scores, ranking_of
 
@@ -19,13 +20,20 @@ __all__ = ["RANKS", "best_task_vectors", "diagnose", "repeated_measurement"]
 RANKS = (0, 1, 2, 3, 4, 5, 8)
 
 Floats = npt.NDArray[np.float64]
+Orders = Sequence[npt.NDArray[np.intp]]  # rankings, each of indices of all H configurations
 
 
-def diagnose(table: MetaDataset, truth: Truth) -> dict[str, Any]:
-    """The noise ceiling, the variance split and the best possible task vectors, as plain JSON."""
+def diagnose(table: MetaDataset, truth: Truth, rankings: Mapping[str, Sequence[Orders]]) -> dict[str, Any]:
+    """The noise ceiling, the variance split and the best possible task vectors, as plain JSON.
+
+    Args:
+        table: Of learning curves.
+        truth: Of some tasks of it.
+        rankings: By ranker, the rankings of each of these tasks, one a seed of the ranker.
+    """
     rows = [table.tasks["name"].tolist().index(task) for task in truth.tasks]
     half_a, half_b = (last_values(table, name)[rows] for name in ("val_accuracy", "val_accuracy_b"))
-    ceiling = repeated_measurement(half_a, half_b, truth.families)
+    ceiling = repeated_measurement(half_a, half_b, truth.families, rankings)
     same_seed = noise_ceiling(half_a, half_b)
     enough = len(rows) > 1
     upper = ranking_of(np.asarray(normalize_scores(truth.half_a)).mean(axis=0))[: -(-truth.half_a.shape[1] // 2)]
@@ -41,41 +49,66 @@ def diagnose(table: MetaDataset, truth: Truth) -> dict[str, Any]:
     }
 
 
-def repeated_measurement(half_a: Floats, half_b: Floats, families: list[str]) -> dict[str, Any] | None:
+def repeated_measurement(
+    half_a: Floats, half_b: Floats, families: Sequence[str], rankings: Mapping[str, Sequence[Orders]]
+) -> dict[str, Any] | None:
     """All measures of a ranking by the other seeds of the task itself, the most that can be expected of any.
 
-    Every seed's half B judges the ranking by the mean half A of the others. ``ap_at_10`` is judged on half B here, and
-    compares with ``ap_at_10_half_b`` of the rankers.
+    Every seed's half B judges the ranking by the mean half A of the others and, so that like is compared with like, the
+    rankings of every ranker for the same task. ``ap_at_10`` is judged on half B here, on one seed of the repeated tasks
+    alone: it compares with nothing outside of what is returned.
 
     Args:
         half_a: Accuracy, shape [T, H, S], NaN where not measured.
         half_b: The same on half B.
         families: Of each task.
+        rankings: By ranker, the rankings of each task, one a seed of the ranker.
 
     Returns:
-        For every measure its mean over families; None if no task has two seeds on both halves.
+        How many tasks and families were repeated and, of the ceiling at the top, of ``one_seed`` (a ranking by one
+        other seed: no ceiling) and of ``rankers``: ``measures``, means over families with an interval where there are
+        ``MIN_FAMILIES`` of them, and ``by_family``. None if no task has two seeds on both halves.
     """
-    found: dict[str, list[dict[str, float]]] = {}
+    found: dict[str, dict[str, list[dict[str, float]]]] = {}  # by kind of ranking and family, a dict a task
     tasks = 0
-    for a, b, family in zip(half_a, half_b, families, strict=True):
+    for place, (a, b, family) in enumerate(zip(half_a, half_b, families, strict=True)):
         seeds = np.flatnonzero(np.isfinite(a + b).all(axis=0))
         if len(seeds) < 2:
             continue
         tasks += 1
-        each = []
+        each: dict[str, list[dict[str, float]]] = {}
         for seed in seeds:
-            others = a[:, [other for other in seeds if other != seed]].mean(axis=1)
-            each.append(judged(b[:, seed], b[:, seed], ranking_of(others), has_b=True))
-        found.setdefault(family, []).append({name: float(np.mean([e[name] for e in each])) for name in MEASURES})
+            others = [other for other in seeds if other != seed]
+            judges: dict[str, Orders] = {
+                "the mean of the other seeds": [ranking_of(a[:, others].mean(axis=1))],
+                "one other seed": [ranking_of(a[:, other]) for other in others],
+                **{f"ranker {name}": of_tasks[place] for name, of_tasks in rankings.items()},
+            }
+            for kind, orders in judges.items():
+                each.setdefault(kind, []).extend(judged(b[:, seed], b[:, seed], order, has_b=True) for order in orders)
+        for kind, values in each.items():
+            mean = {name: float(np.mean([value[name] for value in values])) for name in MEASURES}
+            found.setdefault(kind, {}).setdefault(family, []).append(mean)
     if not found:
         return None
-    means = {
-        name: [float(np.mean([task[name] for task in of_family])) for of_family in found.values()] for name in MEASURES
-    }
+    summed = {kind: _by_measure(by_family) for kind, by_family in found.items()}
+    names = list(found["the mean of the other seeds"])
     return {
         "tasks": tasks,
-        "family_names": list(found),
-        "measures": {name: bootstrap_mean(values).to_json() for name, values in means.items()},
+        "families": len(names),
+        "family_names": names,
+        **summed["the mean of the other seeds"],
+        "one_seed": summed["one other seed"],
+        "rankers": {name: summed[f"ranker {name}"] for name in rankings},
+    }
+
+
+def _by_measure(by_family: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, Any]:
+    means = {name: [float(np.mean([task[name] for task in of])) for of in by_family.values()] for name in MEASURES}
+    shown = ("mean", "low", "high") if len(by_family) >= MIN_FAMILIES else ("mean",)
+    intervals = {name: bootstrap_mean(values).to_json() for name, values in means.items()}
+    return {
+        "measures": {name: {key: interval[key] for key in shown} for name, interval in intervals.items()},
         "by_family": {name: [round(value, 5) for value in values] for name, values in means.items()},
     }
 

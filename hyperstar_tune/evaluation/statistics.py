@@ -14,6 +14,7 @@ from scipy.stats import friedmanchisquare, rankdata, studentized_range
 from hyperstar_tune.errors import HyperStarError
 
 __all__ = [
+    "MIN_FAMILIES",
     "CriticalDifference",
     "Interval",
     "bootstrap_mean",
@@ -24,6 +25,7 @@ __all__ = [
     "paired_p_value",
 ]
 
+MIN_FAMILIES = 5  # fewer give no interval: a bootstrap over them has no meaning
 _N_SAMPLES = 10_000
 
 

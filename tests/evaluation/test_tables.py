@@ -177,13 +177,46 @@ def test_the_gap_to_the_ceiling_is_closed_by_whoever_knows_the_answer(world):
     closed = goal["regret_at_3_gap_closed"]
     assert closed["share"]["mean"] > 0.9
     assert closed["met"]
+    assert (closed["families"], closed["tasks"]) == (5, 6)
+
+
+def test_the_gap_is_measured_on_the_repeated_tasks_alone_and_has_no_interval_from_few_families(world):
+    table, loo = world
+    twice = with_second_seed(table, 0.05)
+    some = twice.evaluations.copy()
+    some[3:, :, 1] = np.nan  # tasks 0 to 2 of two families keep their second seed
+    block = ranker_table(replace(twice, evaluations=some), loo, development_families(table))
+    repeated, closed = block["diagnosis"]["noise_ceiling"], block["goals"]["regret_at_3_gap_closed"]
+    assert repeated["family_names"] == ["twins", "family2"]
+    assert set(closed["share"]) == set(repeated["measures"]["ap_at_10"]) == {"mean"}
+    assert closed["met"] is None
+    assert "2 families were measured repeatedly" in closed["why"]
+    alone = ranker_table(replace(twice, evaluations=some).only(["twins", "family2"]), loo, ["twins", "family2"])
+    assert alone["diagnosis"]["noise_ceiling"] == repeated
+
+
+def test_rankers_and_ceiling_are_judged_on_the_same_seeds_half_b():
+    rng = np.random.default_rng(0)
+    half_a, half_b = rng.random((2, 1, 20, 3))
+    orders = [np.argsort(-half_a[0].mean(axis=1)), np.argsort(half_a[0, :, 0])]
+    found = repeated_measurement(half_a, half_b, ["one"], {"r": [orders]})
+    expected = [
+        judged(half_b[0, :, s], half_b[0, :, s], o, has_b=True)["regret_at_3"] for s in range(3) for o in orders
+    ]
+    assert found["rankers"]["r"]["measures"]["regret_at_3"]["mean"] == pytest.approx(np.mean(expected), abs=1e-5)
+    pairs = [
+        judged(half_b[0, :, s], half_b[0, :, s], np.argsort(-half_a[0, :, other]), has_b=True)["ap_at_10"]
+        for s in range(3)
+        for other in {0, 1, 2} - {s}
+    ]
+    assert found["one_seed"]["measures"]["ap_at_10"]["mean"] == pytest.approx(np.mean(pairs), abs=1e-5)
 
 
 def test_a_repetition_is_judged_on_the_other_seeds_half_b():
     half_a = np.stack([np.linspace(0, 1, 20), np.linspace(1, 0, 20)], axis=-1)[None]  # [1, H, 2]: seeds disagree
-    found = repeated_measurement(half_a, half_a, ["one"])
+    found = repeated_measurement(half_a, half_a, ["one"], {})
     assert found["measures"]["ap_at_10"]["mean"] == 0
-    assert repeated_measurement(half_a[..., :1], half_a[..., :1], ["one"]) is None
+    assert repeated_measurement(half_a[..., :1], half_a[..., :1], ["one"], {}) is None
 
 
 def test_one_number_a_task_is_enough_where_tasks_differ_in_one_direction():
