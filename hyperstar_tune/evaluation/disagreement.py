@@ -9,6 +9,7 @@ variance with random effects (Searle, Casella & McCulloch, "Variance Components"
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 import numpy.typing as npt
@@ -119,8 +120,9 @@ def mean_correlations(correlation: Floats, families: Sequence[str], sizes: Seque
 def noise_variance(half_a: Floats, half_b: Floats) -> tuple[float, str] | None:
     """Variance of one measurement, in units of the variance of its task's scores over configurations.
 
-    Repeated seeds tell the noise of training, on the same validation images; where no task has two, the disagreement of
-    the halves A and B of one seed tells the noise of a finite validation set only.
+    Half A of one seed against half B of another tells all of it: another training, judged on other images. Half A of
+    both would share the images, and what is particular to these would pass for interaction. Where no task has two
+    seeds, the halves of one seed tell the noise of a finite validation set only, as they share the training.
 
     Args:
         half_a: Accuracy, shape [T, H, S], NaN where not measured.
@@ -129,16 +131,20 @@ def noise_variance(half_a: Floats, half_b: Floats) -> tuple[float, str] | None:
     Returns:
         The mean over tasks and what it is from, or None if nothing was repeated.
     """
-    repeated = [(task, _seeds(half_a[task])) for task in range(len(half_a)) if len(_seeds(half_a[task])) > 1]
+    repeated = [(a, b, _seeds(a + b)) for a, b in zip(half_a, half_b, strict=True) if len(_seeds(a + b)) > 1]
     if repeated:
-        values = [_replicate_variance(half_a[task][:, seeds]) for task, seeds in repeated]
-        source = f"{max(len(seeds) for _, seeds in repeated)} seeds of {len(repeated)} tasks"
+        values = [
+            _mean([_replicate_variance(a[:, one], b[:, other]) for one, other in permutations(seeds, 2)])
+            for a, b, seeds in repeated
+        ]
+        most = max(len(seeds) for _, _, seeds in repeated)
+        source = f"half A against half B of another seed, {most} seeds of {len(repeated)} tasks"
     else:
-        both = np.stack([half_a[..., 0], half_b[..., 0]], axis=-1)  # [T, H, 2]
-        values = [_replicate_variance(pair) for pair in both if np.isfinite(pair).all()]
+        single = [(a[:, 0], b[:, 0]) for a, b in zip(half_a, half_b, strict=True) if 0 in _seeds(a + b)]
+        values = [_replicate_variance(a, b) for a, b in single]
         source = "the halves A and B of one seed"
-    known = [value for value in values if value is not None]
-    return (float(np.mean(known)), source) if known else None
+    mean = _mean(values)
+    return None if mean is None else (mean, source)
 
 
 def variance_split(half_a: Floats, half_b: Floats) -> VarianceSplit:
@@ -210,12 +216,15 @@ def _seeds(values: Floats) -> list[int]:
     return [int(seed) for seed in np.flatnonzero(np.isfinite(values).all(axis=0))]
 
 
-def _replicate_variance(values: Floats) -> float | None:
-    """Variance between replicates [H, R] less their means, over the variance of the first; None if that is 0."""
-    centred = values - values.mean(axis=0)
-    spread = float(centred[:, 0].var())
-    n_configs, n_replicates = values.shape
-    if spread <= 1e-12 or n_configs < 2:
+def _replicate_variance(first: Floats, second: Floats) -> float | None:
+    """Variance between two replicates [H] less their means, over the variance of the first; None if that is 0."""
+    spread = float(first.var())
+    if spread <= 1e-12 or len(first) < 2:
         return None
-    within = float(np.sum((centred - centred.mean(axis=1, keepdims=True)) ** 2))
-    return within / ((n_configs - 1) * (n_replicates - 1)) / spread
+    difference = (first - first.mean()) - (second - second.mean())
+    return float(np.sum(difference**2)) / 2 / (len(first) - 1) / spread
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None

@@ -22,8 +22,11 @@ from hyperstar_tune.evaluation.disagreement import (
 CONFIGURATION, INTERACTION, NOISE = 0.5, 0.3, 0.2
 
 
-def components(n_tasks=60, n_configs=200, n_seeds=2):
-    """Half A [T, H, S] and half B with known variances; tasks differ in level and scale, which does not count."""
+def components(n_tasks=60, n_configs=200, n_seeds=2, training=NOISE / 2):
+    """Half A [T, H, S] and half B with known variances; tasks differ in level and scale, which does not count.
+
+    The noise is of training, the same on both halves, and of the images of a half, the same for all seeds.
+    """
     rng = np.random.default_rng(0)
 
     def draw(variance, *shape):
@@ -31,18 +34,31 @@ def components(n_tasks=60, n_configs=200, n_seeds=2):
 
     truth = draw(CONFIGURATION, 1, n_configs, 1) + draw(INTERACTION, n_tasks, n_configs, 1)
     scale, level = rng.uniform(0.5, 2, size=(n_tasks, 1, 1)), rng.normal(size=(n_tasks, 1, 1))
-    halves = [level + scale * (truth + draw(NOISE, n_tasks, n_configs, n_seeds)) for _ in range(2)]
-    return halves[0], halves[1]
+    trained = truth + draw(training, n_tasks, n_configs, n_seeds)
+    half_a, half_b = (level + scale * (trained + draw(NOISE - training, n_tasks, n_configs, 1)) for _ in range(2))
+    return half_a, half_b
 
 
-@pytest.mark.parametrize(("n_seeds", "source"), [(3, "3 seeds of 60 tasks"), (1, "halves")])
-def test_variance_is_split_into_its_components(n_seeds, source):
-    split = variance_split(*components(n_seeds=n_seeds))
+@pytest.mark.parametrize(
+    ("n_seeds", "training", "source"),
+    [
+        (3, 0, "half A against half B of another seed, 3 seeds of 60 tasks"),
+        (3, 0.12, "half A against half B of another seed, 3 seeds of 60 tasks"),
+        (2, NOISE, "half A against half B of another seed, 2 seeds of 60 tasks"),
+        (1, 0, "the halves A and B of one seed"),
+    ],
+)
+def test_variance_is_split_into_its_components(n_seeds, training, source):
+    split = variance_split(*components(n_seeds=n_seeds, training=training))
     assert split.configuration == pytest.approx(CONFIGURATION, abs=0.06)
     assert split.interaction == pytest.approx(INTERACTION, abs=0.04)
     assert split.noise == pytest.approx(NOISE, abs=0.02)
     assert split.configuration + split.interaction + split.noise == pytest.approx(1)
-    assert source in split.noise_from
+    assert split.noise_from == source
+
+
+def test_the_halves_of_one_seed_do_not_tell_the_noise_of_training():
+    assert variance_split(*components(n_seeds=1, training=0.12)).noise == pytest.approx(NOISE - 0.12, abs=0.02)
 
 
 def test_without_a_replicate_noise_stays_in_the_interaction():
@@ -56,7 +72,7 @@ def test_seeds_of_some_tasks_tell_the_noise_of_all():
     half_a, half_b = components(n_seeds=2)
     half_a[4:, :, 1] = np.nan
     value, source = noise_variance(half_a, half_b)
-    assert source == "2 seeds of 4 tasks"
+    assert source == "half A against half B of another seed, 2 seeds of 4 tasks"
     assert value == pytest.approx(NOISE, abs=0.05)  # the whole variance is 1
 
 
