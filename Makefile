@@ -21,8 +21,11 @@ lint: environment
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# ARGS are those of soak.py.
 soak: environment
 	$(BIN)/python benchmarks/soak.py $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fuzz.py
+	$(BIN)/python benchmarks/scale.py --tune
 
 # From committed curves, scores and replays: benchmarks/loo_scores.py and benchmarks/sweep.py make those.
 tables: environment
