@@ -1,6 +1,7 @@
 #!/bin/bash
 # sbatch examples/cluster/slurm.sh DATA STORAGE: a Ray cluster for the time of one job, one Ray a node.
-# Killed at its time limit or preempted, it is queued again and goes on from what was saved.
+# Two minutes before its time limit it queues itself again, preempted or with a node lost Slurm does (--requeue), if the
+# cluster allows it. It goes on from what was saved: its number, and so the run's name, stay the same.
 #SBATCH --job-name=hyperstar
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1
@@ -8,8 +9,10 @@
 #SBATCH --gpus-per-node=1
 #SBATCH --time=08:00:00
 #SBATCH --requeue
+#SBATCH --signal=B:USR1@120
 set -eu -o pipefail
 data=$1 storage=$2
+trap 'scontrol requeue "$SLURM_JOB_ID"' USR1
 
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 port=$((20000 + SLURM_JOB_ID % 20000))
@@ -24,4 +27,5 @@ if [ "$SLURM_JOB_NUM_NODES" -gt 1 ]; then
   sleep 20
 fi
 srun --overlap --nodes=1 --ntasks=1 --nodelist="$head" \
-  python examples/cluster/run.py --data "$data" --storage "$storage" --name "job-$SLURM_JOB_ID" --gpus-per-trial 0.25
+  python examples/cluster/run.py --data "$data" --storage "$storage" --name "job-$SLURM_JOB_ID" --gpus-per-trial 0.25 &
+wait $! # in the background, since bash answers a signal only between commands or in a wait
