@@ -271,6 +271,7 @@ class TaskAwareHyperBand(TrialScheduler):
                     f"TaskAwareHyperBand and the {owner} must have the same plan, but have "
                     f"{_brief(self.plan)} and {_brief(plan)}"
                 )
+        searcher.take_metric(self._metric, self._mode)
         self._searcher = searcher
         if searcher.gate is None:
             searcher.join(Gate(self.plan, searcher.repeats, searcher.max_concurrent))

@@ -143,14 +143,22 @@ class GatedSearcher(Searcher, ABC):
             SearchError: If they contradict what the searcher was given.
             SpaceError: If the config cannot be searched.
         """
+        self.take_metric(metric, mode)
+        self.take_config(from_ray(config))
+        return True
+
+    def take_metric(self, metric: str | None, mode: str | None) -> None:
+        """Takes the run's metric; ``TaskAwareHyperBand`` hands it over where Ray does not, as ``config`` is empty.
+
+        Raises:
+            SearchError: If it contradicts what the searcher was given.
+        """
         for name, mine, theirs in (("metric", self._metric, metric), ("mode", self._mode, mode)):
             if mine and theirs and mine != theirs:
                 raise SearchError(
                     f"{name} is {mine!r} in {type(self).__name__} but {theirs!r} in the run; give it once"
                 )
         self._metric, self._mode = metric or self._metric, mode or self._mode
-        self.take_config(from_ray(config))
-        return True
 
     def take_config(self, config: RaySpace) -> None:
         """Takes what the run's config searches and fixes."""

@@ -70,6 +70,9 @@ class Gated(GatedSearcher):
         taken: bool = self.searcher.set_search_properties(metric, mode, config, **spec)
         return taken
 
+    def take_metric(self, metric: str | None, mode: str | None) -> None:
+        """Leaves it to the other searcher, which has its own or was told with the run's config."""
+
     @property
     def metric(self) -> str:
         """Metric of the other searcher."""

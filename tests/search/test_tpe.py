@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from fake import FakeController
 from made_up_table import make_table
 
 from hyperstar_tune import HyperBandPlan, RandomSearcher, TaskAwareHyperBand
+from hyperstar_tune.errors import SearchError
 from hyperstar_tune.evaluation import TaskCurves, replay
+from hyperstar_tune.space import SearchSpace
 
 pytest.importorskip("optuna")
 from hyperstar_tune.search.tpe import TpeSearcher
@@ -44,3 +47,12 @@ def test_later_picks_are_better_than_random_ones(curves):
         runs = [run(curves, searcher(curves.space, seed=seed)) for seed in range(4)]
         later.append(np.mean([truth[trial.row] for one in runs for trial in one.trials[14:]]))
     assert later[0] > later[1] + 0.03
+
+
+def test_without_a_config_it_learns_the_metric_from_the_scheduler():
+    searcher = TpeSearcher(SearchSpace.from_values({"x": [1, 2, 3]}), seed=0)
+    FakeController(TaskAwareHyperBand(HyperBandPlan(3, 3)), searcher).run()  # Ray tells it nothing then
+    assert (searcher.metric, searcher.mode) == ("acc", "max")
+    other = TpeSearcher(SearchSpace.from_values({"x": [1, 2, 3]}), seed=0, metric="loss", mode="min")
+    with pytest.raises(SearchError, match="metric is 'loss' in TpeSearcher but 'acc' in the run"):
+        FakeController(TaskAwareHyperBand(HyperBandPlan(3, 3)), other).run()
