@@ -133,9 +133,13 @@ def budgets(with_test: bool) -> None:
     for key, ratio in result["epochs_to_target_ratio"].items():
         gain = result["smallest_budget_gain_points"][key]
         print(
-            f"{result['method']} {key}: {ratio['mean']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}] of the epochs, "
-            f"{gain['mean']:+.2f} [{gain['low']:+.2f}, {gain['high']:+.2f}] points at the smallest budget"
+            f"{result['method']} {key}: {interval(ratio, '.2f')} of the epochs, {interval(gain, '+.2f')} points at the "
+            "smallest budget"
         )
+
+
+def interval(of: dict[str, float], form: str) -> str:
+    return f"{of['mean']:{form}} [{of['ci_low']:{form}}, {of['ci_high']:{form}}]"
 
 
 def figure(found: dict[str, Any], name: str, kind: str) -> Path:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperstar_tune.errors import MetaDatasetError
-from hyperstar_tune.evaluation.statistics import bootstrap_mean, epochs_to_target, geometric_ratio
+from hyperstar_tune.evaluation.statistics import Interval, bootstrap_mean, epochs_to_target, geometric_ratio
 
 __all__ = ["budget_table"]
 
@@ -30,8 +30,8 @@ def budget_table(summary: Mapping[str, Any], families: Sequence[str], rankers: S
     Returns:
         ``method``; ``epochs_to_target_ratio`` and ``smallest_budget_gain_points`` of it (eta = 2) against
         ``vs_hyperband``, ``vs_bohb`` and, the stronger of the two, ``vs_average_ranking``; the same of the ranking
-        ``alone``; ``worst_family_points`` (the least gain over Hyperband at any budget); by eta, method and budget
-        the mean accuracy in points with its interval.
+        ``alone``; ``worst_family_points`` (the least gain over Hyperband at any budget of any eta, None without
+        Hyperband); by eta, method and budget the mean accuracy in points. Intervals: ``mean``, ``ci_low``, ``ci_high``.
 
     Raises:
         MetaDatasetError: If the sweep has no task of these families or none of the rankings.
@@ -47,9 +47,6 @@ def budget_table(summary: Mapping[str, Any], families: Sequence[str], rankers: S
     rivals = {"vs_hyperband": "hyperband", "vs_bohb": "bohb", "vs_average_ranking": _stronger_average(curves)}
     known = {key: name for key, name in rivals.items() if name in curves}
     smallest = grid.index(part["budgets"][0])
-    gains = curves[method] - curves["hyperband"] if "hyperband" in curves else np.zeros((1, len(grid)))
-    at = [grid.index(budget) for budget in part["budgets"]]
-    worst = np.unravel_index(int(np.argmin(gains[:, at])), gains[:, at].shape)
     own_alone = f"{ranker}+alone"
     return {
         "method": method,
@@ -60,11 +57,7 @@ def budget_table(summary: Mapping[str, Any], families: Sequence[str], rankers: S
         "smallest_budget_gain_points": {
             key: _points(curves[method][:, smallest] - curves[name][:, smallest]) for key, name in known.items()
         },
-        "worst_family_points": {
-            "family": names[int(worst[0])],
-            "budget": part["budgets"][int(worst[1])],
-            "points": round(100 * float(gains[:, at][worst]), 3),
-        },
+        "worst_family_points": _worst_family(summary, method, names),
         "alone": None
         if own_alone not in curves
         else {
@@ -76,6 +69,23 @@ def budget_table(summary: Mapping[str, Any], families: Sequence[str], rankers: S
         },
         "methods": {eta: _at_budgets(summary, of_eta, names) for eta, of_eta in summary["by_eta"].items()},
     }
+
+
+def _worst_family(summary: Mapping[str, Any], method: str, names: Sequence[str]) -> dict[str, Any] | None:
+    """The family, eta and budget at which the method is furthest below Hyperband, or least above it."""
+    gains = []
+    for eta, part in summary["by_eta"].items():
+        if not {method, "hyperband"} <= set(part["methods"]):
+            continue
+        own, rivals = (_by_family(summary, part, name, names) for name in (method, "hyperband"))
+        for budget in part["budgets"]:
+            gained = (own - rivals)[:, part["grid"].index(budget)]
+            row = int(np.argmin(gained))
+            gains.append((float(gained[row]), names[row], int(eta), budget))
+    if not gains:
+        return None
+    points, family, eta, budget = min(gains, key=lambda gain: gain[0])
+    return {"family": family, "eta": eta, "budget": budget, "points": round(100 * points, 3)}
 
 
 def _by_family(summary: Mapping[str, Any], part: Mapping[str, Any], method: str, names: Sequence[str]) -> Floats:
@@ -104,9 +114,8 @@ def _ratios(
         ]
         first, second = np.asarray(epochs).T
         reached = float(np.mean(first <= grid[-1]))
-        result[key] = geometric_ratio(first.tolist(), second.tolist()).to_json() | {
-            "families_that_reach_it": round(reached, 4)
-        }
+        ratio = _with_ends(geometric_ratio(first.tolist(), second.tolist()), 5)
+        result[key] = ratio | {"families_that_reach_it": round(reached, 4)}
     return result
 
 
@@ -132,4 +141,9 @@ def _at_budgets(summary: Mapping[str, Any], part: Mapping[str, Any], names: Sequ
 
 
 def _points(values: Floats) -> dict[str, float]:
-    return {name: round(float(value), 3) for name, value in bootstrap_mean(100 * values).to_json().items()}
+    return _with_ends(bootstrap_mean(100 * values), 3)
+
+
+def _with_ends(interval: Interval, digits: int) -> dict[str, float]:
+    ends = {"mean": interval.mean, "ci_low": interval.low, "ci_high": interval.high}
+    return {name: round(float(value), digits) for name, value in ends.items()}

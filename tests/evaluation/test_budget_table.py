@@ -37,9 +37,21 @@ def test_a_ranking_that_is_there_after_three_of_eight_epochs_needs_three_eighths
 def test_points_are_those_of_the_wanted_families_alone():
     table = budget_table(SUMMARY, ["a", "b"], ("plus",))
     assert table["smallest_budget_gain_points"]["vs_hyperband"]["mean"] == pytest.approx(40)
-    assert table["methods"]["2"]["plus+hyperband"]["2"] == {"mean": 60, "low": 60, "high": 60}
-    assert table["worst_family_points"]["points"] == pytest.approx(0)
+    assert table["methods"]["2"]["plus+hyperband"]["2"] == {"mean": 60, "ci_low": 60, "ci_high": 60}
+    assert set(table["epochs_to_target_ratio"]["vs_hyperband"]) >= {"mean", "ci_low", "ci_high"}
     assert budget_table(SUMMARY, ["trashnet"], ("plus",))["methods"]["2"]["hyperband"]["8"]["mean"] == 0
+
+
+def test_the_worst_family_is_that_of_any_budget_and_eta():
+    part = summary(**{"hyperband": SLOW, "plus+hyperband": FAST})
+    worst = budget_table(part, ["a", "b"], ("plus",))["worst_family_points"]
+    assert (worst["eta"], worst["budget"], worst["points"]) == (2, 8, pytest.approx(0))
+    other = summary(**{"hyperband": FAST, "plus+hyperband": FAST})["by_eta"]["2"] | {"budgets": [4]}
+    other["tasks"]["b"]["plus+hyperband"] = [0.4, 0.6, 0.8, 0.75, 0.8, 0.8, 0.8, 0.8]
+    other["tasks"]["t"]["plus+hyperband"] = [-1.0] * 8
+    part["by_eta"]["3"] = other
+    found = budget_table(part, ["a", "b"], ("plus",))["worst_family_points"]
+    assert found == {"family": "b", "eta": 3, "budget": 4, "points": pytest.approx(-5)}
 
 
 def test_what_is_never_reached_counts_as_twice_the_largest_budget():
