@@ -53,4 +53,13 @@ def write_json(path: Path, data: dict[str, Any], lines: bool = True) -> None:
 
 def scores_path(table: str) -> Path:
     """Leave-family-out scores of a table, by its name; those of the first one are in ``loo_scores.parquet``."""
-    return ROOT / "metadata" / ("loo_scores.parquet" if table == FIRST_TABLE else f"loo_scores_{table}.parquet")
+    return ROOT / "metadata" / f"{_of_table('loo_scores', table)}.parquet"
+
+
+def result_path(kind: str, table: str, suffix: str = ".json") -> Path:
+    """A result made from one table, by its name; those of the first one are in ``KIND.json``."""
+    return RESULTS / f"{_of_table(kind, table)}{suffix}"
+
+
+def _of_table(kind: str, table: str) -> str:
+    return kind if table == FIRST_TABLE else f"{kind}_{table}"

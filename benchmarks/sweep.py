@@ -1,11 +1,12 @@
-"""Every method at equal budgets on the best table there is: benchmarks/results/sweep.json and its figures.
+"""Every method at equal budgets on a table: benchmarks/results/sweep.json, or sweep_TABLE.json, and its figures.
 
     python benchmarks/sweep.py             # runs (or goes on with) the sweep, sums it up and draws
-    python benchmarks/sweep.py --draw      # redraws every figure from the JSON files alone
+    python benchmarks/sweep.py --draw      # redraws the figures from the JSON file alone
 
 The runs are kept in runs/sweep/TABLE, a file a task; without that folder the same numbers are made again. No pixels are
-needed: rankings come from the table's leave-family-out scores. Methods that follow a ranking which is not there are
-left out. The test families of docs/protocol.md are replayed with --test-families alone: once, at the end.
+needed: rankings come from the table's leave-family-out scores. Tasks that lack the scores of a ranker are left out, and
+so are methods that follow a ranking which is not there. The test families of docs/protocol.md are replayed with
+--test-families alone: once, at the end. Even then no development family is replayed with a table that holds them.
 """
 
 import argparse
@@ -15,12 +16,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from _common import RESULTS, ROOT, about_table, environment, scores_path, write_json
+from _common import RESULTS, ROOT, about_table, environment, result_path, scores_path, write_json
 
 from hyperstar_tune.evaluation import Budgets, LooScores, SweepProgress, make_method, protocol_budgets, sweep
 from hyperstar_tune.evaluation.figures import draw_average, draw_live_beside_replay, draw_regret, draw_tasks
+from hyperstar_tune.evaluation.judging import scored_part, true_scores
 from hyperstar_tune.evaluation.summary import summarize
 from hyperstar_tune.evaluation.tables import development_families
 from hyperstar_tune.metadataset import MetaDataset
@@ -59,23 +60,26 @@ def main() -> None:
     parser.add_argument("--slow-seeds", type=int, default=10, help="the same where every suggestion fits a model")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--test-families", action="store_true", help="replay the test families too: once, at the end")
-    parser.add_argument("--draw", action="store_true", help="only draw, from the JSON files")
+    parser.add_argument("--draw", action="store_true", help="only draw, from the JSON file")
     arguments = parser.parse_args()
     arguments.loo = arguments.loo or str(scores_path(Path(arguments.table).name))
     if not arguments.draw:
         run(arguments)
-    draw()
+    draw(Path(arguments.table).name)
 
 
 def run(arguments: argparse.Namespace) -> None:
     table = MetaDataset.load(arguments.table)
-    parts = ROOT.parent / "runs" / "sweep" / Path(arguments.table).name
+    name_of_table = Path(arguments.table).name
+    parts = ROOT.parent / "runs" / "sweep" / name_of_table
     if not arguments.test_families:
         table = table.only(development_families(table))
-    names = table.tasks["name"][np.asarray(table.measured[:, :, 0].all(axis=1))].tolist()
     methods = [name for name in arguments.methods.split(",") if "bohb" not in name or has_hpbandster()]
-    known = LooScores.load(arguments.loo, table.configs)
-    ranked = [r for r in known.rankers if all(known.n_seeds(r, task) for task in names)]
+    complete = true_scores(table, table.families)
+    truth, ranked = scored_part(LooScores.load(arguments.loo, table.configs), complete)
+    names = truth.tasks
+    if len(names) < len(complete.tasks):
+        print(f"no scores of all rankers, left out: {', '.join(sorted(set(complete.tasks) - set(names)))}")
     left_out = [name for name in methods if make_method(name).ranker not in ("", *ranked)]
     methods = [name for name in methods if name not in left_out]
     if left_out:
@@ -93,14 +97,16 @@ def run(arguments: argparse.Namespace) -> None:
     minutes = add_up(parts / "minutes.json", (time.perf_counter() - started) / 60, sum(seconds) / 60)
     summary = environment() | {
         "table": about_table(table, arguments.table)
-        | {"replayed_tasks": len(names), "families_replayed": len(table.families)},
+        | {"replayed_tasks": len(names), "families_replayed": len(set(truth.families))},
+        "complete_tasks_without_scores": [task for task in complete.tasks if task not in set(names)],
         "block": "all families" if arguments.test_families else "development families",
         "jobs": arguments.jobs,
         **minutes,
     }
     summary |= summarize(frame, table, protocol_budgets(table))
-    write_json(RESULTS / "sweep.json", summary, lines=False)
-    show(json.loads((RESULTS / "sweep.json").read_text()))
+    path = result_path("sweep", name_of_table)
+    write_json(path, summary, lines=False)
+    show(json.loads(path.read_text()))
 
 
 def add_up(path: Path, wall: float, cpu: float) -> dict[str, float]:
@@ -116,9 +122,7 @@ def add_up(path: Path, wall: float, cpu: float) -> dict[str, float]:
 
 def _one_task(job: tuple[argparse.Namespace, list[str], str, Path]) -> tuple[str, float]:
     arguments, methods, name, part = job
-    table = MetaDataset.load(arguments.table)
-    if not arguments.test_families:
-        table = table.only(development_families(table))
+    table = known_for(MetaDataset.load(arguments.table), name)
     loo = LooScores.load(arguments.loo, table.configs)
     before = time.process_time()
     sweep(
@@ -133,6 +137,13 @@ def _one_task(job: tuple[argparse.Namespace, list[str], str, Path]) -> tuple[str
         progress=_tell,
     )
     return name, time.process_time() - before
+
+
+def known_for(table: MetaDataset, task: str) -> MetaDataset:
+    """What methods that learn from other tasks may know: for a development task, the development families alone."""
+    family = dict(zip(table.tasks["name"], table.tasks["family"], strict=True))[task]
+    development = development_families(table)
+    return table.only(development) if family in development else table
 
 
 def _tell(progress: SweepProgress) -> None:
@@ -165,11 +176,11 @@ def show(summary: dict[str, Any]) -> None:
             print(f"  {name:32s} {means}   last [{low:4.1f}, {high:4.1f}]  {method['seeds']} seeds")
 
 
-def draw() -> None:
-    summary = json.loads((RESULTS / "sweep.json").read_text())
-    draw_tasks(summary, RESULTS / "figure_3_4_tasks.png")
-    draw_average(summary, RESULTS / "figure_5b_average.png")
-    draw_regret(summary, RESULTS / "regret.png")
+def draw(table: str) -> None:
+    summary = json.loads(result_path("sweep", table).read_text())
+    draw_tasks(summary, result_path("figure_3_4_tasks", table, ".png"))
+    draw_average(summary, result_path("figure_5b_average", table, ".png"))
+    draw_regret(summary, result_path("regret", table, ".png"))
     live = RESULTS / "live.json"
     if live.exists():
         draw_live_beside_replay(json.loads(live.read_text()), RESULTS / "live_beside_replay.png")

@@ -1,4 +1,4 @@
-"""benchmarks/loo_scores.py goes on where it was stopped and keeps nothing that was made from something else."""
+"""Files of scores and sweeps: they go on where they were stopped and mix nothing that must be kept apart."""
 
 import sys
 from dataclasses import replace
@@ -10,7 +10,9 @@ from made_up_table import make_table
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
+from _common import result_path, scores_path
 from loo_scores import Scores, run
+from sweep import known_for
 
 from hyperstar_tune.evaluation import LooScores
 from hyperstar_tune.predictor.registry import Supplies, ranker_kind
@@ -62,3 +64,17 @@ def test_test_families_are_kept_beside_the_others(path):
     run(ranker_kind("random"), Supplies(table), ["trashnet"], 1, Scores(path))
     assert set(Scores(path).about) == {"random: development families", "random: test families"}
     assert set(pd.read_parquet(path)["family"]) == {"twins", "family3", "trashnet"}
+
+
+def test_no_development_task_is_replayed_with_a_table_that_holds_test_families():
+    table = make_table(4)
+    table = replace(table, tasks=table.tasks.assign(family=["twins", "twins", "trashnet", "family3"]))
+    assert known_for(table, "task3").families == ("twins", "family3")
+    assert known_for(table, "task2").families == table.families
+
+
+def test_a_second_table_overwrites_nothing_of_the_first():
+    names = [result_path("sweep", table).name for table in ("shufflenet-v2-x1-v0", "other")]
+    assert names == ["sweep.json", "sweep_other.json"]
+    names = [scores_path(table).name for table in ("shufflenet-v2-x1-v0", "other")]
+    assert names == ["loo_scores.parquet", "loo_scores_other.parquet"]
