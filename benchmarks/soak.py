@@ -13,6 +13,7 @@ import contextlib
 import importlib.util
 import io
 import os
+import random
 import sys
 import tempfile
 import time
@@ -84,9 +85,13 @@ def fault_scenarios(n_seeds):
 
 def node_scenarios(n_seeds):
     """Two nodes."""
-    yield "two nodes", lambda storage, log: run_on_two_nodes(storage, kill=False)
+    yield "two nodes", lambda storage, log: run_on_two_nodes(storage)
     for seed in range(n_seeds):
-        yield f"node killed, seed {seed}", lambda storage, log: run_on_two_nodes(storage, kill=True)
+        after = random.Random(seed).randrange(1, 28)  # of 42 epochs: later the second node may have none to train
+        yield (
+            f"node killed after {after} epochs, seed {seed}",
+            lambda storage, log, n=after: run_on_two_nodes(storage, n),
+        )
 
 
 def play(scenarios, total, found):

@@ -1,4 +1,4 @@
-"""Two nodes on one machine: ``cluster_driver.py STORAGE KILL`` runs a plan and says where it trained."""
+"""Two nodes on one machine: ``cluster_driver.py STORAGE KILL_AFTER`` runs a plan and says where it trained."""
 
 import json
 import os
@@ -47,22 +47,22 @@ class Where(tune.Trainable):
 
 
 class Watch(tune.Callback):
-    """Counts epochs by node and kills a node once it hosts a trial that has reported."""
+    """Counts epochs by node and kills a node when it reports one after the ``kill_after``-th of the run; 0: never."""
 
-    def __init__(self, cluster, victim):
-        self.cluster, self.victim = cluster, victim
+    def __init__(self, cluster, victim, kill_after):
+        self.cluster, self.victim, self.kill_after = cluster, victim, kill_after
         self.epochs = Counter()
         self.hosted = None
 
     def on_trial_result(self, iteration, trials, trial, result, **info):
         self.epochs[result["node"]] += 1
-        if self.victim is not None and result["node"] == self.victim.node_id and sum(self.epochs.values()) > 8:
+        is_due = self.kill_after and sum(self.epochs.values()) > self.kill_after
+        if is_due and self.hosted is None and result["node"] == self.victim.node_id:
             self.hosted = trial.trial_id
-            victim, self.victim = self.victim, None
-            self.cluster.remove_node(victim, allow_graceful=False)
+            self.cluster.remove_node(self.victim, allow_graceful=False)
 
 
-def main(storage, kill):
+def main(storage, kill_after):
     started = os.path.join(storage, "started")
     os.mkdir(started)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
@@ -71,7 +71,7 @@ def main(storage, kill):
         cluster.wait_for_nodes()
         ray.init(address=cluster.address, log_to_driver=False)
         ray.cloudpickle.register_pickle_by_value(sys.modules["__main__"])
-        watch = Watch(cluster, second if kill == "kill" else None)
+        watch = Watch(cluster, second, int(kill_after))
         scheduler = TaskAwareHyperBand(PLAN)
         trials = tune.run(
             Where,

@@ -54,13 +54,14 @@ class Table(tune.Trainable):
 
     def misbehave(self, score):
         fault = self.config["fault"]
+        if fault in ("once", "killed once"):
+            marker = os.path.join(self.config["log"], "failed")
+            if os.path.exists(marker):
+                return score
+            open(marker, "w").close()
+            fault = "killed" if fault == "killed once" else "error"
         if fault == "error":
             raise RuntimeError("as ordered")
-        if fault == "once":
-            marker = os.path.join(self.config["log"], "failed")
-            if not os.path.exists(marker):
-                open(marker, "w").close()
-                raise RuntimeError("as ordered, once")
         if fault == "exit":
             os._exit(1)
         if fault == "killed":

@@ -6,7 +6,7 @@ from clusters import run_on_two_nodes
 pytestmark = pytest.mark.integration
 
 
-@pytest.mark.parametrize("kill", [False, True])
-def test_a_run_on_two_nodes_uses_both_and_survives_the_death_of_one(tmp_path, kill):
-    wrong, counted = run_on_two_nodes(tmp_path, kill)
+@pytest.mark.parametrize("kill_after", [None, 8])
+def test_a_run_on_two_nodes_uses_both_and_survives_the_death_of_one(tmp_path, kill_after):
+    wrong, counted = run_on_two_nodes(tmp_path, kill_after)
     assert not wrong, (wrong, counted)

@@ -58,7 +58,7 @@ def test_a_slurm_job_near_its_time_limit_queues_itself_again(tmp_path):
 
 
 def written(path, limit_s=30):
-    """The first line of a file that another process writes."""
+    """The text of a file that another process writes."""
     deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline:
         if path.exists() and path.read_text().endswith("\n"):

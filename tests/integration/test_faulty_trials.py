@@ -14,8 +14,8 @@ def places(tmp_path):
     return storage, log
 
 
-@pytest.mark.parametrize("fault", ["killed", "out of memory", "hang", "disk full"])
-def test_a_trial_that_meets_a_fault_fails_alone(places, fault):
+@pytest.mark.parametrize("fault", ["killed", "killed once", "out of memory", "hang", "disk full"])
+def test_a_trial_that_meets_a_fault_fails_alone_or_keeps_its_slot(places, fault):
     wrong, _ = run_with_fault(*places, fault, seed=0)
     assert not wrong, wrong
 
