@@ -20,6 +20,7 @@ import pandas as pd
 import torch
 from _common import ROOT, environment, scores_path
 
+from hyperstar_tune.evaluation.judging import COSTLY
 from hyperstar_tune.evaluation.loo import complete_rows, leave_family_out, rank_family
 from hyperstar_tune.evaluation.summary import TEST_FAMILIES
 from hyperstar_tune.evaluation.tables import development_families
@@ -32,7 +33,11 @@ from hyperstar_tune.task import ImageTask
 
 BATCHWISE = ("bm", "bm_gan", "bm_similarity", "bm_both")  # folds, seeds and variants are trained side by side
 REPLICAS = 12  # at once; four gained less
-SEEDS = {"random": 10, "tr_automl": 10, "random_forest": 10, "end_to_end": 1}  # cheap or dear; others: --seeds
+SEEDS = {  # cheap or dear; others: --seeds
+    **dict.fromkeys(("random", "tr_automl", "random_forest"), 10),
+    **dict.fromkeys(("meta_data", "deep_kernel", "zap_pairwise", "global_mean"), 10),
+    **dict.fromkeys(COSTLY, 1),
+}
 
 
 def main() -> None:
@@ -59,11 +64,15 @@ def main() -> None:
     for kind in kinds:
         if kind.lacks(supplies):
             print(f"{kind.name}: needs {kind.lacks(supplies)}, left out")
-            continue
-        if kind.name not in BATCHWISE:
+    kinds = [kind for kind in kinds if not kind.lacks(supplies)]
+
+    def one_by_one(some: list[RankerKind]) -> None:
+        for kind in some:
             run(kind, supplies, judged, SEEDS.get(kind.name, arguments.seeds) if kind.is_random else 1, scores)
-    batchwise = [kind for kind in kinds if kind.name in BATCHWISE and not kind.lacks(supplies)]
-    run_side_by_side(batchwise, supplies, judged, arguments.seeds, scores)
+
+    one_by_one([kind for kind in kinds if kind.name not in (*BATCHWISE, *COSTLY)])
+    run_side_by_side([kind for kind in kinds if kind.name in BATCHWISE], supplies, judged, arguments.seeds, scores)
+    one_by_one([kind for kind in kinds if kind.name in COSTLY])  # last: whoever stops it there has all others
 
 
 def parse() -> argparse.Namespace:
@@ -73,7 +82,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--traits", default=str(ROOT / "metadata" / "task_traits.parquet"), help="of task_traits.py")
     parser.add_argument("--features", help="folder to keep the features of the frozen backbone in between calls")
     parser.add_argument("--rankers", default=",".join(all_ranker_names()))
-    parser.add_argument("--seeds", type=int, default=3, help="of the rankers that are trained")
+    parser.add_argument("--seeds", type=int, default=5, help="of the rankers that are trained on images")
     parser.add_argument("--epochs", type=int, default=12, help="passes of meta-training")
     parser.add_argument("--image-batches", type=int, default=5, help="image batches a task and pass")
     parser.add_argument("--configs-per-batch", type=int, default=108, help="of a step; the paper takes 10")

@@ -10,6 +10,7 @@ from made_up_table import make_table
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
+import loo_scores
 from _common import result_path, scores_path
 from loo_scores import Scores, run
 from sweep import known_for
@@ -78,3 +79,22 @@ def test_a_second_table_overwrites_nothing_of_the_first():
     assert names == ["sweep.json", "sweep_other.json"]
     names = [scores_path(table).name for table in ("shufflenet-v2-x1-v0", "other")]
     assert names == ["loo_scores.parquet", "loo_scores_other.parquet"]
+
+
+def test_the_costly_ranker_runs_after_all_others_and_cheap_ones_have_ten_seeds(tmp_path, monkeypatch):
+    make_table(4).save(tmp_path / "table")
+    order, seeds = [], {}
+
+    def note(kind, supplies, families, n_seeds, scores):
+        order.append(kind.name)
+        seeds[kind.name] = n_seeds
+
+    monkeypatch.setattr(loo_scores, "run", note)
+    monkeypatch.setattr(loo_scores, "run_side_by_side", lambda kinds, *rest: order.extend(kind.name for kind in kinds))
+    monkeypatch.setattr(loo_scores, "image_store", lambda table, arguments: object())
+    monkeypatch.setattr(loo_scores, "scores_path", lambda table: tmp_path / "scores.parquet")
+    monkeypatch.setattr(sys, "argv", ["loo_scores.py", "--table", str(tmp_path / "table")])
+    loo_scores.main()
+    assert order[-1] == "end_to_end"
+    assert set(order) >= {"bm_both", "average_top1", "deep_kernel"}
+    assert (seeds["deep_kernel"], seeds["average_top1"], seeds["end_to_end"]) == (10, 1, 1)
