@@ -2,9 +2,9 @@
 
     python benchmarks/meta_training.py
 
-Writes benchmarks/results/meta_training.json. Needs a table of learning curves and no image: the speed does not depend
-on what is in them, so noise is embedded and trained on. All times are CPU time of one core, which other work on the
-machine does not lengthen; minutes of whole leave-family-out tables are those that loo_scores.py recorded.
+Writes meta_training.json, or meta_training_TABLE.json. Needs a table of learning curves and no image: the speed does
+not depend on what is in them, so noise is embedded and trained on. All times are CPU time of one core, which other work
+on the machine does not lengthen; minutes of whole leave-family-out tables are those that loo_scores.py recorded.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _common import RESULTS, about_table, environment, scores_path, write_json
+from _common import about_table, environment, result_path, scores_path, write_json
 
 from hyperstar_tune.evaluation.tables import OURS, development_families
 from hyperstar_tune.metadataset import MetaDataset
@@ -77,7 +77,7 @@ def main() -> None:
         "batched_folds_speedups": [round(value, 3) for value in speedups],
         "replicas": arguments.replicas,
     }
-    write_json(RESULTS / "meta_training.json", result)
+    write_json(result_path("meta_training", Path(arguments.table).name), result)
     print(
         f"side by side: {result['batched_folds_speedup']:.2f} times as fast as one after another; "
         f"images a second: {result['images_per_second']}; a leave-family-out table of {result['leave_out_ranker']}: "

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from _common import RESULTS, about_table, environment, write_json
+from _common import about_table, environment, result_path, write_json
 from _plus_variants import CURVES, MORE_READINGS, Data, Variant, predict
 from task_traits import EMBEDDINGS_FILE, TRAITS_FILE
 
@@ -184,7 +184,7 @@ def main() -> None:
     """Measures all and writes the log."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", type=Path, default=Path(__file__).parent / "metadata" / "shufflenet-v2-x1-v0")
-    parser.add_argument("--out", type=Path, default=RESULTS / "plus_attempts.json")
+    parser.add_argument("--out", type=Path, help="by default plus_attempts.json, or plus_attempts_TABLE.json")
     parser.add_argument("--skip-slow", action="store_true", help="without the joint Gaussian process")
     arguments = parser.parse_args()
     table = MetaDataset.load(arguments.table)
@@ -220,7 +220,7 @@ def main() -> None:
     print(f"traits dealt at random: {chance}")
     print(f"best by quality: {best}; one by one: {forward(judge, '').traits}")
     write_json(
-        arguments.out,
+        arguments.out or result_path("plus_attempts", arguments.table.name),
         environment()
         | {
             "table": about_table(table, arguments.table),

@@ -3,11 +3,11 @@
     python benchmarks/tables.py            # or: make tables
     python benchmarks/tables.py --test-families
 
-Reads every table in benchmarks/metadata with leave-family-out scores beside it (made by
-loo_scores.py), and benchmarks/results/sweep.json (made by sweep.py; its replays are not run here). Writes
-ap_at_10.json, warm_start.json and budgets.json and their figures. The first table of --tables with enough families is
-at the top of each file, the others are under ``other_tables``. The test families of docs/protocol.md are scored once,
-at the end: their block is null unless --test-families is given.
+Reads every table in benchmarks/metadata with leave-family-out scores beside it (made by loo_scores.py), and the sweeps
+in benchmarks/results (made by sweep.py; its replays are not run here). Writes ap_at_10.json, warm_start.json and
+budgets.json and their figures. The first table of --tables with enough families, or with a sweep, is at the top of each
+file, the others are under ``other_tables``. The test families of docs/protocol.md are scored once, at the end: their
+block is null unless --test-families is given.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from _common import RESULTS, ROOT, about_table, environment, scores_path, write_json
+from _common import RESULTS, ROOT, about_table, environment, result_path, scores_path, write_json
 
 from hyperstar_tune.errors import MetaDatasetError
 from hyperstar_tune.evaluation.budget_table import budget_table
@@ -54,7 +54,7 @@ def main() -> None:
         raise SystemExit("no table has scores of enough families; run benchmarks/loo_scores.py")
     ranking_tables(found, left_out, arguments.test_families)
     warm_starts(found, arguments.test_families)
-    budgets(arguments.test_families)
+    budgets(arguments.tables.split(","), arguments.test_families)
 
 
 def families_scored(table: MetaDataset, loo: LooScores) -> int:
@@ -96,9 +96,9 @@ def ranking_tables(found: dict[str, tuple[MetaDataset, LooScores]], left_out: di
 
 def chosen_nested(name: str) -> dict[str, Any]:
     """Our ranker's variant was chosen on the development families: what it is worth where the choice is nested."""
-    path = RESULTS / "plus_attempts.json"
-    attempts = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"table": {"name": ""}}
-    return {f"{OURS}_chosen_nested": attempts["nested"] if attempts["table"]["name"] == name else None}
+    path = result_path("plus_attempts", name)
+    nested = json.loads(path.read_text(encoding="utf-8"))["nested"] if path.exists() else None
+    return {f"{OURS}_chosen_nested": nested}
 
 
 def warm_starts(found: dict[str, tuple[MetaDataset, LooScores]], with_test: bool) -> None:
@@ -111,17 +111,28 @@ def warm_starts(found: dict[str, tuple[MetaDataset, LooScores]], with_test: bool
     write_json(RESULTS / "warm_start.json", environment() | first_and_others(parts), lines=False)
 
 
-def budgets(with_test: bool) -> None:
-    path = RESULTS / "sweep.json"
-    if not path.exists():
-        print("no benchmarks/results/sweep.json: budgets.json is left as it is; run benchmarks/sweep.py")
+def budgets(names: list[str], with_test: bool) -> None:
+    swept = [name for name in names if result_path("sweep", name).exists()]
+    if not swept:
+        print("no sweep of any table: budgets.json is left as it is; run benchmarks/sweep.py")
         return
-    summary = json.loads(path.read_text(encoding="utf-8"))
+    parts = {name: budgets_of(json.loads(result_path("sweep", name).read_text()), with_test) for name in swept}
+    write_json(RESULTS / "budgets.json", environment() | first_and_others(parts))
+    for name, part in parts.items():
+        for key, ratio in part["epochs_to_target_ratio"].items():
+            gain = part["smallest_budget_gain_points"][key]
+            print(
+                f"{name}, {part['method']} {key}: {interval(ratio, '.2f')} of the epochs, {interval(gain, '+.2f')} "
+                "points at the smallest budget"
+            )
+
+
+def budgets_of(summary: dict[str, Any], with_test: bool) -> dict[str, Any]:
     families = list(dict.fromkeys(summary["families"].values()))
     development = [family for family in families if family not in TEST_FAMILIES]
     test = [family for family in families if family in TEST_FAMILIES]
     rankers = (OURS, "bm_both")
-    result = environment() | {
+    return {
         "table": summary["table"],
         "sweep": {"command": summary["command"], "versions": summary["versions"]},
         "block": "development families",
@@ -129,13 +140,6 @@ def budgets(with_test: bool) -> None:
         "test_families": budget_table(summary, test, rankers) if with_test and test else None,
         **({} if with_test else {"no_test_families_because": NOT_YET}),
     }
-    write_json(RESULTS / "budgets.json", result)
-    for key, ratio in result["epochs_to_target_ratio"].items():
-        gain = result["smallest_budget_gain_points"][key]
-        print(
-            f"{result['method']} {key}: {interval(ratio, '.2f')} of the epochs, {interval(gain, '+.2f')} points at the "
-            "smallest budget"
-        )
 
 
 def interval(of: dict[str, float], form: str) -> str:

@@ -9,21 +9,22 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
-from _common import scores_path
+from _common import result_path, scores_path
+from sweep import known_for
 
 from hyperstar_tune import MetaDataset
 from hyperstar_tune.evaluation import LooScores, protocol_budgets, sweep
 from hyperstar_tune.evaluation.budget_table import budget_table
-from hyperstar_tune.evaluation.judging import by_family, judge, scored_part, true_scores
+from hyperstar_tune.evaluation.judging import COSTLY, by_family, judge, scored_part, true_scores
 from hyperstar_tune.evaluation.summary import TEST_FAMILIES
 from hyperstar_tune.evaluation.tables import OURS, development_families
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 RESULTS = {
     name: json.loads((BENCHMARKS / "results" / f"{name}.json").read_text())
-    for name in ("sweep", "ap_at_10", "warm_start", "budgets")
+    for name in ("ap_at_10", "warm_start", "budgets")
 }
-SWEEP = RESULTS["sweep"]
+SWEEP = json.loads(result_path("sweep", RESULTS["budgets"]["table"]["name"]).read_text())
 
 
 def load(name):
@@ -39,10 +40,12 @@ def made_from():
 @pytest.mark.parametrize("method", ["hyperband", "asha", "rush", "average_top1+alone", "bm_both+hyperband"])
 def test_a_replay_gives_the_committed_values(made_from, method):
     table, loo = made_from
-    if SWEEP["block"] == "development families":
-        table = table.only(development_families(table))  # RUSH transfers from what it knows
     task = next(iter(SWEEP["families"]))
-    result = sweep([method], table, loo, budgets=protocol_budgets(table), tasks=[task], seeds=2)
+    known = known_for(table, task)  # RUSH transfers from what it knows
+    replayed = table if SWEEP["block"] == "all families" else known
+    if method == "rush" and len(replayed.tasks) != SWEEP["table"]["tasks"]:
+        pytest.skip("the table has grown since it was replayed")
+    result = sweep([method], known, loo, budgets=protocol_budgets(known), tasks=[task], seeds=2)
     column = "accuracy_b" if SWEEP["half"] == "B" else "accuracy"
     for eta, part in SWEEP["by_eta"].items():
         for seed in result["seed"].unique():
@@ -66,11 +69,11 @@ def test_the_committed_sweep_gives_the_committed_budgets():
         assert RESULTS["budgets"][key] == value
 
 
-def test_every_complete_development_task_has_a_ranking_by_every_ranker(made_from):
-    table, loo = made_from
-    tasks = true_scores(table, development_families(table)).tasks
-    assert {"bm_both", "average_top1", "random_forest", "nearest_task", "global_mean"} <= set(loo.rankers)
-    assert all(loo.n_seeds(ranker, task) for ranker in loo.rankers for task in tasks)
+def test_every_replayed_task_has_a_ranking_by_every_ranker(made_from):
+    _, loo = made_from
+    rankers = set(loo.rankers) - set(COSTLY)
+    assert {"bm_both", "average_top1", "random_forest", "nearest_task", "global_mean"} <= rankers
+    assert all(loo.n_seeds(ranker, task) for ranker in rankers for task in SWEEP["families"])
 
 
 @pytest.mark.parametrize("name", ["ap_at_10", "warm_start", "budgets"])
