@@ -1,7 +1,6 @@
-"""Syne Tune's own methods and its simulator on the same table, for a figure beside ours.
+"""Syne Tune's own methods and its simulator on the same table and development families, for a figure beside ours.
 
-Syne Tune is not among the project's requirements: run this with an interpreter that has it (0.16.0) beside our
-dependencies. It writes benchmarks/results/syne_tune.json, from which benchmarks/replay.py takes the speed.
+Writes benchmarks/results/syne_tune.json, from which benchmarks/replay.py takes the speed.
 
     python benchmarks/syne_tune_methods.py
 """
@@ -27,6 +26,7 @@ from syne_tune.optimizer.baselines import ASHA, BOHB, RandomSearch
 
 from hyperstar_tune.evaluation.curves import TaskCurves
 from hyperstar_tune.evaluation.statistics import bootstrap_mean
+from hyperstar_tune.evaluation.tables import development_families
 from hyperstar_tune.metadataset import MetaDataset
 
 METHODS = ("syne_random_search", "syne_asha", "syne_bohb")
@@ -38,7 +38,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
-    table = MetaDataset.load(arguments.table)
+    whole = MetaDataset.load(arguments.table)
+    table = whole.only(development_families(whole))
     complete = table.tasks["name"][np.asarray(table.measured[:, :, 0].all(axis=1))].tolist()
     longest = int(table.epochs[-1])
     points = [int(multiple * longest) for multiple in (1, 2, 2.5, 4.5)]

@@ -265,29 +265,39 @@ def sweep(
     out: Annotated[Path, typer.Option(help="Parquet file of results; what it holds is not run again.")],
     methods: Annotated[str, typer.Option(help="Names, separated by commas.")] = "hyperband,asha,random_search",
     scores: Annotated[
-        Path | None, typer.Option(help="Parquet file of leave-family-out scores, for RANKER+USE.")
+        Path | None,
+        typer.Option(help="Parquet file of leave-family-out scores, for RANKER+USE; not needed if no image is."),
     ] = None,
+    figures: Annotated[Path | None, typer.Option(help="Folder to draw the figures of the paper in.")] = None,
     budgets: Annotated[str, typer.Option(help="Multiples of R; by default the protocol's.")] = "",
     eta: Annotated[int, typer.Option(help="With --budgets: one in eta survives a rung.")] = 2,
     tasks: Annotated[str, typer.Option(help="Names, separated by commas; by default all complete ones.")] = "",
     seeds: Annotated[int, typer.Option(help="Runs of a method on a task.")] = 100,
     slow_seeds: Annotated[int, typer.Option(help="The same for methods that fit a model.")] = 10,
 ) -> None:
-    """Replays methods at equal epoch budgets on recorded curves and prints the mean best accuracy of each."""
-    from hyperstar_tune.evaluation import Budgets, LooScores
+    """Replays methods at equal epoch budgets on recorded curves; tables of accuracy and of epochs to a rival's."""
+    from hyperstar_tune.evaluation import Budgets, LooScores, make_method, protocol_budgets
     from hyperstar_tune.evaluation import sweep as replay_all
+    from hyperstar_tune.evaluation.loo import scores_without_images
+    from hyperstar_tune.evaluation.sweep_report import finer, report_sweep
     from hyperstar_tune.metadataset import MetaDataset
 
     curves = MetaDataset.load(table)
+    names = methods.split(",")
     try:
         multiples = tuple(float(multiple) for multiple in budgets.split(",")) if budgets else ()
     except ValueError:
         raise PlanError(f"budgets are numbers separated by commas, but got {budgets!r}") from None
+    wanted = [Budgets(eta, multiples)] if multiples else list(protocol_budgets(curves))
+    rankers = dict.fromkeys(method.ranker for method in map(make_method, names) if method.ranker)
+    loo = LooScores.load(scores, curves.configs) if scores else None
+    if loo is None and rankers:
+        loo = LooScores(scores_without_images(rankers, curves), curves.configs)
     results = replay_all(
-        methods.split(","),
+        names,
         curves,
-        LooScores.load(scores, curves.configs) if scores else None,
-        budgets=[Budgets(eta, multiples)] if multiples else None,
+        loo,
+        budgets=[finer(budget, curves) for budget in wanted],
         tasks=tasks.split(",") if tasks else None,
         seeds=seeds,
         slow_seeds=slow_seeds,
@@ -296,9 +306,7 @@ def sweep(
             f"{now.done}/{now.total} runs, {now.seconds:.0f} s: {now.method}, {now.task}"
         ),
     )
-    by_family = results.groupby(["eta", "method", "budget", "family"])["accuracy"].mean()
-    console.print("Mean best half-A accuracy over families, by eta, method and budget in epochs:")
-    console.print(by_family.groupby(["eta", "method", "budget"]).mean().unstack().round(3).to_string())
+    console.print(report_sweep(results, curves, wanted, figures))
 
 
 def _task(text: str) -> "ImageTask":

@@ -112,7 +112,7 @@ def test_folders_may_have_an_at_in_their_names(tmp_path):
     folder = write_digits(tmp_path / "me@host" / "digits@home")
     assert _task(str(folder)).n_train == 36
     assert _task(f"{folder}@100").name == "digits@home@100"
-    with pytest.raises(TaskError, match="@small, @large, @100, but got .*digits@tiny"):
+    with pytest.raises(TaskError, match=r"@small, @large, @100, but got .*digits@tiny"):
         _task(str(folder.with_name("digits@tiny")))
 
 
@@ -126,15 +126,20 @@ def test_the_images_of_every_task_of_the_table_are_needed(hyperstar, tmp_path):
 
 
 def test_a_sweep_replays_methods_and_goes_on_where_it_stopped(hyperstar, tmp_path):
-    make_table(n_tasks=2).save(tmp_path / "table")
+    make_table(n_tasks=3).save(tmp_path / "table")
     common = ("sweep", tmp_path / "table", "--out", tmp_path / "runs.parquet", "--budgets", "1,2", "--seeds", 3)
     status, out, _ = hyperstar(*common, "--methods", "hyperband")
     assert status == 0
-    assert "6/6 runs" in out
-    assert "Mean best half-A accuracy" in out
+    assert "9/9 runs" in out
+    assert "Mean best accuracy over families" in out
     status, out, _ = hyperstar(*common, "--methods", "hyperband,random_search")
-    assert "6/6 runs" in out  # those of random search alone
+    assert "9/9 runs" in out  # those of random search alone
     assert set(pd.read_parquet(tmp_path / "runs.parquet")["method"]) == {"hyperband", "random_search"}
+    figures = tmp_path / "figures"
+    status, out, _ = hyperstar(*common, "--methods", "hyperband,average_top1+alone", "--figures", figures)
+    assert "3/3 runs" in out  # the ranking needs no image, and is not random
+    assert "Epochs to a rival's final accuracy" in out
+    assert {path.name for path in figures.iterdir()} == {"average.png", "tasks_eta_2.png", "regret_eta_2.png"}
     for wrong, reason in (
         ("--methods=nothing", "'nothing'"),
         ("--budgets=one", "'one'"),

@@ -5,6 +5,7 @@ pixels.
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from hyperstar_tune.predictor.rankers import Ranker
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.space import Config, config_key
 
-__all__ = ["LOO_COLUMNS", "LooScores", "complete_rows", "leave_family_out", "rank_family"]
+__all__ = ["LOO_COLUMNS", "LooScores", "complete_rows", "leave_family_out", "rank_family", "scores_without_images"]
 
 LOO_COLUMNS = ("ranker", "seed", "family", "task", "config", "score")
 
@@ -53,6 +54,24 @@ def leave_family_out(
                 progress(ranker.name, seed, family)
     if not parts:
         raise MetaDatasetError("ranking needs a task on which every configuration was trained, but the table has none")
+    return pd.concat(parts, ignore_index=True)
+
+
+def scores_without_images(rankers: Iterable[str], table: MetaDataset) -> pd.DataFrame:
+    """Leave-family-out scores, one seed, of rankers that need nothing but the table.
+
+    Raises:
+        PredictorError: If a ranker is unknown.
+        MetaDatasetError: If one needs more, naming it.
+    """
+    from hyperstar_tune.predictor.registry import Supplies, ranker_kind  # brings torch
+
+    supplies, parts = Supplies(table), []
+    for name in rankers:
+        kind = ranker_kind(name)
+        if kind.lacks(supplies):
+            raise MetaDatasetError(f"ranker {name!r} needs {kind.lacks(supplies)}; pass scores of it")
+        parts.append(leave_family_out(partial(kind.make, supplies), table))
     return pd.concat(parts, ignore_index=True)
 
 
