@@ -29,6 +29,7 @@ from hyperstar_tune.evaluation.tables import TEST_FAMILIES
 from hyperstar_tune.metadataset import MetaDataset
 from hyperstar_tune.metrics import average_precision, chance_average_precision, normalized_regret, ranking_of, regret
 from hyperstar_tune.predictor import EpochReport, Predictor, TrainingSettings, meta_train, train_plus
+from hyperstar_tune.predictor._task_traits import MAX_IMAGES
 from hyperstar_tune.predictor.plus import PlusSettings
 from hyperstar_tune.task import ImageTask
 
@@ -38,24 +39,38 @@ SETTINGS = TrainingSettings(
     train_backbone="none", epochs=12, image_batches=5, configs_per_batch=108, alpha=1.0, beta=0.1
 )
 LICENCE = "Apache-2.0; learned from images of mixed licences, of which none is contained"
-IMAGES = (
-    "up to 640 training images a task; for NAME@100 a seeded stratified subset of about 100 of them, not the very "
-    "subset its curves were trained on, which was not recorded"
-)
-LIMITS = {
-    "network": (
-        "few tasks, small images, one network. Tasks unlike all listed ones get a ranking too, and nothing says that "
-        "it is worth little"
-    ),
+OUTSIDE = {  # what becomes of tasks unlike all listed ones
+    "network": "Tasks unlike all listed ones get a ranking too, and nothing says that it is worth little",
     "hyperstar_plus": (
-        "few tasks, small images, one network; validation accuracies of one seed on a few hundred images, so an "
-        "unknown part of what is left to gain is noise (see docs/predictor.md). For tasks unlike all listed ones it is "
-        "the average ranking, and says so. It needs labelled images"
+        "For tasks unlike all listed ones it is the average ranking, and says so. It needs labelled images"
     ),
 }
 
 
-def about(table: MetaDataset, path: Path, method: str) -> dict[str, Any]:
+def image_note(table: MetaDataset, images: dict[str, ImageTask]) -> str:
+    """Which images of the tasks were looked at, and whether the curves were trained on them."""
+    recorded = dict(zip(table.tasks["name"], table.tasks["image_hash"], strict=True))
+    unsure = [name for name, known in recorded.items() if known != images[name].sample_hash()]
+    note = f"up to {MAX_IMAGES} training images a task, those that its curves were trained on"
+    if not unsure:
+        return note
+    return (
+        f"{note} but for {len(unsure)} of {len(recorded)} tasks (such as {unsure[-1]}), whose images were not recorded"
+    )
+
+
+def limit_note(table: MetaDataset, method: str) -> str:
+    """What the table cannot tell."""
+    n_val, n_seeds = table.tasks["n_val"], table.evaluations.shape[2]
+    seeds = "one seed" if n_seeds == 1 else f"one to {n_seeds} seeds"
+    return (
+        f"{len(table.tasks)} tasks of {len(table.families)} families, images of {table.fingerprint.image_size} px, one "
+        f"network; accuracies of {seeds} on {n_val.min()} to {n_val.max()} validation images a task, so that part of "
+        f"what is left to gain is noise (see docs/predictor.md). {OUTSIDE[method]}"
+    )
+
+
+def about(table: MetaDataset, path: Path, method: str, images: dict[str, ImageTask]) -> dict[str, Any]:
     """Entries of the card that say what the predictor is for and where it comes from."""
     circumstances = table.fingerprint
     return {
@@ -68,8 +83,8 @@ def about(table: MetaDataset, path: Path, method: str) -> dict[str, Any]:
             f"(protocol {circumstances.protocol}: {circumstances.schedule}, {circumstances.max_epochs} epochs)"
         ),
         "table": about_table(table, path),
-        "images": IMAGES,
-        "limits": LIMITS[method],
+        "images": image_note(table, images),
+        "limits": limit_note(table, method),
         "licence": LICENCE,
     }
 
@@ -136,7 +151,7 @@ def summarize(rows: list[dict[str, Any]], n_configs: int) -> dict[str, Any]:
             "other development families. Truth: last-epoch accuracy, where the table has no half B on the undivided "
             "validation images, so that decision and report share them. Means over families. Rivals: average rankings "
             "of the complete tasks of the other families. Settings had been tried on these same families, so the "
-            "predictor's figures are flattered; benchmarks/results/plus_attempts.json says by how much (nested)"
+            "predictor's figures are flattered; plus_attempts.json of the table says by how much (nested)"
         ),
         "families": len(families),
         "tasks": len(rows),
@@ -177,7 +192,7 @@ def main() -> None:
         args.measure.write_text(json.dumps(result, indent=1) + "\n")
         print(json.dumps(result["mean"], indent=1))
     if args.out:
-        entries = about(table, args.table, args.method)
+        entries = about(table, args.table, args.method, images)
         entries["measured"] = merged(args.measured, len(table.configs)) if args.measured else "not measured"
         more = {} if args.method == "hyperstar_plus" else {"checkpoint": args.checkpoint, "progress": report}
         predictor = learn(args.method, table, images, settings, name=args.out.name, about=entries, **more)

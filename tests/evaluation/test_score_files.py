@@ -4,6 +4,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from made_up_table import make_table
@@ -14,9 +15,11 @@ import loo_scores
 from _common import result_path, scores_path
 from loo_scores import Scores, run
 from sweep import known_for
+from train_shipped import image_note, limit_note
 
 from hyperstar_tune.evaluation import LooScores
 from hyperstar_tune.predictor.registry import Supplies, ranker_kind
+from hyperstar_tune.task import ImageTask
 
 
 @pytest.fixture
@@ -98,3 +101,18 @@ def test_the_costly_ranker_runs_after_all_others_and_cheap_ones_have_ten_seeds(t
     assert order[-1] == "end_to_end"
     assert set(order) >= {"bm_both", "average_top1", "deep_kernel"}
     assert (seeds["deep_kernel"], seeds["average_top1"], seeds["end_to_end"]) == (10, 1, 1)
+
+
+def test_the_card_says_of_its_own_table_what_is_sure_of_images_and_seeds():
+    pixels = np.random.default_rng(0).integers(0, 255, (8, 16, 16, 3), dtype=np.uint8)
+    labels = np.arange(8) % 2
+    images = {f"task{i}": ImageTask.from_arrays(f"task{i}", pixels, labels, pixels, labels) for i in range(3)}
+    table = make_table(3)
+    table = replace(table, tasks=table.tasks.assign(image_hash=[task.sample_hash() for task in images.values()]))
+    assert image_note(table, images).endswith("those that its curves were trained on")
+    other = replace(table, tasks=table.tasks.assign(image_hash=[*table.tasks["image_hash"][:2], ""]))
+    assert "but for 1 of 3 tasks (such as task2)" in image_note(other, images)
+    assert "3 tasks of 2 families" in limit_note(table, "network")
+    assert "accuracies of one seed on 50 to 50 validation images" in limit_note(table, "hyperstar_plus")
+    twice = replace(table, evaluations=np.repeat(table.evaluations, 2, axis=2))
+    assert "accuracies of one to 2 seeds" in limit_note(twice, "hyperstar_plus")
