@@ -19,6 +19,7 @@ from hyperstar_tune.evaluation.describe_figures import draw_figures
 from hyperstar_tune.metadataset import MetaDataset
 
 MAIN = ROOT / "metadata" / "mobilenet-v2-64px"
+COLLECTION = ROOT / "metadata" / "mobilenet-v2-64px.collection"  # what MAIN was exported from
 OTHER = ROOT / "metadata" / "shufflenet-v2-x1-v0"
 DOC = ROOT.parent / "docs" / "metadataset.md"
 BEGIN, END = "<!-- figures: benchmarks/describe_metadata.py -->", "<!-- end of figures -->"
@@ -48,7 +49,12 @@ def figures_table(columns: list[dict[str, Any]]) -> str:
     def number(name: str, form: str = ".2f") -> list[str]:
         return ["too few tasks" if column[name] is None else f"{column[name]:{form}}" for column in columns]
 
-    ceilings = [column["noise_ceiling"] for column in columns]
+    def precision(name: str, lacks: str) -> list[str]:
+        return [
+            f"{column[name]:.2f}" if column[name] is not None else lacks if column["noise_ceiling"] else "no half B"
+            for column in columns
+        ]
+
     planned = [f" of {column['tasks_planned']} planned" if "tasks_planned" in column else "" for column in columns]
     rows = {
         "": [column["table"]["name"] for column in columns],
@@ -60,9 +66,8 @@ def figures_table(columns: list[dict[str, Any]]) -> str:
         "mean rank correlation of two tasks": number("mean_rank_correlation"),
         "variance: configuration / task x configuration / noise": split("variance"),
         "the same, better half of the configurations": split("variance_upper_half"),
-        "noise ceiling of AP@10": [
-            f"{c['average_precision']:.2f} ({c['judged_from']})" if c else "no half B" for c in ceilings
-        ],
+        "noise ceiling of AP@10": precision("noise_ceiling_ap10", "no task has two seeds"),
+        "AP@10 of half A on half B of the same seed (no ceiling)": precision("same_seed_ap10", "not needed"),
         "tasks with another best than the average best": number("tasks_with_other_best", ".0%"),
         "their own best is better by (points, half B)": [
             "cannot be told" if c["own_best_gain"] is None else f"{100 * c['own_best_gain']:.2f}" for c in columns
@@ -79,11 +84,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.collection:
         MetaDataset.from_collection(args.collection, complete_only=True).save(MAIN)
-        about = json.loads((args.collection / "collection.json").read_text())
-        planned = {"tasks_planned": len(about["tasks"])}
-    else:
-        planned = {}
-    result = {**environment(), **described(MAIN, ""), **planned}
+    about = json.loads(((args.collection or COLLECTION) / "collection.json").read_text())
+    result = {**environment(), **described(MAIN, ""), "tasks_planned": len(about["tasks"])}
     result["other"] = {"shufflenet-v2-x1-v0": described(OTHER, "shufflenet_")}
     write_json(RESULTS / "metadataset.json", result)
     before, _, rest = DOC.read_text(encoding="utf-8").partition(BEGIN)

@@ -10,7 +10,7 @@ def test_a_table_is_described(hyperstar, tmp_path):
     status, out, _ = hyperstar("metadataset", "describe", tmp_path / "table", "--figures", tmp_path / "figures")
     assert status == 0
     assert out.startswith("3 tasks (3 parents, 0 sub-tasks) of 2 families x 48 configurations")
-    assert "noise ceiling of AP@10" in out
+    assert "half A judged on half B of the same seed, 3 tasks" in out
     assert (tmp_path / "figures" / "similarity.png").exists()
     status, out, _ = hyperstar("metadataset", "describe", tmp_path / "table", "--json")
     assert json.loads(out)["configurations"] == 48

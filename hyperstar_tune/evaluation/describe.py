@@ -68,7 +68,9 @@ class Description:
         """Plain values; the keys that tables are compared by stand at the top."""
         plain = asdict(self)
         plain["best"] = [asdict(best) for best in self.best]
-        plain["noise_ceiling_ap10"] = self.noise_ceiling.average_precision if self.noise_ceiling else None
+        ceiling = self.noise_ceiling
+        plain["noise_ceiling_ap10"] = ceiling.average_precision if ceiling and not ceiling.same_seed else None
+        plain["same_seed_ap10"] = ceiling.average_precision if ceiling and ceiling.same_seed else None
         plain["interaction_variance_share"] = self.variance.interaction if self.variance else None
         return {name: _rounded(value) for name, value in plain.items()}
 
@@ -91,8 +93,9 @@ class Description:
             lines.append(f"of the better half of the configurations alone: {self.variance_upper_half}")
         if self.noise_ceiling:
             ceiling = self.noise_ceiling
+            what = "no noise ceiling without a second seed; AP" if ceiling.same_seed else "noise ceiling of AP"
             lines.append(
-                f"noise ceiling of AP@{ceiling.k}: {ceiling.average_precision:.3f} ({ceiling.judged_from}, "
+                f"{what}@{ceiling.k}: {ceiling.average_precision:.3f} ({ceiling.judged_from}, "
                 f"{ceiling.tasks} tasks; chance {ceiling.chance:.3f})"
             )
         lines.append(f"best on average: {_config_text(self.average_best)}")

@@ -56,13 +56,20 @@ class VarianceSplit:
 
 @dataclass(frozen=True)
 class NoiseCeiling:
-    """The AP@k that a repetition of the measurement itself reaches."""
+    """The AP@k that a repetition of the measurement itself reaches; of the same seed it is no ceiling, but too high."""
 
     average_precision: float
     k: int
     chance: float  # of a random ranking
     tasks: int  # averaged over
-    judged_from: str  # what ranked and what judged
+    same_seed: bool  # no task has two seeds: both halves saw the same training
+
+    @property
+    def judged_from(self) -> str:
+        """What ranked and what judged."""
+        if self.same_seed:
+            return "half A judged on half B of the same seed"
+        return "half A of the other seeds judged on half B of one"
 
 
 def last_values(table: MetaDataset, objective: str = "val_accuracy") -> Floats:
@@ -206,9 +213,8 @@ def noise_ceiling(half_a: Floats, half_b: Floats, k: int = 10) -> NoiseCeiling |
             single.append(average_precision(b[:, seeds[0]], ranking_of(a[:, seeds[0]]), k))
     if not values and not single:
         return None
-    judged_from = "other seeds on half A, judged on half B" if values else "half A judged on half B of the same seed"
-    used = values or single
-    return NoiseCeiling(float(np.mean(used)), k, chance_average_precision(half_a.shape[1], k), len(used), judged_from)
+    used, chance = values or single, chance_average_precision(half_a.shape[1], k)
+    return NoiseCeiling(float(np.mean(used)), k, chance, len(used), same_seed=not values)
 
 
 def _seeds(values: Floats) -> list[int]:

@@ -1,6 +1,7 @@
 """Descriptions of tables whose answers are known."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -129,9 +130,18 @@ def test_a_table_is_described_and_written_as_json():
     assert found.mean_rank_correlation == pytest.approx(0)
     assert found.noise_ceiling.average_precision == 1
     plain = json.loads(json.dumps(found.to_json(), allow_nan=False))
-    assert plain["noise_ceiling_ap10"] == 1
+    assert (plain["noise_ceiling_ap10"], plain["same_seed_ap10"]) == (None, 1)  # one seed gives no ceiling
+    assert "no noise ceiling without a second seed; AP@10: 1.000" in str(found)
     assert plain["interaction_variance_share"] == pytest.approx(found.variance.interaction, abs=1e-5)
     assert "another best on 25% of the tasks; their own best is +20.00 points better on half B" in str(found)
+
+
+def test_two_seeds_give_the_protocols_ceiling():
+    table = make_table(n_tasks=2)
+    table.evaluations[..., 2] = table.evaluations[..., 0]
+    found = describe(replace(table, evaluations=np.repeat(table.evaluations, 2, axis=2)))
+    assert (found.to_json()["noise_ceiling_ap10"], found.to_json()["same_seed_ap10"]) == (1, None)
+    assert "noise ceiling of AP@10: 1.000 (half A of the other seeds judged on half B of one, 2 tasks" in str(found)
 
 
 def test_one_task_cannot_disagree():
