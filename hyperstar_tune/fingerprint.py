@@ -22,7 +22,7 @@ class Fingerprint:
     batch_size: int | None = None
     max_epochs: int | None = None  # R
     views: int | None = None  # cached augmented views an image of a frozen prefix
-    train_size: int | None = None  # training images of a task, where all tasks have the same
+    train_size: str = ""  # training images of the tasks of a table, e.g. "92 to 159 images"; a run leaves it open
     protocol: int | None = PROTOCOL_VERSION
 
     def differences(self, other: "Fingerprint") -> list[str]:
@@ -40,7 +40,7 @@ class Fingerprint:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Fingerprint":
-        """Reads what ``to_json`` wrote.
+        """Reads what ``to_json`` wrote; null is an open field.
 
         Raises:
             MetaDatasetError: If a field is unknown or of the wrong type.
@@ -48,12 +48,14 @@ class Fingerprint:
         if not isinstance(data, dict):
             raise MetaDatasetError(f"a fingerprint must be a JSON object, but is {data!r:.40}")
         known = {field.name: field for field in fields(cls)}
+        stated: dict[str, Any] = {}
         for name, value in data.items():
             if name not in known:
                 raise MetaDatasetError(f"a fingerprint has the fields {', '.join(known)}, but got {name!r}")
             is_text = isinstance(known[name].default, str)
-            if not isinstance(value, str if is_text else int | None) or isinstance(value, bool):
+            if value is not None and (not isinstance(value, str if is_text else int) or isinstance(value, bool)):
                 raise MetaDatasetError(
                     f"fingerprint field {name} must be {'text' if is_text else 'a whole number'}, but got {value!r}"
                 )
-        return cls(**data)
+            stated[name] = "" if value is None and is_text else value
+        return cls(**stated)

@@ -129,15 +129,7 @@ class MetaDataset:
             MetaDatasetError: If a journal is damaged elsewhere or nothing remains.
         """
         table = cls(**read_collection(Path(directory), cls.objectives))
-        if not complete_only:
-            return table
-        whole = np.asarray(table.measured.all(axis=1))  # [T, S]
-        if not whole[:, 0].any():
-            raise MetaDatasetError(f"no task of {directory} is complete; collect on, or keep incomplete tasks")
-        # Half a seed would make scores() average over other seeds for one configuration than for the next.
-        evaluations = np.where(whole[:, None, :, None, None], table.evaluations, np.nan)
-        seeds = whole[whole[:, 0]].any(axis=0)
-        return replace(table, evaluations=evaluations[:, :, seeds]).subset(np.flatnonzero(whole[:, 0]))
+        return _with_train_size(_complete(table, directory) if complete_only else table)
 
     def save(self, directory: str | Path) -> None:
         """Writes the table; an older one at the same place is replaced as a whole."""
@@ -275,6 +267,22 @@ def import_curves_v0(directory: str | Path, about: Sequence[Mapping[str, Any]] =
         MetaDatasetError: If there is no curve, or a line is damaged or not of this format.
     """
     return MetaDataset(**read_curves_v0(Path(directory), MetaDataset.objectives, about, weights))
+
+
+def _complete(table: MetaDataset, directory: str | Path) -> MetaDataset:
+    """The tasks whose first seed is complete, with the further seeds that are complete on them."""
+    whole = np.asarray(table.measured.all(axis=1))  # [T, S]
+    if not whole[:, 0].any():
+        raise MetaDatasetError(f"no task of {directory} is complete; collect on, or keep incomplete tasks")
+    # Half a seed would make scores() average over other seeds for one configuration than for the next.
+    evaluations = np.where(whole[:, None, :, None, None], table.evaluations, np.nan)
+    seeds = whole[whole[:, 0]].any(axis=0)
+    return replace(table, evaluations=evaluations[:, :, seeds]).subset(np.flatnonzero(whole[:, 0]))
+
+
+def _with_train_size(table: MetaDataset) -> MetaDataset:
+    sizes = table.tasks["n_train"]
+    return replace(table, fingerprint=replace(table.fingerprint, train_size=f"{sizes.min()} to {sizes.max()} images"))
 
 
 def _checked_tasks(tasks: pd.DataFrame) -> pd.DataFrame:

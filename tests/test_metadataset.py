@@ -210,7 +210,13 @@ def test_a_collection_becomes_a_table_less_its_torn_and_failed_cells(tmp_path):
 def test_incomplete_tasks_can_be_dropped(tmp_path):
     grid = SPACE.grid()
     directory = write_collection(tmp_path / "c", [[cell(config) for config in grid], [cell(grid[0])]])
-    assert MetaDataset.from_collection(directory, complete_only=True).tasks["name"].tolist() == ["task0"]
+    about = json.loads((directory / "collection.json").read_text())
+    about["tasks"][1]["n_train"] = 300
+    (directory / "collection.json").write_text(json.dumps(about))
+    table = MetaDataset.from_collection(directory, complete_only=True)
+    assert table.tasks["name"].tolist() == ["task0"]
+    assert table.fingerprint.train_size == "30 to 30 images"
+    assert MetaDataset.from_collection(directory).fingerprint.train_size == "30 to 300 images"
     (directory / "cells/task0.jsonl").unlink()
     with pytest.raises(MetaDatasetError, match=r"no task of .* is complete"):
         MetaDataset.from_collection(directory, complete_only=True)
