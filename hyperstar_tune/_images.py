@@ -4,6 +4,7 @@ Private to ``task.py``. Three sources (files, arrays, a torchvision data set) an
 as RGB, its bytes for hashing, and a name for messages. Nothing here knows of labels.
 """
 
+import io
 import os
 import struct
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp", ".gif"})
 MAX_PIXELS = 64_000_000  # one image; as RGB that is 192 MB, beyond it decoding in threads could exhaust a machine
+MAX_BYTES = 1 << 29  # one file; 64 megapixels of 16-bit RGB are 384 MB
 # What Pillow raises on damaged files; the last five come from its PNG and TIFF readers.
 _DECODE_ERRORS = (
     *(UnidentifiedImageError, OSError, ValueError, IndexError, Image.DecompressionBombError, MemoryError),
@@ -88,7 +90,9 @@ class Files:
 
     def square(self, index: int, size: int) -> np.ndarray:
         try:
-            with Image.open(self.paths[index]) as image:
+            # From memory: of a file, Pillow asks for as many bytes as a damaged PNG claims to have, and gets a buffer.
+            _check_bytes(self.paths[index])
+            with Image.open(io.BytesIO(self.raw(index))) as image:
                 _check_size(image.size)
                 image.draft("RGB", (2 * size, 2 * size))  # large JPEGs: decode at a fraction, still above the target
                 return to_square(to_rgb(image), size)
@@ -159,6 +163,7 @@ class Subset:
 def header_problem(path: Path) -> str | None:
     """Why a file cannot be an image, from its header alone; None if it looks readable."""
     try:
+        _check_bytes(path)
         with Image.open(path) as image:
             _check_size(image.size)
     except _DECODE_ERRORS as error:
@@ -170,6 +175,12 @@ def image_files(folder: Path) -> list[Path]:
     """Image files below a class folder, sorted, hidden files left out."""
     found = (path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and not path.name.startswith("."))
     return sorted(path for path in found if path.is_file() or path.is_symlink())
+
+
+def _check_bytes(path: Path) -> None:
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise ValueError(f"a file of {size:,} bytes, more than {MAX_BYTES:,}")
 
 
 def _check_size(size: tuple[int, int]) -> None:

@@ -148,6 +148,13 @@ def test_image_just_above_the_limit_is_refused(tmp_path, monkeypatch):
         ImageTask.from_folder(tmp_path)
 
 
+def test_a_file_above_the_limit_is_refused(tmp_path, monkeypatch):
+    write_classes(tmp_path)
+    monkeypatch.setattr(_images, "MAX_BYTES", 10)
+    with pytest.raises(TaskError, match=r"a file of \d+ bytes, more than 10"):
+        ImageTask.from_folder(tmp_path)
+
+
 def test_missing_folder(tmp_path):
     with pytest.raises(TaskError, match="must exist"):
         ImageTask.from_folder(tmp_path / "nowhere")
