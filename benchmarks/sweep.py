@@ -23,6 +23,7 @@ from hyperstar_tune.evaluation import Budgets, LooScores, SweepProgress, make_me
 from hyperstar_tune.evaluation.figures import draw_average, draw_live_beside_replay, draw_regret, draw_tasks
 from hyperstar_tune.evaluation.judging import scored_part, true_scores
 from hyperstar_tune.evaluation.summary import summarize
+from hyperstar_tune.evaluation.sweep_report import finer
 from hyperstar_tune.evaluation.tables import development_families
 from hyperstar_tune.metadataset import MetaDataset
 from hyperstar_tune.search.bohb import has_hpbandster
@@ -154,11 +155,7 @@ def _tell(progress: SweepProgress) -> None:
 def grids(table: MetaDataset) -> list[Budgets]:
     """The protocol's budgets and many between them, for curves."""
     low, large = protocol_budgets(table)
-    steps = tuple(i / 16 for i in range(1, 73))
-    return [
-        Budgets(low.eta, tuple(sorted({*low.multiples, *steps}))),
-        Budgets(large.eta, tuple(sorted({*large.multiples, *(i / 4 for i in range(1, 65))})), large.max_epochs),
-    ]
+    return [finer(low, table), finer(large, table, steps_an_r=4)]
 
 
 def show(summary: dict[str, Any]) -> None:

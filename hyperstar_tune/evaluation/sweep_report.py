@@ -11,12 +11,10 @@ from hyperstar_tune.metadataset import MetaDataset
 
 __all__ = ["finer", "report_sweep"]
 
-_STEPS = 16
 
-
-def finer(budgets: Budgets, table: MetaDataset) -> Budgets:
-    """The same budgets and up to sixteen an R between them, for curves: more rows a run, but no more runs."""
-    an_r = min(_STEPS, budgets.max_epochs or int(table.epochs[-1]))
+def finer(budgets: Budgets, table: MetaDataset, steps_an_r: int = 16) -> Budgets:
+    """The same budgets and so many an R between them, for curves: more rows a run, but no more runs."""
+    an_r = min(steps_an_r, budgets.max_epochs or int(table.epochs[-1]))
     steps = (step / an_r for step in range(1, int(max(budgets.multiples) * an_r) + 1))
     return Budgets(budgets.eta, tuple(sorted({*budgets.multiples, *steps})), budgets.max_epochs)
 
