@@ -4,9 +4,9 @@ Both sides run in one process, in turns, on the same images and the same backbon
 normalization, in the same chunks; the bare forward pass even gets its images normalized beforehand. Algorithm 2 as
 written, which runs the backbone for each of H x B pairs, is run once.
 
-glibc gives freed memory back to the system and faults it in again, on one side or the other as the heap happens to lie:
-of eight processes four had a ratio of 1.06 to 1.11 and four of 1.31 to 1.42. So the benchmark runs with ``ALLOCATOR``,
-which keeps freed memory; ``--default-allocator`` measures without.
+glibc gives freed memory back to the system and faults it in again, on one side or the other as the heap happens to lie,
+so that processes differ more than what is to be measured. So the benchmark runs with ``ALLOCATOR``, which keeps freed
+memory; ``--default-allocator`` measures without.
 
     python benchmarks/recommend.py
 """
