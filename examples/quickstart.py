@@ -63,7 +63,7 @@ def main(
         console.print(remark)
     console.print(f"What {predictor} recommends for these images:\n{searcher.ranking.table(8)}\n")
 
-    ray.init(log_to_driver=False, logging_level="ERROR", include_dashboard=False)
+    ray.init(address="local", log_to_driver=False, logging_level="ERROR", include_dashboard=False)
     progress = BudgetProgress(plan, console)
     run = f"{task.name}-{datetime.now():%Y-%m-%d-%H%M%S}"
     results = tune.run(

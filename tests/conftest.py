@@ -1,9 +1,12 @@
 """What all tests share."""
 
+import os
 import sys
 
 import pytest
 from digit_images import write_digits
+
+os.environ["RAY_ADDRESS"] = "local"  # no test joins a cluster that another one, or the user, has started
 
 
 @pytest.fixture

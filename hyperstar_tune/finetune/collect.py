@@ -100,7 +100,8 @@ def collect(
             ``"round-robin"``: each configuration on all tasks before the next, in a random but fixed order, so that
             whatever was reached is a balanced table; workers whose memory does not hold all tasks decode again.
         max_hours: No cell begins later than this.
-        workers: Processes; None: as many as Ray has cores. Ignored when Ray is already running.
+        workers: Processes; None: as many as Ray has cores. Ignored where a Ray cluster runs already: one that
+            ``ray.init`` has connected to, that RAY_ADDRESS names, or that ``ray start`` began on this machine.
         gpus_per_cell: Share of a GPU a cell reserves.
         device: None takes the GPU that Ray assigns, if any.
         nice: Niceness of the processes that train.
@@ -216,7 +217,10 @@ def _ray(workers: int | None) -> Iterator[None]:
     analysis.setLevel(logging.ERROR)  # it misses the result files that are not written
     ours = not ray.is_initialized()
     if ours:
-        ray.init(address="local", num_cpus=workers, include_dashboard=False, log_to_driver=False)
+        try:
+            ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
+        except ValueError:  # a cluster that is found (RAY_ADDRESS, or `ray start` on this machine) has its own number
+            ray.init(log_to_driver=False)
     try:
         yield
     finally:

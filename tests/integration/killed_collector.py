@@ -2,7 +2,6 @@
 
 import os
 
-import ray
 from digit_images import digit_pixels
 
 from hyperstar_tune.finetune import collect
@@ -10,7 +9,8 @@ from hyperstar_tune.space import SearchSpace
 from hyperstar_tune.task import ImageTask
 
 VALUES = {"lr": [1e-3, 1e-2, 1e-1], "optimizer": ["sgd"], "layers": ["head", "all"], "augmentation": ["basic"]}
-SETTINGS = {"model": "torchvision/shufflenet_v2_x1_0", "weights": "own", "image_size": 32, "max_epochs": 2}
+MODEL = {"model": "torchvision/shufflenet_v2_x1_0", "weights": "own", "image_size": 32}
+SETTINGS = {**MODEL, "max_epochs": 2, "workers": 2}
 
 
 def tasks():
@@ -33,5 +33,5 @@ def measure_long_cells(out):
 def main(address, out):
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
-    ray.init(address=address, log_to_driver=False)
+    os.environ["RAY_ADDRESS"] = address  # as on a cluster: `collect` finds it
     measure(out)
