@@ -39,14 +39,18 @@ MORE_READINGS = READINGS | {
 }
 
 
-CURVES: dict[str, Callable[[Floats, Floats], Floats]] = {  # of accuracies and losses [T, H, F], seeds averaged
-    "last accuracy": lambda accuracy, loss: accuracy[..., -1],
-    "mean accuracy of the last 2 epochs": lambda accuracy, loss: accuracy[..., -2:].mean(axis=-1),
-    "mean accuracy of the last 4 epochs": lambda accuracy, loss: accuracy[..., -4:].mean(axis=-1),
-    "mean accuracy of the last 8 epochs": lambda accuracy, loss: accuracy[..., -8:].mean(axis=-1),
-    "best accuracy": lambda accuracy, loss: np.fmax.reduce(accuracy, axis=-1),
-    "last loss": lambda accuracy, loss: -np.minimum(loss[..., -1], 10.0),
+# Of half A's accuracies and losses [T, H, F], and of the halves' mean accuracies; seeds averaged, F measured epochs.
+CURVES: dict[str, Callable[[Floats, Floats, Floats], Floats]] = {
+    "last accuracy": lambda accuracy, loss, both: accuracy[..., -1],
+    "mean accuracy of the last 2 epochs": lambda accuracy, loss, both: accuracy[..., -2:].mean(axis=-1),
+    "mean accuracy of the last 4 epochs": lambda accuracy, loss, both: accuracy[..., -4:].mean(axis=-1),
+    "mean accuracy of the last 8 epochs": lambda accuracy, loss, both: accuracy[..., -8:].mean(axis=-1),
+    "best accuracy": lambda accuracy, loss, both: np.fmax.reduce(accuracy, axis=-1),
+    "last loss": lambda accuracy, loss, both: -np.minimum(loss[..., -1], 10.0),
+    "last accuracy on both halves": lambda accuracy, loss, both: both[..., -1],
+    "mean of the last 4 measured accuracies on both halves": lambda accuracy, loss, both: both[..., -4:].mean(axis=-1),
 }
+NEED_HALF_B = tuple(curve for curve in CURVES if curve.endswith("both halves"))
 
 
 @dataclass(frozen=True)
@@ -91,12 +95,19 @@ class Data:
             return self.accuracies
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # a cell that was not trained has no mean
-            accuracy = np.nanmean(self.table.curve("val_accuracy").astype(np.float64), axis=2)
-            loss = np.nanmean(self.table.curve("val_loss").astype(np.float64), axis=2)
-        values = CURVES[curve](accuracy, loss)
+            accuracy, loss, of_b = (
+                np.nanmean(self.table.curve(objective).astype(np.float64), axis=2)
+                for objective in ("val_accuracy", "val_loss", "val_accuracy_b")
+            )
+        values = CURVES[curve](accuracy, loss, (accuracy + of_b) / 2)
         worst = np.nanmin(values, axis=1, keepdims=True)
         values = np.where(np.isfinite(values), values, worst)
         return np.where(np.isfinite(self.accuracies), values, np.nan)
+
+    @cached_property
+    def has_half_b(self) -> bool:
+        """Whether validation was measured in halves."""
+        return bool(np.isfinite(self.table.curve("val_accuracy_b")).any())
 
     @cached_property
     def kernel(self) -> Floats:

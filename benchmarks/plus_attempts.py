@@ -9,6 +9,7 @@ the variants costs: for each family the variant is chosen on the others alone, a
 
 import argparse
 import copy
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from _common import about_table, environment, result_path, write_json
-from _plus_variants import CURVES, MORE_READINGS, Data, Variant, predict
+from _plus_variants import CURVES, MORE_READINGS, NEED_HALF_B, Data, Variant, predict
 from task_traits import EMBEDDINGS_FILE, TRAITS_FILE
 
 from hyperstar_tune.evaluation.statistics import bootstrap_mean, paired_p_value
@@ -34,7 +35,7 @@ MEASURES = ("ap_at_10", "ndcg_at_10", "normalized_regret_at_1", "normalized_regr
 LOWER = ("normalized_regret_at_1", "normalized_regret_at_3", "configs_to_best")
 
 
-def attempts() -> dict[str, Variant]:
+def attempts(curves: Iterable[str]) -> dict[str, Variant]:
     """Named variants, in the order of the ideas."""
     v = Variant
     found = {
@@ -79,7 +80,7 @@ def attempts() -> dict[str, Variant]:
         found[f"{name}, incomplete tasks too"] = v("f", traits=traits, incomplete=True)
     for reading in MORE_READINGS:
         found[f"chosen traits, {reading} alone"] = v("c", traits=BASE, readings=(reading,))
-    for curve in CURVES:
+    for curve in curves:
         if curve != "last accuracy":
             found[f"average of three readings of the {curve}"] = v("c", curve=curve)
             found[f"chosen traits, {curve}"] = v("c", traits=BASE, curve=curve)
@@ -190,7 +191,8 @@ def main() -> None:
     table = MetaDataset.load(arguments.table)
     table = table.only(development_families(table))
     data = Data(table, pd.read_parquet(TRAITS_FILE), pd.read_parquet(EMBEDDINGS_FILE))
-    judge, variants = Judge(data), attempts()
+    curves = [curve for curve in CURVES if data.has_half_b or curve not in NEED_HALF_B]
+    judge, variants = Judge(data), attempts(curves)
     measured = {name: judge.all(variant) for name, variant in variants.items()}
     rivals = {name: measured[name] for name in variants if variants[name].idea == "rival"}
     slow = {} if arguments.skip_slow else {name: judge.all(variant) for name, variant in JOINT.items()}
