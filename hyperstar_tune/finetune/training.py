@@ -34,7 +34,7 @@ PROTOCOL_EPOCHS = (1, 2, 3, 4, 6, 8, 9, 12, 16, 20, 24, 27, 32)  # every rung of
 SCHEDULE = "constant, one warm-up epoch"
 VIEWS = 4  # augmented views of each image when frozen layers are run once
 DEFAULTS: dict[str, Any] = {"lr": 1e-2, "optimizer": "sgd", "layers": "all", "augmentation": "basic"}
-_EVALUATION_BATCH = 128
+_EVALUATION_BATCH, _EVALUATION_BATCH_CPU = 128, 32  # on a CPU, whose cache holds the activations, twice as fast
 _CHOICES = {"optimizer": OPTIMIZERS, "layers": GROUPS, "augmentation": POLICIES}
 
 
@@ -109,6 +109,7 @@ class FineTune:
         # float16 needs its gradients scaled, bfloat16 does not.
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._network.amp_dtype is torch.float16)
         self._labels = {s: torch.from_numpy(task.labels(s)).to(self._device) for s in ("train", "val")}
+        self._evaluation_batch = _EVALUATION_BATCH_CPU if self._device.type == "cpu" else _EVALUATION_BATCH
         self._halves = [torch.from_numpy(half).to(self._device) for half in task.val_halves()]
         self._last = dict.fromkeys(METRICS[:4], math.nan)
 
@@ -145,7 +146,7 @@ class FineTune:
         self._network.eval()
         logits = []
         with torch.inference_mode():
-            for batch in self._inputs.validation(_EVALUATION_BATCH):
+            for batch in self._inputs.validation(self._evaluation_batch):
                 logits.append(self._network(batch).float())
         outputs, labels = torch.cat(logits), self._labels["val"]
         losses = functional.cross_entropy(outputs, labels, reduction="none")
@@ -161,7 +162,8 @@ class FineTune:
         """Logits [n, classes] of the images of a split, without augmentation, on the CPU."""
         self._network.eval()
         with torch.inference_mode():
-            return torch.cat([self._network(b).float().cpu() for b in self._inputs.plain(split, _EVALUATION_BATCH)])
+            batches = self._inputs.plain(split, self._evaluation_batch)
+            return torch.cat([self._network(batch).float().cpu() for batch in batches])
 
     def state_dict(self) -> dict[str, Any]:
         """Trained parameters, optimizer and epoch: all that is needed to go on exactly."""
