@@ -21,7 +21,7 @@ from hyperstar_tune.metrics import normalize_scores, relevance
 from hyperstar_tune.predictor._plus_targets import READINGS, completed, config_kernel, robust_scores
 from hyperstar_tune.predictor.plus import fit_plus
 
-__all__ = ["Data", "Variant", "predict"]
+__all__ = ["CURVES", "MORE_READINGS", "NEED_HALF_B", "STEADIEST", "Data", "Variant", "predict"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -51,6 +51,7 @@ CURVES: dict[str, Callable[[Floats, Floats, Floats], Floats]] = {
     "mean of the last 4 measured accuracies on both halves": lambda accuracy, loss, both: both[..., -4:].mean(axis=-1),
 }
 NEED_HALF_B = tuple(curve for curve in CURVES if curve.endswith("both halves"))
+STEADIEST = NEED_HALF_B[-1]
 
 
 @dataclass(frozen=True)

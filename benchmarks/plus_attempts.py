@@ -9,15 +9,14 @@ the variants costs: for each family the variant is chosen on the others alone, a
 
 import argparse
 import copy
-from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from _common import about_table, environment, result_path, write_json
-from _plus_variants import CURVES, MORE_READINGS, NEED_HALF_B, Data, Variant, predict
+from _plus_variants import CURVES, MORE_READINGS, NEED_HALF_B, STEADIEST, Data, Variant, predict
 from task_traits import EMBEDDINGS_FILE, TRAITS_FILE
 
 from hyperstar_tune.evaluation.statistics import bootstrap_mean, paired_p_value
@@ -35,8 +34,8 @@ MEASURES = ("ap_at_10", "ndcg_at_10", "normalized_regret_at_1", "normalized_regr
 LOWER = ("normalized_regret_at_1", "normalized_regret_at_3", "configs_to_best")
 
 
-def attempts(curves: Iterable[str]) -> dict[str, Variant]:
-    """Named variants, in the order of the ideas."""
+def attempts(has_half_b: bool) -> dict[str, Variant]:
+    """Named variants, in the order of the ideas; where validation has halves, all of them learned from both too."""
     v = Variant
     found = {
         "average accuracy": v("rival", readings=()),
@@ -80,11 +79,16 @@ def attempts(curves: Iterable[str]) -> dict[str, Variant]:
         found[f"{name}, incomplete tasks too"] = v("f", traits=traits, incomplete=True)
     for reading in MORE_READINGS:
         found[f"chosen traits, {reading} alone"] = v("c", traits=BASE, readings=(reading,))
-    for curve in curves:
-        if curve != "last accuracy":
+    from_both = {}
+    if has_half_b:
+        for name, variant in found.items():
+            idea = "c" if variant.idea == "rival" else variant.idea
+            from_both[f"{name}, {STEADIEST}"] = replace(variant, idea=idea, curve=STEADIEST)
+    for curve in CURVES:
+        if curve not in ("last accuracy", STEADIEST) and (has_half_b or curve not in NEED_HALF_B):
             found[f"average of three readings of the {curve}"] = v("c", curve=curve)
             found[f"chosen traits, {curve}"] = v("c", traits=BASE, curve=curve)
-    return found
+    return found | from_both
 
 
 JOINT = {  # too slow to be chosen among
@@ -191,8 +195,7 @@ def main() -> None:
     table = MetaDataset.load(arguments.table)
     table = table.only(development_families(table))
     data = Data(table, pd.read_parquet(TRAITS_FILE), pd.read_parquet(EMBEDDINGS_FILE))
-    curves = [curve for curve in CURVES if data.has_half_b or curve not in NEED_HALF_B]
-    judge, variants = Judge(data), attempts(curves)
+    judge, variants = Judge(data), attempts(data.has_half_b)
     measured = {name: judge.all(variant) for name, variant in variants.items()}
     rivals = {name: measured[name] for name in variants if variants[name].idea == "rival"}
     slow = {} if arguments.skip_slow else {name: judge.all(variant) for name, variant in JOINT.items()}
