@@ -21,7 +21,7 @@ from hyperstar_tune.metrics import normalize_scores, relevance
 from hyperstar_tune.predictor._plus_targets import READINGS, completed, config_kernel, robust_scores
 from hyperstar_tune.predictor.plus import fit_plus
 
-__all__ = ["CURVES", "MORE_READINGS", "NEED_HALF_B", "STEADIEST", "Data", "Variant", "predict"]
+__all__ = ["CURVES", "MORE_READINGS", "NEED_HALF_B", "Data", "Variant", "predict"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -48,10 +48,13 @@ CURVES: dict[str, Callable[[Floats, Floats, Floats], Floats]] = {
     "best accuracy": lambda accuracy, loss, both: np.fmax.reduce(accuracy, axis=-1),
     "last loss": lambda accuracy, loss, both: -np.minimum(loss[..., -1], 10.0),
     "last accuracy on both halves": lambda accuracy, loss, both: both[..., -1],
-    "mean of the last 4 measured accuracies on both halves": lambda accuracy, loss, both: both[..., -4:].mean(axis=-1),
+    "mean of the last 4 accuracies on both halves": lambda accuracy, loss, both: both[..., -4:].mean(axis=-1),
+    "best accuracy on both halves": lambda accuracy, loss, both: np.fmax.reduce(both, axis=-1),
+    "best and mean accuracy on both halves": lambda accuracy, loss, both: (
+        (np.fmax.reduce(both, axis=-1) + both.mean(axis=-1)) / 2
+    ),
 }
 NEED_HALF_B = tuple(curve for curve in CURVES if curve.endswith("both halves"))
-STEADIEST = NEED_HALF_B[-1]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from _common import about_table, environment, result_path, write_json
-from _plus_variants import CURVES, MORE_READINGS, NEED_HALF_B, STEADIEST, Data, Variant, predict
+from _plus_variants import CURVES, MORE_READINGS, NEED_HALF_B, Data, Variant, predict
 from task_traits import EMBEDDINGS_FILE, TRAITS_FILE
 
 from hyperstar_tune.evaluation.statistics import bootstrap_mean, paired_p_value
@@ -79,16 +79,16 @@ def attempts(has_half_b: bool) -> dict[str, Variant]:
         found[f"{name}, incomplete tasks too"] = v("f", traits=traits, incomplete=True)
     for reading in MORE_READINGS:
         found[f"chosen traits, {reading} alone"] = v("c", traits=BASE, readings=(reading,))
-    from_both = {}
-    if has_half_b:
-        for name, variant in found.items():
-            idea = "c" if variant.idea == "rival" else variant.idea
-            from_both[f"{name}, {STEADIEST}"] = replace(variant, idea=idea, curve=STEADIEST)
+    on_half_a = dict(found)
     for curve in CURVES:
-        if curve not in ("last accuracy", STEADIEST) and (has_half_b or curve not in NEED_HALF_B):
+        if curve in NEED_HALF_B and has_half_b:
+            for name, variant in on_half_a.items():
+                idea = "c" if variant.idea == "rival" else variant.idea
+                found[f"{name}, {curve}"] = replace(variant, idea=idea, curve=curve)
+        elif curve not in ("last accuracy", *NEED_HALF_B):
             found[f"average of three readings of the {curve}"] = v("c", curve=curve)
             found[f"chosen traits, {curve}"] = v("c", traits=BASE, curve=curve)
-    return found | from_both
+    return found
 
 
 JOINT = {  # too slow to be chosen among
