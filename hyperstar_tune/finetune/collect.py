@@ -117,7 +117,8 @@ def collect(
         Counts of cells.
 
     Raises:
-        MetaDatasetError: If ``out_dir`` holds a collection made with other settings; the message names what differs.
+        MetaDatasetError: If ``out_dir`` holds a collection made with other settings (the message names what differs),
+            or the order, the seeds or the number of workers make no sense.
         SpaceError: If the space is not finite or not one of fine-tuning.
         TaskError: If a task is none.
         ModelError: If the network cannot be had.
@@ -130,6 +131,8 @@ def collect(
         check_config(config)
     if order not in ORDERS:
         raise MetaDatasetError(f"an order is one of {', '.join(ORDERS)}, but got {order!r}")
+    if workers is not None and workers < 1:
+        raise MetaDatasetError(f"a collection needs at least one worker, but got {workers}")
     if not tasks or not seeds:
         raise MetaDatasetError(f"a collection needs tasks and seeds, but got {len(tasks)} tasks, {len(seeds)} seeds")
     measured_at = (*(e for e in (evaluate_at or PROTOCOL_EPOCHS) if e < max_epochs), max_epochs)

@@ -137,6 +137,12 @@ def test_an_unknown_order_is_refused(tasks, tmp_path):
         collect(tasks, space(), tmp_path, order="random", **SETTINGS)
 
 
+@pytest.mark.parametrize("workers", [0, -1])
+def test_no_worker_at_all_is_refused(tasks, tmp_path, workers):
+    with pytest.raises(MetaDatasetError, match=f"at least one worker, but got {workers}"):
+        collect(tasks, space(), tmp_path, workers=workers, **SETTINGS)
+
+
 def test_no_cell_begins_after_the_time_is_up(ray_local, tasks, tmp_path):
     summary = collect(tasks, space(), tmp_path, max_hours=0.0, progress=lambda _: None, **SETTINGS)
     assert (summary.measured, summary.left) == (0, 8)
