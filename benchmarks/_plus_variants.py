@@ -12,16 +12,17 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, orth
 from sklearn.decomposition import PCA
 from sklearn.kernel_ridge import KernelRidge
 
 from hyperstar_tune.metadataset import MetaDataset
 from hyperstar_tune.metrics import normalize_scores, relevance
+from hyperstar_tune.predictor._plus_targets import CURVES as PLUS_CURVES
 from hyperstar_tune.predictor._plus_targets import READINGS, completed, config_kernel, robust_scores
 from hyperstar_tune.predictor.plus import fit_plus
 
-__all__ = ["CURVES", "MORE_READINGS", "NEED_HALF_B", "Data", "Variant", "predict"]
+__all__ = ["LAST", "MORE_READINGS", "NEED_HALF_B", "OTHER_CURVES", "STEADY", "Data", "Variant", "predict"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -39,9 +40,13 @@ MORE_READINGS = READINGS | {
 }
 
 
+LAST, STEADY = "last accuracy", "best and mean accuracy"
+PRODUCT_CURVES = {
+    LAST: PLUS_CURVES["last"],
+    STEADY: PLUS_CURVES["steady"],
+}  # of both halves where there are two
 # Of half A's accuracies and losses [T, H, F], and of the halves' mean accuracies; seeds averaged, F measured epochs.
-CURVES: dict[str, Callable[[Floats, Floats, Floats], Floats]] = {
-    "last accuracy": lambda accuracy, loss, both: accuracy[..., -1],
+OTHER_CURVES: dict[str, Callable[[Floats, Floats, Floats], Floats]] = {
     "mean accuracy of the last 2 epochs": lambda accuracy, loss, both: accuracy[..., -2:].mean(axis=-1),
     "mean accuracy of the last 4 epochs": lambda accuracy, loss, both: accuracy[..., -4:].mean(axis=-1),
     "mean accuracy of the last 8 epochs": lambda accuracy, loss, both: accuracy[..., -8:].mean(axis=-1),
@@ -50,11 +55,8 @@ CURVES: dict[str, Callable[[Floats, Floats, Floats], Floats]] = {
     "last accuracy on both halves": lambda accuracy, loss, both: both[..., -1],
     "mean of the last 4 accuracies on both halves": lambda accuracy, loss, both: both[..., -4:].mean(axis=-1),
     "best accuracy on both halves": lambda accuracy, loss, both: np.fmax.reduce(both, axis=-1),
-    "best and mean accuracy on both halves": lambda accuracy, loss, both: (
-        (np.fmax.reduce(both, axis=-1) + both.mean(axis=-1)) / 2
-    ),
 }
-NEED_HALF_B = tuple(curve for curve in CURVES if curve.endswith("both halves"))
+NEED_HALF_B = tuple(curve for curve in OTHER_CURVES if curve.endswith("both halves"))
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,9 @@ class Variant:
     length: float = 0.0  # of a squared exponential kernel between tasks; 0: linear
     rank: int = 0  # of the residuals that are learned; 0: as it is
     smoothed: bool = False  # residuals smoothed over alike configurations
-    curve: str = "last accuracy"  # what is read off a learning curve, see CURVES
+    structure: tuple[tuple[str, ...], ...] = ()  # residuals held to sums over these combinations of parameters
+    shrunk: bool = False  # the average too, halfway
+    curve: str = LAST  # what is read off a learning curve, of PRODUCT_CURVES or OTHER_CURVES
     joint: float = 0.0  # variance of the residual in one Gaussian process over tasks x configurations
 
 
@@ -86,6 +90,7 @@ class Data:
         self.traits = traits.loc[names]
         self.embeddings = embeddings.loc[names].to_numpy(dtype=np.float64)
         self.encoded = table.space.encode(table.configs)
+        self._sums: dict[tuple[tuple[str, ...], ...], Floats] = {}
         self._targets: dict[tuple[object, ...], tuple[npt.NDArray[np.intp], Floats]] = {}
 
     @cached_property
@@ -95,15 +100,15 @@ class Data:
 
     def read(self, curve: str) -> Floats:
         """One number a trained cell [T, H]; what diverged is as bad as its task's worst."""
-        if curve == "last accuracy":
-            return self.accuracies
+        if curve in PRODUCT_CURVES:
+            return PRODUCT_CURVES[curve](self.table)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # a cell that was not trained has no mean
             accuracy, loss, of_b = (
                 np.nanmean(self.table.curve(objective).astype(np.float64), axis=2)
                 for objective in ("val_accuracy", "val_loss", "val_accuracy_b")
             )
-        values = CURVES[curve](accuracy, loss, (accuracy + of_b) / 2)
+        values = OTHER_CURVES[curve](accuracy, loss, (accuracy + of_b) / 2)
         worst = np.nanmin(values, axis=1, keepdims=True)
         values = np.where(np.isfinite(values), values, worst)
         return np.where(np.isfinite(self.accuracies), values, np.nan)
@@ -112,6 +117,15 @@ class Data:
     def has_half_b(self) -> bool:
         """Whether validation was measured in halves."""
         return bool(np.isfinite(self.table.curve("val_accuracy_b")).any())
+
+    def sums_over(self, structure: tuple[tuple[str, ...], ...]) -> Floats:
+        """Projection [H, H] onto sums of effects of combinations of parameters; the identity where there are none."""
+        if structure not in self._sums:
+            configs = pd.DataFrame(self.table.configs).astype(str)
+            effects = [pd.get_dummies(configs[list(names)].agg("|".join, axis=1)) for names in structure]
+            basis = orth(pd.concat(effects, axis=1).to_numpy(dtype=np.float64)) if effects else np.eye(len(configs))
+            self._sums[structure] = basis @ basis.T
+        return self._sums[structure]
 
     @cached_property
     def kernel(self) -> Floats:
@@ -134,6 +148,10 @@ class Data:
 def predict(data: Data, variant: Variant, held_out: frozenset[str], task: int) -> Floats:
     """Scores [H] of a task from the tasks of the families that are not held out."""
     rows, targets = data.targets(held_out, variant)
+    held = data.sums_over(variant.structure)
+    if variant.shrunk:
+        mean = targets.mean(axis=0)
+        targets = targets + (mean @ held - mean) / 2
     if not variant.traits and not variant.embedding:
         return np.asarray(targets.mean(axis=0))
     values = data.traits[list(variant.traits)].to_numpy(dtype=np.float64)
@@ -144,7 +162,7 @@ def predict(data: Data, variant: Variant, held_out: frozenset[str], task: int) -
     if variant.joint:
         return _joint(data, variant, rows, targets, values, task)
     mean = targets.mean(axis=0)
-    residuals = targets - mean
+    residuals = (targets - mean) @ held
     if variant.smoothed:
         residuals = residuals @ np.linalg.solve(data.kernel + 0.5 * np.eye(len(data.kernel)), data.kernel)
     if variant.rank:

@@ -10,19 +10,21 @@ the variants costs: for each family the variant is chosen on the others alone, a
 import argparse
 import copy
 from dataclasses import asdict, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from _common import about_table, environment, result_path, write_json
-from _plus_variants import CURVES, MORE_READINGS, NEED_HALF_B, Data, Variant, predict
+from _plus_variants import LAST, MORE_READINGS, NEED_HALF_B, OTHER_CURVES, STEADY, Data, Variant, predict
 from task_traits import EMBEDDINGS_FILE, TRAITS_FILE
 
 from hyperstar_tune.evaluation.statistics import bootstrap_mean, paired_p_value
 from hyperstar_tune.evaluation.tables import development_families
 from hyperstar_tune.metadataset import MetaDataset
 from hyperstar_tune.metrics import average_precision, best_so_far, configs_to_best, ndcg, normalized_regret, ranking_of
+from hyperstar_tune.predictor._plus_targets import default_curve
 from hyperstar_tune.predictor._task_traits import TRAITS
 from hyperstar_tune.predictor.plus import PlusSettings
 
@@ -30,6 +32,10 @@ COUNTS = ("log_images", "log_classes", "log_images_per_class")
 PROBES = tuple(f"probe_{depth}" for depth in ("stage2", "stage3", "stage4", "conv5"))
 CHOSEN = PlusSettings()
 BASE = CHOSEN.traits
+STRUCTURES = {
+    "layers x rate and layers x augmentation": (("layers", "lr"), ("layers", "augmentation")),
+    "pairs of parameters": tuple(combinations(("layers", "lr", "optimizer", "augmentation"), 2)),
+}
 MEASURES = ("ap_at_10", "ndcg_at_10", "normalized_regret_at_1", "normalized_regret_at_3", "configs_to_best", "quality")
 LOWER = ("normalized_regret_at_1", "normalized_regret_at_3", "configs_to_best")
 
@@ -75,17 +81,24 @@ def attempts(has_half_b: bool) -> dict[str, Variant]:
             found[f"{name}, residuals of rank {rank}"] = v("a", traits=traits, rank=rank)
         for length in (1.0, 2.0):
             found[f"{name}, kernel of length {length:g}"] = v("a", traits=traits, length=length, penalty=2.0)
+        for how, structure in STRUCTURES.items():
+            found[f"{name}, residuals held to {how}"] = v("a", traits=traits, structure=structure)
+            found[f"{name}, residuals held and average shrunk to {how}"] = v(
+                "a", traits=traits, structure=structure, shrunk=True
+            )
         found[f"{name}, smoothed over configurations"] = v("a", traits=traits, smoothed=True)
         found[f"{name}, incomplete tasks too"] = v("f", traits=traits, incomplete=True)
+    for how, structure in STRUCTURES.items():
+        found[f"average of three readings, shrunk to {how}"] = v("c", structure=structure, shrunk=True)
     for reading in MORE_READINGS:
         found[f"chosen traits, {reading} alone"] = v("c", traits=BASE, readings=(reading,))
     on_half_a = dict(found)
-    for curve in CURVES:
-        if curve in NEED_HALF_B and has_half_b:
+    for curve in (STEADY, *OTHER_CURVES):
+        if has_half_b and curve in (STEADY, *NEED_HALF_B):
             for name, variant in on_half_a.items():
                 idea = "c" if variant.idea == "rival" else variant.idea
                 found[f"{name}, {curve}"] = replace(variant, idea=idea, curve=curve)
-        elif curve not in ("last accuracy", *NEED_HALF_B):
+        elif curve not in NEED_HALF_B:
             found[f"average of three readings of the {curve}"] = v("c", curve=curve)
             found[f"chosen traits, {curve}"] = v("c", traits=BASE, curve=curve)
     return found
@@ -220,7 +233,8 @@ def main() -> None:
         nested[kind] = {"chosen": choices[kind]} | row(values, rivals)
         print(line(f"nested choice {kind}", values), flush=True)
     best = best_without("")
-    chosen = Variant("chosen", CHOSEN.readings, CHOSEN.traits, CHOSEN.penalty, CHOSEN.incomplete)
+    curve = {"last": LAST, "steady": STEADY}[default_curve(table)]
+    chosen = Variant("chosen", CHOSEN.readings, CHOSEN.traits, CHOSEN.penalty, CHOSEN.incomplete, curve=curve)
     chance = placebo(data, chosen)
     print(f"traits dealt at random: {chance}")
     print(f"best by quality: {best}; one by one: {forward(judge, '').traits}")

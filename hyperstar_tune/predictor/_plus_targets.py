@@ -1,8 +1,9 @@
 """What HyperSTAR+ learns from: scores in which a dead configuration weighs no more than a poor one.
 
-A task's accuracies are read in three ways, each brought to mean 0 and deviation 1, and averaged: by their rank
-(normal quantiles), by how far they stay below the best on a scale that ends at twice the median's distance, and as they
-are. Cells that were not trained are filled in from the average ranking and the task's other cells.
+One accuracy a cell is read off its learning curve, the last or a steadier one. A task's accuracies are read in three
+ways, each brought to mean 0 and deviation 1, and averaged: by their rank (normal quantiles), by how far they stay below
+the best on a scale that ends at twice the median's distance, and as they are. Cells that were not trained are filled in
+from the average ranking and the task's other cells.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,9 +14,10 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.stats import norm, rankdata
 
 from hyperstar_tune.errors import PredictorError
+from hyperstar_tune.metadataset import MetaDataset
 from hyperstar_tune.metrics import normalize_scores
 
-__all__ = ["READINGS", "completed", "config_kernel", "robust_scores"]
+__all__ = ["CURVES", "READINGS", "completed", "config_kernel", "default_curve", "robust_scores", "steady_accuracies"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -33,6 +35,33 @@ def _by_regret(row: Floats) -> Floats:
 
 
 READINGS: dict[str, Callable[[Floats], Floats]] = {"rank": _by_rank, "regret": _by_regret, "accuracy": lambda row: row}
+
+
+def steady_accuracies(table: MetaDataset) -> Floats:
+    """Mean of best and mean accuracy over the measured epochs, of both halves where there are two, shape [T, H].
+
+    While the learning rate stays constant, the last epoch is one draw of a noisy plateau, and one half of a small
+    validation set another. As in ``MetaDataset.scores`` a diverged cell has its task's worst value, one that was not
+    trained is NaN, and seeds are averaged.
+    """
+    halves = [table.curve(name).astype(np.float64) for name in ("val_accuracy", "val_accuracy_b")]  # [T, H, S, F]
+    both = np.where(np.isfinite(halves[1]), (halves[0] + halves[1]) / 2, halves[0])
+    lasted = np.isfinite(both[..., -1])
+    count = np.maximum(np.isfinite(both).sum(axis=-1), 1)
+    value = (np.fmax.reduce(both, axis=-1) + np.nansum(both, axis=-1) / count) / 2  # [T, H, S]
+    worst = np.where(lasted, value, np.inf).min(axis=(1, 2), keepdims=True)
+    value = np.where(lasted, value, np.where(np.isfinite(worst), worst, 0.0))
+    trained = table.measured
+    total, seeds = np.where(trained, value, 0.0).sum(axis=-1), trained.sum(axis=-1)
+    return np.divide(total, seeds, out=np.full(total.shape, np.nan), where=seeds > 0)
+
+
+CURVES: dict[str, Callable[[MetaDataset], Floats]] = {"last": MetaDataset.scores, "steady": steady_accuracies}
+
+
+def default_curve(table: MetaDataset) -> str:
+    """Of ``CURVES``: ``steady`` where the learning rate stays, ``last`` where a schedule lets a run settle."""
+    return "steady" if table.fingerprint.schedule.startswith("constant") else "last"
 
 
 def robust_scores(accuracies: Floats, readings: Sequence[Callable[[Floats], Floats]]) -> Floats:

@@ -19,7 +19,14 @@ from sklearn.linear_model import Ridge
 
 from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.metadataset import MetaDataset
-from hyperstar_tune.predictor._plus_targets import READINGS, completed, config_kernel, robust_scores
+from hyperstar_tune.predictor._plus_targets import (
+    CURVES,
+    READINGS,
+    completed,
+    config_kernel,
+    default_curve,
+    robust_scores,
+)
 from hyperstar_tune.predictor._task_traits import TRAITS, traits_of
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.space import Config, SearchSpace
@@ -47,6 +54,7 @@ class PlusSettings:
 
     traits: tuple[str, ...] = ("probe_deep", "probe_gain_images", "log_images")
     readings: tuple[str, ...] = tuple(READINGS)  # of accuracies, averaged
+    curve: str | None = None  # what is read off learning curves, of CURVES; None: steady if the learning rate stays
     penalty: float = 5.0  # of the ridge regression, in tasks and for each trait: at so many half a slope is left
     incomplete: bool = False  # learn from tasks that lack configurations too, even if three families have complete ones
 
@@ -54,6 +62,8 @@ class PlusSettings:
         for kind, names, known in (("traits", self.traits, TRAITS), ("readings", self.readings, tuple(READINGS))):
             if not names or any(name not in known for name in names):
                 raise PredictorError(f"{kind} are some of {', '.join(known)}, but got {names}")
+        if self.curve is not None and self.curve not in CURVES:
+            raise PredictorError(f"curve is one of {', '.join(CURVES)} or None, but got {self.curve!r}")
         if not self.penalty > 0:
             raise PredictorError(f"the penalty must be positive, but got {self.penalty}")
 
@@ -160,7 +170,8 @@ class PlusRanker:
 
     def fit(self, metadataset: MetaDataset) -> "PlusRanker":
         """Learns from the complete tasks of a table; from all of them where there are too few of those."""
-        accuracies = metadataset.scores()
+        self.curve = self.settings.curve or default_curve(metadataset)
+        accuracies = CURVES[self.curve](metadataset)
         trained = np.isfinite(accuracies)
         families = metadataset.tasks["family"].to_numpy(dtype=str)
         whole = trained.all(axis=1)

@@ -5,7 +5,7 @@ ranking. It looks at labels, so a folder of unsorted images is not enough.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -155,10 +155,11 @@ def train_plus(
     """
     ranker = PlusRanker(_Images(tasks), settings=settings).fit(metadataset)
     families = dict(zip(metadataset.tasks["name"].astype(str), metadataset.tasks["family"].astype(str), strict=True))
+    learned_with = asdict(replace(ranker.settings, curve=ranker.curve))
     card = {
         "name": name,
         **(about or {}),
-        "settings": {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(ranker.settings).items()},
+        "settings": {key: list(v) if isinstance(v, tuple) else v for key, v in learned_with.items()},
         "tasks": [card_entry(tasks[task], families[task]) for task in ranker.known],
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
     }

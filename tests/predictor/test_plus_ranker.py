@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -77,3 +79,11 @@ def test_an_unfitted_ranker_and_a_task_without_images_are_errors(world):
         PlusRanker().fit(world.table)
     with pytest.raises(PredictorError, match="traits are some of"):
         PlusSettings(traits=("weather",))
+
+
+@pytest.mark.parametrize(("schedule", "curve"), [("constant, one warm-up epoch", "steady"), ("cosine", "last")])
+def test_curves_of_a_constant_learning_rate_are_read_steadily(world, schedule, curve):
+    table = replace(world.table, fingerprint=replace(world.table.fingerprint, schedule=schedule))
+    ranker = PlusRanker(Images(world.tasks), settings=SETTINGS).fit(table)
+    assert ranker.curve == curve
+    assert PlusRanker(Images(world.tasks), settings=replace(SETTINGS, curve="last")).fit(table).curve == "last"
