@@ -81,9 +81,9 @@ class Variant:
 class Data:
     """A table with the traits and embeddings of its tasks."""
 
-    def __init__(self, table: MetaDataset, traits: pd.DataFrame, embeddings: pd.DataFrame) -> None:
+    def __init__(self, table: MetaDataset, table_name: str, traits: pd.DataFrame, embeddings: pd.DataFrame) -> None:
         names = table.tasks["name"].astype(str).tolist()
-        self.table = table
+        self.table, self.table_name = table, table_name
         self.names = names
         self.families = table.tasks["family"].to_numpy(dtype=str)
         self.accuracies = table.scores()

@@ -16,14 +16,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from _common import about_table, environment, result_path, write_json
+from _common import about_table, environment, result_path, scores_path, write_json
 from _plus_variants import LAST, MORE_READINGS, NEED_HALF_B, OTHER_CURVES, STEADY, Data, Variant, predict
 from task_traits import EMBEDDINGS_FILE, TRAITS_FILE
 
+from hyperstar_tune.evaluation.loo import LooScores
 from hyperstar_tune.evaluation.statistics import bootstrap_mean, paired_p_value
 from hyperstar_tune.evaluation.tables import development_families
 from hyperstar_tune.metadataset import MetaDataset
-from hyperstar_tune.metrics import average_precision, best_so_far, configs_to_best, ndcg, normalized_regret, ranking_of
+from hyperstar_tune.metrics import (
+    average_precision,
+    best_so_far,
+    configs_to_best,
+    ndcg,
+    normalize_scores,
+    normalized_regret,
+    ranking_of,
+)
 from hyperstar_tune.predictor._plus_targets import default_curve
 from hyperstar_tune.predictor._task_traits import TRAITS
 from hyperstar_tune.predictor.plus import PlusSettings
@@ -183,6 +192,32 @@ def placebo(data: Data, variant: Variant, n: int = 200) -> dict[str, float]:
     }
 
 
+def of_seeds(data: Data, rivals: dict[str, pd.DataFrame]) -> dict[str, Any]:
+    """Rankers that differ from seed to seed (``loo_scores.py``): one seed on average, and the mean over all of them."""
+    path = scores_path(data.table_name)
+    if not path.exists():
+        return {}
+    loo = LooScores.load(path, data.table.configs)
+    tasks = {data.names[i]: i for i in np.flatnonzero(data.complete)}
+    found = {}
+    for ranker in loo.rankers:
+        n_seeds = min(loo.n_seeds(ranker, task) for task in tasks)
+        if n_seeds < 2:
+            continue
+        alone, together = [], []
+        for task, place in tasks.items():
+            scores = np.stack([normalize_scores(loo.scores(ranker, task, seed)) for seed in range(n_seeds)])
+            truth = data.accuracies[place]
+            alone.append(pd.DataFrame([judged(truth, of_seed) for of_seed in scores]).mean())
+            together.append(pd.Series(judged(truth, scores.mean(axis=0))))
+        families = [data.families[place] for place in tasks.values()]
+        found[ranker] = {"seeds": n_seeds} | {
+            kind: row(pd.DataFrame(rows).groupby(families, sort=False).mean(), rivals)
+            for kind, rows in (("one_seed", alone), ("all_seeds", together))
+        }
+    return found
+
+
 def row(values: pd.DataFrame, rivals: dict[str, pd.DataFrame]) -> dict[str, Any]:
     """Means with intervals, and against the better average ranking by each measure."""
     found: dict[str, Any] = {}
@@ -207,7 +242,7 @@ def main() -> None:
     arguments = parser.parse_args()
     table = MetaDataset.load(arguments.table)
     table = table.only(development_families(table))
-    data = Data(table, pd.read_parquet(TRAITS_FILE), pd.read_parquet(EMBEDDINGS_FILE))
+    data = Data(table, arguments.table.name, pd.read_parquet(TRAITS_FILE), pd.read_parquet(EMBEDDINGS_FILE))
     judge, variants = Judge(data), attempts(data.has_half_b)
     measured = {name: judge.all(variant) for name, variant in variants.items()}
     rivals = {name: measured[name] for name in variants if variants[name].idea == "rival"}
@@ -251,6 +286,7 @@ def main() -> None:
             "one_by_one": list(forward(judge, "").traits),
             "attempts": log,
             "nested": nested,
+            "seeds": of_seeds(data, rivals),
         },
     )
 
