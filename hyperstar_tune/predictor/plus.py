@@ -32,7 +32,17 @@ from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.space import Config, SearchSpace
 from hyperstar_tune.task import ImageTask
 
-__all__ = ["HasImages", "PlusModel", "PlusRanker", "PlusSettings", "fit_plus", "interpolated", "leave_out_error"]
+__all__ = [
+    "HasImages",
+    "PlusAverageRanker",
+    "PlusModel",
+    "PlusRanker",
+    "PlusSettings",
+    "fit_plus",
+    "interpolated",
+    "leave_out_error",
+    "targets_of",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -143,6 +153,50 @@ def interpolated(values: Floats, encoded: npt.NDArray[np.floating], wanted: npt.
     return np.asarray(out)
 
 
+def targets_of(
+    metadataset: MetaDataset, settings: PlusSettings
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Floats]:
+    """What is learned from a table: row numbers of T tasks and of H configurations, and targets [T, H] without NaN.
+
+    Raises:
+        PredictorError: If fewer than two tasks or configurations were trained.
+    """
+    accuracies = CURVES[settings.curve or default_curve(metadataset)](metadataset)
+    trained = np.isfinite(accuracies)
+    families = metadataset.tasks["family"].to_numpy(dtype=str)
+    whole = trained.all(axis=1)
+    enough = not settings.incomplete and len(set(families[whole])) >= _ENOUGH_FAMILIES
+    rows = np.flatnonzero(whole if enough else trained.any(axis=1))
+    columns = np.flatnonzero(trained[rows].any(axis=0))
+    if len(rows) < 2 or len(columns) < 2:
+        raise PredictorError("HyperSTAR+ needs two tasks with two configurations trained on each")
+    scores = robust_scores(accuracies[np.ix_(rows, columns)], [READINGS[name] for name in settings.readings])
+    encoded = metadataset.space.encode(metadataset.configs)[columns]
+    return rows, columns, completed(scores, encoded)
+
+
+class PlusAverageRanker:
+    """HyperSTAR+ without its images: the average of what it learns from, the same order for every task."""
+
+    name = "plus_average"
+    _space: SearchSpace | None = None
+
+    def fit(self, metadataset: MetaDataset) -> "PlusAverageRanker":
+        """Averages the targets of HyperSTAR+."""
+        _, columns, targets = targets_of(metadataset, PlusSettings())
+        self._encoded = metadataset.space.encode(metadataset.configs)[columns]
+        self._mean, self._space = targets.mean(axis=0), metadataset.space
+        return self
+
+    def rank(self, task: Any, configs: Sequence[Config]) -> Ranking:
+        """Orders configurations, known or not, by their average."""
+        if self._space is None:
+            raise PredictorError(f"ranker {self.name!r} must be fitted to a table first")
+        scores = interpolated(self._mean, self._encoded, self._space.encode(configs))
+        name = task.name if isinstance(task, ImageTask) else str(task["name"])
+        return Ranking.of(configs, scores, task=name, source=self.name)
+
+
 class PlusRanker:
     """HyperSTAR+ as a ranker.
 
@@ -171,24 +225,15 @@ class PlusRanker:
     def fit(self, metadataset: MetaDataset) -> "PlusRanker":
         """Learns from the complete tasks of a table; from all of them where there are too few of those."""
         self.curve = self.settings.curve or default_curve(metadataset)
-        accuracies = CURVES[self.curve](metadataset)
-        trained = np.isfinite(accuracies)
-        families = metadataset.tasks["family"].to_numpy(dtype=str)
-        whole = trained.all(axis=1)
-        enough = not self.settings.incomplete and len(set(families[whole])) >= _ENOUGH_FAMILIES
-        rows = np.flatnonzero(whole if enough else trained.any(axis=1))
-        columns = np.flatnonzero(trained[rows].any(axis=0))
-        if len(rows) < 2 or len(columns) < 2:
-            raise PredictorError(f"ranker {self.name!r} needs two tasks with two configurations trained on each")
+        rows, columns, targets = targets_of(metadataset, self.settings)
         self._size = metadataset.fingerprint.image_size or 64
-        names = metadataset.tasks["name"].iloc[rows].astype(str).tolist()
+        about = metadataset.tasks.iloc[rows]
+        names, families = about["name"].astype(str).tolist(), about["family"].astype(str).tolist()
         self.known = tuple(names)
         self.encoded = metadataset.space.encode(metadataset.configs)[columns]
-        readings = [READINGS[name] for name in self.settings.readings]
-        targets = completed(robust_scores(accuracies[np.ix_(rows, columns)], readings), self.encoded)
         traits = np.stack([self._traits(name) for name in names])
-        self.model = fit_plus(targets, traits, families[rows].tolist(), self.settings.penalty)
-        self.error = leave_out_error(targets, traits, families[rows].tolist(), self.settings.penalty)
+        self.model = fit_plus(targets, traits, families, self.settings.penalty)
+        self.error = leave_out_error(targets, traits, families, self.settings.penalty)
         self._space = metadataset.space
         return self
 

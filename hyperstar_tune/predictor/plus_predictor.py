@@ -120,7 +120,11 @@ class PlusPredictor(Predictor):
         traits = traits_of(task, self.image_size, self._traits)
         both = np.stack([self.model.scores(traits), self._error])
         scores, spread = interpolated(both, self._encoded, encoded)
-        nearest = np.argsort(self.model.distances(traits), kind="stable")[:_N_NEAREST]
+        nearest: dict[str, str] = {}  # of each family the nearest task
+        for place in np.argsort(self.model.distances(traits), kind="stable"):
+            known = self.card["tasks"][place]
+            name = str(known.get("name", "unnamed"))
+            nearest.setdefault(str(known.get("family", name)), name)
         return Ranking.of(
             configs,
             scores,
@@ -128,7 +132,7 @@ class PlusPredictor(Predictor):
             task=task.name,
             source=self.name,
             seen=self.has_seen(task),
-            nearest=tuple(str(self.card["tasks"][place].get("name", "unnamed")) for place in nearest),
+            nearest=tuple(nearest.values())[:_N_NEAREST],
             share=self.model.share(traits),
         )
 

@@ -13,7 +13,7 @@ from hyperstar_tune.metadataset import MetaDataset
 from hyperstar_tune.predictor.deep_kernel import DeepKernelRanker
 from hyperstar_tune.predictor.neural_rankers import NEURAL_RANKERS, FeatureStore, make_neural_ranker
 from hyperstar_tune.predictor.pairwise import PairwiseRanker
-from hyperstar_tune.predictor.plus import PlusRanker, PlusSettings
+from hyperstar_tune.predictor.plus import PlusAverageRanker, PlusRanker, PlusSettings
 from hyperstar_tune.predictor.rankers import Ranker, make_ranker, ranker_names
 from hyperstar_tune.predictor.rival_rankers import PortfolioRanker, TrAutoMLRanker
 from hyperstar_tune.predictor.training import TrainingSettings
@@ -91,6 +91,12 @@ _KINDS = {
         *(_basic(name) for name in ranker_names()),
         RankerKind(PortfolioRanker.name, lambda supplies, seed: PortfolioRanker(), is_random=False),
         RankerKind(TrAutoMLRanker.name, lambda supplies, seed: TrAutoMLRanker(supplies.table, seed)),
+        RankerKind(
+            PlusAverageRanker.name,
+            lambda supplies, seed: PlusAverageRanker(),
+            is_random=False,
+            depends_on=lambda supplies: asdict(PlusSettings()),
+        ),
         _plus(),
         RankerKind(DeepKernelRanker.name, lambda supplies, seed: DeepKernelRanker(seed)),
         RankerKind(

@@ -39,6 +39,8 @@ def test_a_ranking_names_alike_tasks_and_says_whether_it_has_seen_these(plus, wo
     ranking = plus.rank(world.tasks["striped0"])
     assert len(ranking.nearest) == 3
     assert all(name.startswith("striped") for name in ranking.nearest)
+    families = {task["name"]: task["family"] for task in plus.card["tasks"]}
+    assert len({families[name] for name in ranking.nearest}) == 3
     assert (ranking.seen, ranking.share) == (False, 1.0)
     assert min(ranking.spread) > 0
     assert plus.rank(world.tasks["striped2"]).seen

@@ -6,7 +6,7 @@ import pytest
 
 from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.metadataset import MetaDataset
-from hyperstar_tune.predictor.plus import PlusRanker, PlusSettings
+from hyperstar_tune.predictor.plus import PlusAverageRanker, PlusRanker, PlusSettings
 
 SETTINGS = PlusSettings(traits=("sharpness", "probe_deep"), penalty=1.0)
 
@@ -87,3 +87,13 @@ def test_curves_of_a_constant_learning_rate_are_read_steadily(world, schedule, c
     ranker = PlusRanker(Images(world.tasks), settings=SETTINGS).fit(table)
     assert ranker.curve == curve
     assert PlusRanker(Images(world.tasks), settings=replace(SETTINGS, curve="last")).fit(table).curve == "last"
+
+
+def test_without_images_it_is_the_average_of_what_is_learned(world):
+    average = PlusAverageRanker().fit(world.table)
+    plus = PlusRanker(Images(world.tasks), settings=SETTINGS).fit(world.table)
+    ranking = average.rank(world.tasks["striped0"], world.table.configs)
+    assert ranking.scores == pytest.approx(sorted(plus.model.mean, reverse=True))
+    assert ranking.configs == average.rank(world.tasks["smooth1"], world.table.configs).configs
+    with pytest.raises(PredictorError, match="must be fitted"):
+        PlusAverageRanker().rank(world.tasks["striped0"], world.table.configs)
