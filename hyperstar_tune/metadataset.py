@@ -186,7 +186,8 @@ class MetaDataset:
             return last[..., seed]
         count = np.isfinite(last).sum(axis=-1)
         total = np.nansum(last, axis=-1)
-        return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+        mean = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+        return np.where(count > 1, np.round(mean, 7), mean)  # or equal counts of images would not tie
 
     def normalized(self) -> npt.NDArray[np.float64]:
         """Scores less their task's mean over its deviation, over the configurations trained on it, shape [T, H].

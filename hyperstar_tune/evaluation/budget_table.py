@@ -18,6 +18,10 @@ __all__ = ["budget_table"]
 
 Floats = npt.NDArray[np.float64]
 
+_EPOCHS = {"vs_hyperband": 0.25, "vs_bohb": 0.25, "vs_average_ranking": 0.9}  # wanted, as a share of the rival's
+_POINTS = {"vs_hyperband": 1.5, "vs_bohb": 1.5}  # wanted at the smallest budget
+_WORST = -1.0  # points that no family may lose to Hyperband
+
 
 def budget_table(summary: Mapping[str, Any], families: Sequence[str], rankers: Sequence[str]) -> dict[str, Any]:
     """Sums up a sweep for some families.
@@ -31,7 +35,8 @@ def budget_table(summary: Mapping[str, Any], families: Sequence[str], rankers: S
         ``method``; ``epochs_to_target_ratio`` and ``smallest_budget_gain_points`` of it (eta = 2) against
         ``vs_hyperband``, ``vs_bohb`` and, the stronger of the two, ``vs_average_ranking``; the same of the ranking
         ``alone``; ``worst_family_points`` (the least gain over Hyperband at any budget of any eta, None without
-        Hyperband); by eta, method and budget the mean accuracy in points. Intervals: ``mean``, ``ci_low``, ``ci_high``.
+        Hyperband); ``goals``, what was wanted of these and whether it is ``met``; by eta, method and budget the mean
+        accuracy in points. Intervals: ``mean``, ``ci_low``, ``ci_high``.
 
     Raises:
         MetaDatasetError: If the sweep has no task of these families or none of the rankings.
@@ -48,16 +53,18 @@ def budget_table(summary: Mapping[str, Any], families: Sequence[str], rankers: S
     known = {key: name for key, name in rivals.items() if name in curves}
     smallest = grid.index(part["budgets"][0])
     own_alone = f"{ranker}+alone"
+    ratios = _ratios(curves, method, known, grid)
+    gains = {key: _points(curves[method][:, smallest] - curves[name][:, smallest]) for key, name in known.items()}
+    worst = _worst_family(summary, method, names)
     return {
         "method": method,
         "rivals": rivals,
         "families": len(names),
         "half": summary["half"],
-        "epochs_to_target_ratio": _ratios(curves, method, known, grid),
-        "smallest_budget_gain_points": {
-            key: _points(curves[method][:, smallest] - curves[name][:, smallest]) for key, name in known.items()
-        },
-        "worst_family_points": _worst_family(summary, method, names),
+        "epochs_to_target_ratio": ratios,
+        "smallest_budget_gain_points": gains,
+        "worst_family_points": worst,
+        "goals": _goals(ratios, gains, worst),
         "alone": None
         if own_alone not in curves
         else {
@@ -69,6 +76,25 @@ def budget_table(summary: Mapping[str, Any], families: Sequence[str], rankers: S
         },
         "methods": {eta: _at_budgets(summary, of_eta, names) for eta, of_eta in summary["by_eta"].items()},
     }
+
+
+def _goals(
+    ratios: Mapping[str, Mapping[str, float]], gains: Mapping[str, Mapping[str, float]], worst: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """What was wanted of the method, at most or at least, and whether it is met."""
+    goals = {
+        f"epochs_{key}": {"at_most": wanted, "met": ratios[key]["mean"] <= wanted}
+        for key, wanted in _EPOCHS.items()
+        if key in ratios
+    }
+    goals |= {
+        f"points_{key}": {"at_least": wanted, "met": gains[key]["mean"] >= wanted}
+        for key, wanted in _POINTS.items()
+        if key in gains
+    }
+    if worst is not None:
+        goals["worst_family_points"] = {"at_least": _WORST, "met": worst["points"] >= _WORST}
+    return goals
 
 
 def _worst_family(summary: Mapping[str, Any], method: str, names: Sequence[str]) -> dict[str, Any] | None:

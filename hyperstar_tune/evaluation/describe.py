@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from hyperstar_tune.errors import MetaDatasetError
 from hyperstar_tune.evaluation.disagreement import (
+    MIN_SEEDS,
     NoiseCeiling,
     VarianceSplit,
     last_values,
@@ -93,7 +94,7 @@ class Description:
             lines.append(f"of the better half of the configurations alone: {self.variance_upper_half}")
         if self.noise_ceiling:
             ceiling = self.noise_ceiling
-            what = "no noise ceiling without a second seed; AP" if ceiling.same_seed else "noise ceiling of AP"
+            what = f"no noise ceiling without {MIN_SEEDS} seeds; AP" if ceiling.same_seed else "noise ceiling of AP"
             lines.append(
                 f"{what}@{ceiling.k}: {ceiling.average_precision:.3f} ({ceiling.judged_from}, "
                 f"{ceiling.tasks} tasks; chance {ceiling.chance:.3f})"
@@ -155,7 +156,7 @@ def describe(table: MetaDataset, k: int = 10) -> Description:
         rank_correlations=correlations,
         variance=variance_split(half_a, half_b) if splits else None,
         variance_upper_half=variance_split(half_a[:, upper], half_b[:, upper]) if splits else None,
-        noise_ceiling=noise_ceiling(half_a, half_b, min(k, len(columns))),
+        noise_ceiling=noise_ceiling(half_a, half_b, families, min(k, len(columns))),
         average_best=configs[average_best],
         tasks_with_other_best=float(np.mean(scores[:, average_best] < scores.max(axis=1))) if len(rows) > 1 else None,
         own_best_gain=_own_best_gain(scores, half_b, average_best) if len(rows) > 1 else None,
@@ -195,9 +196,10 @@ def _compared(table: MetaDataset) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.
 
 
 def _own_best_gain(scores: Floats, half_b: Floats, average_best: int) -> float | None:
-    reported = half_b[:, :, 0]  # [T, H]
-    if not np.isfinite(reported).all():
+    complete = np.all(np.isfinite(half_b), axis=1)  # [T, S]
+    if not complete.any(axis=1).all():
         return None
+    reported = np.where(complete[:, None], half_b, 0.0).sum(axis=2) / complete.sum(axis=1, keepdims=True)  # [T, H]
     own = [row[int(ranking_of(score)[0])] for row, score in zip(reported, scores, strict=True)]
     return float(np.mean(own - reported[:, average_best]))
 

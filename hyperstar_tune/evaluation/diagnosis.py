@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hyperstar_tune.evaluation.disagreement import last_values, noise_ceiling, variance_split
+from hyperstar_tune.evaluation.disagreement import MIN_SEEDS, last_values, noise_ceiling, variance_split
 from hyperstar_tune.evaluation.judging import MEASURES, Truth, judged
-from hyperstar_tune.evaluation.statistics import MIN_FAMILIES, bootstrap_mean
+from hyperstar_tune.evaluation.statistics import MIN_FAMILIES, bootstrap_mean, holm, paired_p_value
 from hyperstar_tune.metadataset import MetaDataset
 from hyperstar_tune.metrics import normalize_scores, ranking_of
 
@@ -34,7 +34,7 @@ def diagnose(table: MetaDataset, truth: Truth, rankings: Mapping[str, Sequence[O
     rows = [table.tasks["name"].tolist().index(task) for task in truth.tasks]
     half_a, half_b = (last_values(table, name)[rows] for name in ("val_accuracy", "val_accuracy_b"))
     ceiling = repeated_measurement(half_a, half_b, truth.families, rankings)
-    same_seed = noise_ceiling(half_a, half_b)
+    same_seed = noise_ceiling(half_a, half_b, truth.families)
     enough = len(rows) > 1
     upper = ranking_of(np.asarray(normalize_scores(truth.half_a)).mean(axis=0))[: -(-truth.half_a.shape[1] // 2)]
     return {
@@ -52,8 +52,9 @@ def diagnose(table: MetaDataset, truth: Truth, rankings: Mapping[str, Sequence[O
 def repeated_measurement(
     half_a: Floats, half_b: Floats, families: Sequence[str], rankings: Mapping[str, Sequence[Orders]]
 ) -> dict[str, Any] | None:
-    """All measures of a ranking by the other seeds of the task itself, the most that can be expected of any.
+    """All measures of a ranking by the other seeds of the task itself: a ceiling as high as these seeds can tell.
 
+    A ranking by more seeds would come nearer to the truth still, so a share of the way to this ceiling can exceed 1.
     Every seed's half B judges the ranking by the mean half A of the others and, so that like is compared with like, the
     rankings of every ranker for the same task. ``ap_at_10`` is judged on half B here, on one seed of the repeated tasks
     alone: it compares with nothing outside of what is returned.
@@ -67,13 +68,14 @@ def repeated_measurement(
     Returns:
         How many tasks and families were repeated and, of the ceiling at the top, of ``one_seed`` (a ranking by one
         other seed: no ceiling) and of ``rankers``: ``measures``, means over families with an interval where there are
-        ``MIN_FAMILIES`` of them, and ``by_family``. None if no task has two seeds on both halves.
+        ``MIN_FAMILIES`` of them, ``by_family`` and, of rankers, ``p_value_ceiling`` (AP@10 against the ceiling, Holm).
+        None if no task has ``MIN_SEEDS`` seeds on both halves.
     """
     found: dict[str, dict[str, list[dict[str, float]]]] = {}  # by kind of ranking and family, a dict a task
     tasks = 0
     for place, (a, b, family) in enumerate(zip(half_a, half_b, families, strict=True)):
         seeds = np.flatnonzero(np.isfinite(a + b).all(axis=0))
-        if len(seeds) < 2:
+        if len(seeds) < MIN_SEEDS:
             continue
         tasks += 1
         each: dict[str, list[dict[str, float]]] = {}
@@ -93,11 +95,17 @@ def repeated_measurement(
         return None
     summed = {kind: _by_measure(by_family) for kind, by_family in found.items()}
     names = list(found["the mean of the other seeds"])
+    top = summed["the mean of the other seeds"]
+    if len(names) >= MIN_FAMILIES:
+        precisions = {name: summed[f"ranker {name}"]["by_family"]["ap_at_10"] for name in rankings}
+        below = holm({name: paired_p_value(of, top["by_family"]["ap_at_10"]) for name, of in precisions.items()})
+        for name, p_value in below.items():
+            summed[f"ranker {name}"]["p_value_ceiling"] = round(p_value, 5)
     return {
         "tasks": tasks,
         "families": len(names),
         "family_names": names,
-        **summed["the mean of the other seeds"],
+        **top,
         "one_seed": summed["one other seed"],
         "rankers": {name: summed[f"ranker {name}"] for name in rankings},
     }
@@ -151,9 +159,11 @@ def best_task_vectors(truth: Truth) -> dict[str, dict[str, Any]]:
 def _why_none(table: MetaDataset, truth: Truth) -> str:
     if not truth.has_b:
         return "the table has no half B, so that nothing was measured apart from what configurations are ranked by"
-    if table.evaluations.shape[2] < 2:
-        return "the table has one seed: how far a repetition would agree was not measured"
-    return "no complete task of these families has two seeds of every configuration"
+    n_seeds = table.evaluations.shape[2]
+    if n_seeds < MIN_SEEDS:
+        have = "one seed" if n_seeds == 1 else f"{n_seeds} seeds"
+        return f"the table has {have}, a ceiling needs {MIN_SEEDS}: how far a repetition would agree was not measured"
+    return f"no complete task of these families has {MIN_SEEDS} seeds of every configuration"
 
 
 def _split(half_a: Floats, half_b: Floats) -> dict[str, Any]:

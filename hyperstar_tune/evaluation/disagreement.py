@@ -7,7 +7,7 @@ Source: halves, seeds and the noise ceiling as in docs/protocol.md; variance com
 variance with random effects (Searle, Casella & McCulloch, "Variance Components", 1992).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -19,6 +19,7 @@ from hyperstar_tune.metadataset import MetaDataset
 from hyperstar_tune.metrics import average_precision, chance_average_precision, normalize_scores, ranking_of
 
 __all__ = [
+    "MIN_SEEDS",
     "NoiseCeiling",
     "VarianceSplit",
     "last_values",
@@ -31,6 +32,8 @@ __all__ = [
 ]
 
 Floats = npt.NDArray[np.float64]
+
+MIN_SEEDS = 3  # of a noise ceiling: the mean of two others judged by the third; one judged by another is no ceiling
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,8 @@ class NoiseCeiling:
     average_precision: float
     k: int
     chance: float  # of a random ranking
-    tasks: int  # averaged over
-    same_seed: bool  # no task has two seeds: both halves saw the same training
+    tasks: int  # that it is from; the mean is over their families
+    same_seed: bool  # no task has ``MIN_SEEDS`` seeds: both halves saw the same training
 
     @property
     def judged_from(self) -> str:
@@ -129,7 +132,8 @@ def noise_variance(half_a: Floats, half_b: Floats) -> tuple[float, str] | None:
 
     Half A of one seed against half B of another tells all of it: another training, judged on other images. Half A of
     both would share the images, and what is particular to these would pass for interaction. Where no task has two
-    seeds, the halves of one seed tell the noise of a finite validation set only, as they share the training.
+    seeds, the halves of one seed tell the noise of a finite validation set only, as they share the training. Where some
+    have, the halves of one seed tell how noisy each task is, and the repeated tasks by how much another training adds.
 
     Args:
         half_a: Accuracy, shape [T, H, S], NaN where not measured.
@@ -138,20 +142,22 @@ def noise_variance(half_a: Floats, half_b: Floats) -> tuple[float, str] | None:
     Returns:
         The mean over tasks and what it is from, or None if nothing was repeated.
     """
-    repeated = [(a, b, _seeds(a + b)) for a, b in zip(half_a, half_b, strict=True) if len(_seeds(a + b)) > 1]
-    if repeated:
-        values = [
-            _mean([_replicate_variance(a[:, one], b[:, other]) for one, other in permutations(seeds, 2)])
-            for a, b, seeds in repeated
-        ]
-        most = max(len(seeds) for _, _, seeds in repeated)
-        source = f"half A against half B of another seed, {most} seeds of {len(repeated)} tasks"
-    else:
-        single = [(a[:, 0], b[:, 0]) for a, b in zip(half_a, half_b, strict=True) if 0 in _seeds(a + b)]
-        values = [_replicate_variance(a, b) for a, b in single]
-        source = "the halves A and B of one seed"
-    mean = _mean(values)
-    return None if mean is None else (mean, source)
+
+    def between(a: Floats, b: Floats, pairs: Iterable[tuple[int, int]]) -> float | None:
+        return _mean([_replicate_variance(a[:, one], b[:, other]) for one, other in pairs])
+
+    measured = [(a, b, _seeds(a + b)) for a, b in zip(half_a, half_b, strict=True)]
+    repeated = [(a, b, seeds) for a, b, seeds in measured if len(seeds) > 1]
+    halves = _mean([between(a, b, zip(seeds, seeds, strict=True)) for a, b, seeds in measured])
+    of_seeds = _mean([between(a, b, permutations(seeds, 2)) for a, b, seeds in repeated])
+    if halves is None or of_seeds is None:
+        return None if halves is None else (halves, "the halves A and B of one seed")
+    most = max(len(seeds) for _, _, seeds in repeated)
+    source = f"half A against half B of another seed, {most} seeds of {len(repeated)} tasks"
+    halves_of_repeated = _mean([between(a, b, zip(seeds, seeds, strict=True)) for a, b, seeds in repeated])
+    if len(repeated) == len(measured) or not halves_of_repeated:
+        return of_seeds, source
+    return halves * of_seeds / halves_of_repeated, f"{source}; the other tasks from their halves of one seed"
 
 
 def variance_split(half_a: Floats, half_b: Floats) -> VarianceSplit:
@@ -185,36 +191,40 @@ def variance_split(half_a: Floats, half_b: Floats) -> VarianceSplit:
     )
 
 
-def noise_ceiling(half_a: Floats, half_b: Floats, k: int = 10) -> NoiseCeiling | None:
-    """AP@k of a repetition of the measurement: the most that a ranking can be expected to reach.
+def noise_ceiling(half_a: Floats, half_b: Floats, families: Sequence[str], k: int = 10) -> NoiseCeiling | None:
+    """AP@k of a repetition of the measurement: what is left to a ranking that knows the task as well as that.
 
-    On tasks with several seeds each seed's half B judges the ranking by the mean half A of the others
-    (docs/protocol.md). Where no task has two, half B of the one seed judges its own half A: both share the training
-    run, so that this ceiling is too high.
+    On tasks with ``MIN_SEEDS`` seeds each seed's half B judges the ranking by the mean half A of the others
+    (docs/protocol.md); more seeds would rank better still. Where no task has so many, half B of one seed judges its own
+    half A: both share the training run, so that this is too high.
 
     Args:
         half_a: Accuracy, shape [T, H, S], NaN where not measured.
         half_b: The same on half B.
+        families: Of each task.
         k: Places that count.
 
     Returns:
-        The mean over tasks, or None if half B was not measured.
+        The mean over families, or None if half B was not measured.
     """
-    values, single = [], []
-    for a, b in zip(half_a, half_b, strict=True):
+    values: dict[str, list[float]] = {}
+    single: dict[str, list[float]] = {}
+    for a, b, family in zip(half_a, half_b, families, strict=True):
         seeds = _seeds(a + b)
-        if len(seeds) > 1:
+        if len(seeds) >= MIN_SEEDS:
             judged = [
                 average_precision(b[:, s], ranking_of(a[:, [o for o in seeds if o != s]].mean(axis=1)), k)
                 for s in seeds
             ]
-            values.append(float(np.mean(judged)))
+            values.setdefault(family, []).append(float(np.mean(judged)))
         elif seeds:
-            single.append(average_precision(b[:, seeds[0]], ranking_of(a[:, seeds[0]]), k))
+            ranking = ranking_of(a[:, seeds[0]])
+            single.setdefault(family, []).append(average_precision(b[:, seeds[0]], ranking, k))
     if not values and not single:
         return None
     used, chance = values or single, chance_average_precision(half_a.shape[1], k)
-    return NoiseCeiling(float(np.mean(used)), k, chance, len(used), same_seed=not values)
+    mean = float(np.mean([np.mean(of_family) for of_family in used.values()]))
+    return NoiseCeiling(mean, k, chance, sum(map(len, used.values())), same_seed=not values)
 
 
 def _seeds(values: Floats) -> list[int]:

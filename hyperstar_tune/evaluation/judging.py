@@ -89,7 +89,7 @@ def true_scores(table: MetaDataset, families: Iterable[str]) -> Truth:
         about["name"].astype(str).tolist(),
         about["family"].astype(str).tolist(),
         half_a[rows],
-        sums / counts if has_b else half_a[rows],
+        np.where(counts > 1, np.round(sums / counts, 7), sums / counts) if has_b else half_a[rows],
         has_b,
     )
 

@@ -4,6 +4,7 @@ The scores are kept in a flat table (ranker, seed, family, task, config, score),
 pixels.
 """
 
+import copy
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -145,6 +146,12 @@ class LooScores:
         except Exception as error:  # pyarrow raises whatever its decoders meet
             raise MetaDatasetError(f"{path} must hold leave-family-out scores, but: {error!r}") from error
         return cls(frame, configs)
+
+    def without(self, rankers: Iterable[str]) -> "LooScores":
+        """The scores of all other rankers."""
+        rest, left_out = copy.copy(self), set(rankers)
+        rest._scores = {key: of_seeds for key, of_seeds in self._scores.items() if key[0] not in left_out}
+        return rest
 
     @property
     def rankers(self) -> tuple[str, ...]:

@@ -24,7 +24,14 @@ from hyperstar_tune.evaluation.judging import (
     warm_start_curves,
 )
 from hyperstar_tune.evaluation.loo import LooScores
-from hyperstar_tune.evaluation.statistics import MIN_FAMILIES, bootstrap_mean, critical_difference, holm, paired_p_value
+from hyperstar_tune.evaluation.statistics import (
+    MIN_FAMILIES,
+    Interval,
+    bootstrap_mean,
+    critical_difference,
+    holm,
+    paired_p_value,
+)
 from hyperstar_tune.evaluation.summary import TEST_FAMILIES
 from hyperstar_tune.metadataset import MetaDataset
 from hyperstar_tune.metrics import chance_average_precision, ranking_of
@@ -60,8 +67,9 @@ def ranker_table(table: MetaDataset, loo: LooScores, families: Sequence[str]) ->
 
     Returns:
         ``rankers``: by name, best AP@10 first, the means over families and their intervals, ``p_value`` (AP@10
-        against the stronger average ranking, Holm), ``p_value_regret_at_3`` and ``per_task``; the row ``average`` is
-        the stronger of the two average rankings, chosen measure by measure. ``noise_ceiling_ap10``, ``chance_ap10``,
+        against the stronger average ranking, Holm), ``p_value_regret_at_3``, ``p_value_chance`` (AP@10 against the
+        chance level, Holm) and ``per_task``; the row ``average`` is the stronger of the two average rankings, chosen
+        measure by measure. ``noise_ceiling_ap10``, ``chance_ap10``,
         ``families``, ``seeds`` (fewest of a ranker that draws), ``critical_difference``, ``diagnosis`` and ``goals``.
         ``left_out`` names the complete tasks that lack a ranker's scores, and counts the tasks of rankers left out.
 
@@ -79,6 +87,11 @@ def ranker_table(table: MetaDataset, loo: LooScores, families: Sequence[str]) ->
         adjusted = _against(values[measure], rivals[measure])
         for name, row in rankers.items():
             row[key] = adjusted.get(name)
+    chance = chance_average_precision(len(table.configs))
+    precisions = values["ap_at_10"]
+    above = holm({str(name): paired_p_value(precisions[name], chance) for name in precisions})
+    for name, row in rankers.items():
+        row["p_value_chance"] = round(above[name], 5)
     ordered = dict(sorted(rankers.items(), key=lambda item: -item[1]["ap_at_10"]))
     rankings = {name: [_rankings(loo, name, task) for task in truth.tasks] for name in names}
     diagnosis = diagnose(table, truth, rankings)
@@ -90,7 +103,7 @@ def ranker_table(table: MetaDataset, loo: LooScores, families: Sequence[str]) ->
         "average_is": rivals,
         "noise_ceiling_ap10": ceiling["measures"]["ap_at_10"]["mean"] if ceiling else None,
         "no_noise_ceiling_because": diagnosis["no_noise_ceiling_because"],
-        "chance_ap10": round(chance_average_precision(len(table.configs)), 5),
+        "chance_ap10": round(chance, 5),
         "families": len(values["ap_at_10"]),
         "family_names": [str(name) for name in values["ap_at_10"].index],
         "tasks": len(truth.tasks),
@@ -185,6 +198,7 @@ def _average_row(rankers: Mapping[str, Mapping[str, Any]], rivals: Mapping[str, 
         "intervals": {name: rankers[str(rival)]["intervals"][name] for name, rival in rivals.items()},
         "p_value": None,
         "p_value_regret_at_3": None,
+        "p_value_chance": by_precision["p_value_chance"],
     }
 
 
@@ -228,47 +242,50 @@ def _goals(
     ratio = means[OURS] / means[best]
     return {
         "ap10_above": gains,
-        "regret_at_3_gap_closed": _gap_closed(values["normalized_regret_at_3"], rivals, ceiling),
+        **{
+            f"{measure}_gap_closed": _gap_closed(measure, values[measure], rivals[measure], ceiling)
+            for measure in ("regret_at_3", "normalized_regret_at_3")
+        },
         "configs_to_best": {
             "ours": round(means[OURS], 3),
             "best_rival": best,
             "rivals": round(means[best], 3),
             "ratio": round(ratio, 4),
+            "fewer": bootstrap_mean(to_best[best] - to_best[OURS]).to_json(),
             "wanted": 0.5,
             "met": ratio <= 0.5,
         },
     }
 
 
-def _gap_closed(
-    regrets: pd.DataFrame, rivals: Mapping[str, str | None], ceiling: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    """Share of the way from the stronger average ranking to the noise ceiling.
+def _gap_closed(measure: str, values: pd.DataFrame, rival: str | None, ceiling: Mapping[str, Any] | None) -> Any:
+    """Share of the way from the stronger average ranking to the noise ceiling, by a regret.
 
     All three are judged on half B of one seed at a time of the tasks that were measured repeatedly, and on these alone.
+    A share of a gap that could be nothing says nothing, and is not given.
     """
-    rival = rivals["normalized_regret_at_3"]
-    nothing = {"share": None, "wanted": 0.3, "met": None}
+    nothing: dict[str, Any] = {"share": None, "wanted": 0.3, "met": None}
     if ceiling is None or rival is None:
-        difference = bootstrap_mean(regrets[rival] - regrets[OURS]).to_json() if rival else None
-        return nothing | {"normalized_regret_below_average": difference}
+        return nothing | {"below_average": bootstrap_mean(values[rival] - values[OURS]).to_json() if rival else None}
 
     def by_family(row: Mapping[str, Any]) -> Floats:
-        return np.asarray(row["by_family"]["normalized_regret_at_3"], dtype=np.float64)
+        return np.asarray(row["by_family"][measure], dtype=np.float64)
 
-    average, ours, top = (by_family(row) for row in (ceiling["rankers"][rival], ceiling["rankers"][OURS], ceiling))
-    gained, gap = average - ours, average - top
-    entering = {"families": len(gap), "tasks": ceiling["tasks"], "rival": rival}
-    if gap.mean() <= 0:
-        return nothing | entering | {"why": "the average ranking is at the noise ceiling"}
-    share = float(gained.mean() / gap.mean())
+    averages = {name: by_family(ceiling["rankers"][name]) for name in AVERAGES if name in ceiling["rankers"]}
+    rival = min(averages, key=lambda name: float(averages[name].mean()))
+    gained = averages[rival] - by_family(ceiling["rankers"][OURS])
+    gap = averages[rival] - by_family(ceiling)
+    entering = nothing | {"families": len(gap), "tasks": ceiling["tasks"], "rival": rival}
     if len(gap) < MIN_FAMILIES:
         why = f"{len(gap)} families were measured repeatedly, fewer than the {MIN_FAMILIES} that an interval needs"
-        return nothing | entering | {"share": {"mean": round(share, 5)}, "why": why}
+        means = {"gained": {"mean": round(float(gained.mean()), 5)}, "gap": {"mean": round(float(gap.mean()), 5)}}
+        return entering | means | {"why": why}
+    of_gained, of_gap = bootstrap_mean(gained), bootstrap_mean(gap)
+    entering |= {"gained": of_gained.to_json(), "gap": of_gap.to_json()}
+    if of_gap.low <= 0:
+        return entering | {"why": "the interval of the gap from the average ranking to the noise ceiling contains 0"}
     draws = np.random.default_rng(0).integers(0, len(gap), size=(10_000, len(gap)))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        low, high = np.nanpercentile(gained[draws].mean(axis=1) / gap[draws].mean(axis=1), [2.5, 97.5])
-    if not np.isfinite([low, high]).all():
-        return nothing | entering | {"why": "the average ranking is at the noise ceiling on some draws of families"}
-    interval = {"mean": round(share, 5), "low": round(float(low), 5), "high": round(float(high), 5)}
-    return nothing | entering | {"share": interval, "met": bool(share >= 0.3 and low > 0)}
+    gains, gaps = gained[draws].mean(axis=1), gap[draws].mean(axis=1)
+    low, high = np.percentile(gains[gaps > 0] / gaps[gaps > 0], [2.5, 97.5])  # at most 2.5 % of the draws have no gap
+    share = Interval(of_gained.mean / of_gap.mean, float(low), float(high))
+    return entering | {"share": share.to_json(), "met": bool(share.mean >= 0.3 and of_gained.low > 0)}

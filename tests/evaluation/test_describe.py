@@ -73,8 +73,19 @@ def test_seeds_of_some_tasks_tell_the_noise_of_all():
     half_a, half_b = components(n_seeds=2)
     half_a[4:, :, 1] = np.nan
     value, source = noise_variance(half_a, half_b)
-    assert source == "half A against half B of another seed, 2 seeds of 4 tasks"
+    assert source.startswith("half A against half B of another seed, 2 seeds of 4 tasks; the other tasks from")
     assert value == pytest.approx(NOISE, abs=0.05)  # the whole variance is 1
+
+
+def test_the_noise_of_tasks_that_were_not_repeated_is_their_own():
+    half_a, half_b = components(n_seeds=2, training=0.0)
+    rng = np.random.default_rng(1)
+    spread = half_a[4:].std(axis=1, keepdims=True)
+    for half in (half_a, half_b):  # the others are judged on so few images that they are noisier
+        half[4:] += spread * rng.normal(size=half[4:].shape)
+    half_a[4:, :, 1] = np.nan
+    value, _ = noise_variance(half_a, half_b)
+    assert value == pytest.approx((4 * NOISE + 56 * (NOISE + 1) / 2) / 60, abs=0.06)
 
 
 def test_tasks_that_agree_have_no_interaction_and_opposite_ones_nothing_else():
@@ -89,14 +100,17 @@ def test_tasks_that_agree_have_no_interaction_and_opposite_ones_nothing_else():
 
 def test_the_ceiling_ranks_by_the_other_seeds_and_judges_on_half_b():
     up = np.arange(20.0)
-    half_a = np.stack([up, -up], axis=1)[None]  # [1, H, 2]
-    crossed = np.stack([-up, up], axis=1)[None]
-    assert noise_ceiling(half_a, crossed).average_precision == 1
-    assert noise_ceiling(half_a, half_a).average_precision == 0
-    single = noise_ceiling(half_a[..., :1], half_a[..., :1])
-    assert single.average_precision == 1
-    assert "same seed" in single.judged_from
-    assert noise_ceiling(half_a, np.full_like(half_a, np.nan)) is None
+    half_a = np.stack([-3 * up, up, up], axis=1)[None]  # [1, H, 3]: the mean of the others is right for the first alone
+    half_b = np.stack([up, -up, -up], axis=1)[None]
+    assert noise_ceiling(half_a, half_b, ["a"]).average_precision == 1
+    assert noise_ceiling(half_a, -half_b, ["a"]).average_precision == 0
+    for n_seeds in (1, 2):  # too few for a ceiling
+        single = noise_ceiling(half_a[..., :n_seeds], half_a[..., :n_seeds], ["a"])
+        assert single.average_precision == 1
+        assert "same seed" in single.judged_from
+    assert noise_ceiling(half_a, np.full_like(half_a, np.nan), ["a"]) is None
+    tasks = np.concatenate([half_a, half_a, half_a]), np.concatenate([half_b, half_b, -half_b])
+    assert noise_ceiling(*tasks, ["a", "a", "b"]).average_precision == 0.5  # a family weighs once
 
 
 def test_rank_correlations_are_means_over_pairs():
@@ -131,15 +145,15 @@ def test_a_table_is_described_and_written_as_json():
     assert found.noise_ceiling.average_precision == 1
     plain = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert (plain["noise_ceiling_ap10"], plain["same_seed_ap10"]) == (None, 1)  # one seed gives no ceiling
-    assert "no noise ceiling without a second seed; AP@10: 1.000" in str(found)
+    assert "no noise ceiling without 3 seeds; AP@10: 1.000" in str(found)
     assert plain["interaction_variance_share"] == pytest.approx(found.variance.interaction, abs=1e-5)
     assert "another best on 25% of the tasks; their own best is +20.00 points better on half B" in str(found)
 
 
-def test_two_seeds_give_the_protocols_ceiling():
+def test_three_seeds_give_the_protocols_ceiling():
     table = make_table(n_tasks=2)
     table.evaluations[..., 2] = table.evaluations[..., 0]
-    found = describe(replace(table, evaluations=np.repeat(table.evaluations, 2, axis=2)))
+    found = describe(replace(table, evaluations=np.repeat(table.evaluations, 3, axis=2)))
     assert (found.to_json()["noise_ceiling_ap10"], found.to_json()["same_seed_ap10"]) == (1, None)
     assert "noise ceiling of AP@10: 1.000 (half A of the other seeds judged on half B of one, 2 tasks" in str(found)
 

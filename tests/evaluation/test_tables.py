@@ -15,7 +15,13 @@ from hyperstar_tune.evaluation.diagnosis import best_task_vectors, repeated_meas
 from hyperstar_tune.evaluation.judging import by_family, judge, judged, scored_part, true_scores
 from hyperstar_tune.evaluation.statistics import critical_difference
 from hyperstar_tune.evaluation.table_figures import draw_critical_difference, draw_precision, draw_warm_start
-from hyperstar_tune.evaluation.tables import development_families, ranker_table, stronger_average, warm_start
+from hyperstar_tune.evaluation.tables import (
+    _gap_closed,
+    development_families,
+    ranker_table,
+    stronger_average,
+    warm_start,
+)
 from hyperstar_tune.metrics import chance_average_precision
 from hyperstar_tune.predictor.rankers import make_ranker
 from hyperstar_tune.ranking import Ranking
@@ -54,13 +60,16 @@ def block(world):
     return json.loads(json.dumps(ranker_table(table, loo, development_families(table)), allow_nan=False))
 
 
-def with_second_seed(table, scale):
-    """The table measured twice; the second time with so much noise."""
-    noise = np.random.default_rng(0).normal(scale=scale, size=table.evaluations.shape).astype(np.float32)
-    again = table.evaluations.copy()
-    for place in (0, 2):  # both halves
-        again[..., place] = np.clip(again[..., place] + noise[..., place], 0, 1)
-    return replace(table, evaluations=np.concatenate([table.evaluations, again], axis=2))
+def with_more_seeds(table, scale, seeds=2):
+    """The table measured again, with so much noise."""
+    rng, again = np.random.default_rng(0), [table.evaluations]
+    for _ in range(seeds):
+        noisy = table.evaluations.copy()
+        for place in (0, 2):  # both halves
+            noise = rng.normal(scale=scale, size=noisy.shape[:-1]).astype(np.float32)
+            noisy[..., place] = np.clip(noisy[..., place] + noise, 0, 1)
+        again.append(noisy)
+    return replace(table, evaluations=np.concatenate(again, axis=2))
 
 
 def test_a_table_that_grew_is_judged_on_the_tasks_that_all_rankers_have(world):
@@ -146,6 +155,7 @@ def test_what_is_significant_is_the_oracle_and_what_is_met_are_its_goals(block):
     assert next(iter(rows)) == "hyperstar_plus"
     assert rows["hyperstar_plus"]["ap_at_10"] == 1
     assert rows["hyperstar_plus"]["p_value"] < 0.05
+    assert rows["hyperstar_plus"]["p_value_chance"] < 0.05 < rows["random"]["p_value_chance"]
     assert rows[block["average_is"]["ap_at_10"]]["p_value"] is None
     goals = block["goals"]
     assert goals["ap10_above"]["average"]["met"]
@@ -158,13 +168,16 @@ def test_chance_is_that_of_the_space_and_random_is_near_it(block):
     assert block["rankers"]["random"]["ap_at_10"] < 0.3
 
 
-def test_one_seed_gives_no_noise_ceiling_and_two_do(world):
+def test_one_seed_or_two_give_no_noise_ceiling_and_three_do(world):
     table, loo = world
     one = ranker_table(table, loo, development_families(table))
     assert one["noise_ceiling_ap10"] is None
     assert "one seed" in one["no_noise_ceiling_because"]
+    two = ranker_table(with_more_seeds(table, 0.0, seeds=1), loo, development_families(table))
+    assert two["noise_ceiling_ap10"] is None
+    assert "2 seeds, a ceiling needs 3" in two["no_noise_ceiling_because"]
     ceilings = [
-        ranker_table(with_second_seed(table, scale), loo, development_families(table))["noise_ceiling_ap10"]
+        ranker_table(with_more_seeds(table, scale), loo, development_families(table))["noise_ceiling_ap10"]
         for scale in (0.0, 0.1)
     ]
     assert ceilings[0] > 0.9
@@ -173,23 +186,40 @@ def test_one_seed_gives_no_noise_ceiling_and_two_do(world):
 
 def test_the_gap_to_the_ceiling_is_closed_by_whoever_knows_the_answer(world):
     table, loo = world
-    goal = ranker_table(with_second_seed(table, 0.01), loo, development_families(table))["goals"]
+    goal = ranker_table(with_more_seeds(table, 0.01), loo, development_families(table))["goals"]
     closed = goal["regret_at_3_gap_closed"]
     assert closed["share"]["mean"] > 0.9
     assert closed["met"]
+    assert closed["gained"]["low"] > 0
     assert (closed["families"], closed["tasks"]) == (5, 6)
+    assert goal["normalized_regret_at_3_gap_closed"]["met"]
+
+
+def test_a_gap_that_could_be_nothing_is_not_divided_by():
+    gaps = np.array([0.30, -0.25, 0.02, 0.02, 0.02, 0.03])
+
+    def row(values):
+        return {"by_family": {"regret_at_3": values.tolist()}}
+
+    rankers = {"average_top1": row(gaps), "hyperstar_plus": row(0.1 * gaps)}
+    ceiling = {"tasks": 6, "rankers": rankers, **row(np.zeros(6))}
+    values = pd.DataFrame({"average_top1": gaps, "hyperstar_plus": 0.1 * gaps})
+    found = _gap_closed("regret_at_3", values, "average_top1", ceiling)
+    assert found["share"] is found["met"] is None
+    assert found["gap"]["low"] < 0 < found["gap"]["mean"]
+    assert "contains 0" in found["why"]
 
 
 def test_the_gap_is_measured_on_the_repeated_tasks_alone_and_has_no_interval_from_few_families(world):
     table, loo = world
-    twice = with_second_seed(table, 0.05)
+    twice = with_more_seeds(table, 0.05)
     some = twice.evaluations.copy()
-    some[3:, :, 1] = np.nan  # tasks 0 to 2 of two families keep their second seed
+    some[3:, :, 1:] = np.nan  # tasks 0 to 2 of two families keep their other seeds
     block = ranker_table(replace(twice, evaluations=some), loo, development_families(table))
     repeated, closed = block["diagnosis"]["noise_ceiling"], block["goals"]["regret_at_3_gap_closed"]
     assert repeated["family_names"] == ["twins", "family2"]
-    assert set(closed["share"]) == set(repeated["measures"]["ap_at_10"]) == {"mean"}
-    assert closed["met"] is None
+    assert set(closed["gap"]) == set(repeated["measures"]["ap_at_10"]) == {"mean"}
+    assert closed["share"] is closed["met"] is None
     assert "2 families were measured repeatedly" in closed["why"]
     alone = ranker_table(replace(twice, evaluations=some).only(["twins", "family2"]), loo, ["twins", "family2"])
     assert alone["diagnosis"]["noise_ceiling"] == repeated
@@ -213,10 +243,13 @@ def test_rankers_and_ceiling_are_judged_on_the_same_seeds_half_b():
 
 
 def test_a_repetition_is_judged_on_the_other_seeds_half_b():
-    half_a = np.stack([np.linspace(0, 1, 20), np.linspace(1, 0, 20)], axis=-1)[None]  # [1, H, 2]: seeds disagree
-    found = repeated_measurement(half_a, half_a, ["one"], {})
-    assert found["measures"]["ap_at_10"]["mean"] == 0
-    assert repeated_measurement(half_a[..., :1], half_a[..., :1], ["one"], {}) is None
+    up, down = np.linspace(0, 1, 20), np.linspace(1, 0, 20)
+    half_a = np.stack([3 * down, up, up], axis=-1)[None]  # [1, H, 3]: the first seed disagrees with the others
+    half_b = np.stack([up, up, up], axis=-1)[None]
+    found = repeated_measurement(half_a, half_b, ["one"], {})
+    # The first is judged by the others, which are right; either of them by a mean with the first in it, which is not.
+    assert found["measures"]["ap_at_10"]["mean"] == pytest.approx(1 / 3, abs=1e-5)
+    assert repeated_measurement(half_a[..., :2], half_a[..., :2], ["one"], {}) is None
 
 
 def test_one_number_a_task_is_enough_where_tasks_differ_in_one_direction():
