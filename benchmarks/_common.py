@@ -1,5 +1,6 @@
 """What every benchmark states about itself."""
 
+import hashlib
 import json
 import os
 import platform
@@ -54,6 +55,36 @@ def write_json(path: Path, data: dict[str, Any], lines: bool = True) -> None:
 def scores_path(table: str) -> Path:
     """Leave-family-out scores of a table, by its name; those of the first one are in ``loo_scores.parquet``."""
     return ROOT / "metadata" / f"{_of_table('loo_scores', table)}.parquet"
+
+
+def origin_of(table: MetaDataset, settings: dict[str, Any]) -> str:
+    """Digest of what scores are made from."""
+    parts = [table.evaluations.tobytes(), table.tasks.to_json().encode(), repr(sorted(settings.items())).encode()]
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
+
+
+def stale_rankers(path: Path, table: MetaDataset, block: str) -> dict[str, str]:
+    """Rankers whose scores were made from another state of a table, with the reason.
+
+    Args:
+        path: Of scores made by ``loo_scores.py``, which states beside them what they were made from.
+        table: What they should be made from.
+        block: ``"development families"`` or ``"test families"``.
+    """
+    about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["rankers"]
+    entries = {key.split(": ")[0]: entry for key, entry in about.items() if key.endswith(f": {block}")}
+    return {
+        name: "its scores were made from another state of the table; run benchmarks/loo_scores.py"
+        for name, entry in entries.items()
+        if entry["origin"] != origin_of(table, _tuples(entry["settings"]))
+    }
+
+
+def _tuples(value: Any) -> Any:
+    """Settings as they were before JSON, which has lists for tuples."""
+    if isinstance(value, dict):
+        return {name: _tuples(inner) for name, inner in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def result_path(kind: str, table: str, suffix: str = ".json") -> Path:

@@ -16,6 +16,7 @@ from scipy.linalg import cho_factor, cho_solve, orth
 from sklearn.decomposition import PCA
 from sklearn.kernel_ridge import KernelRidge
 
+from hyperstar_tune.evaluation.judging import true_scores
 from hyperstar_tune.metadataset import MetaDataset
 from hyperstar_tune.metrics import normalize_scores, relevance
 from hyperstar_tune.predictor._plus_targets import CURVES as PLUS_CURVES
@@ -92,6 +93,15 @@ class Data:
         self.encoded = table.space.encode(table.configs)
         self._sums: dict[tuple[tuple[str, ...], ...], Floats] = {}
         self._targets: dict[tuple[object, ...], tuple[npt.NDArray[np.intp], Floats]] = {}
+
+    @cached_property
+    def half_b(self) -> Floats:
+        """Last accuracies on half B [T, H], what regret is reported on; half A where there is none."""
+        truth = np.array(self.accuracies)
+        if self.has_half_b:
+            found = true_scores(self.table, self.table.families)
+            truth[self.complete] = found.half_b
+        return truth
 
     @cached_property
     def complete(self) -> npt.NDArray[np.bool_]:

@@ -66,7 +66,7 @@ def figures_table(columns: list[dict[str, Any]]) -> str:
         "mean rank correlation of two tasks": number("mean_rank_correlation"),
         "variance: configuration / task x configuration / noise": split("variance"),
         "the same, better half of the configurations": split("variance_upper_half"),
-        "noise ceiling of AP@10": precision("noise_ceiling_ap10", "no task has two seeds"),
+        "noise ceiling of AP@10": precision("noise_ceiling_ap10", "no task has three seeds"),
         "AP@10 of half A on half B of the same seed (no ceiling)": precision("same_seed_ap10", "not needed"),
         "tasks with another best than the average best": number("tasks_with_other_best", ".0%"),
         "their own best is better by (points, half B)": [

@@ -10,7 +10,6 @@ other families.
 """
 
 import argparse
-import hashlib
 import json
 import time
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from _common import ROOT, environment, scores_path
+from _common import ROOT, environment, origin_of, scores_path
 
 from hyperstar_tune.evaluation.judging import COSTLY
 from hyperstar_tune.evaluation.loo import complete_rows, leave_family_out, rank_family
@@ -175,12 +174,6 @@ def begin(kind: RankerKind, supplies: Supplies, families: list[str], scores: Sco
 
 def block_of(families: list[str]) -> str:
     return "test families" if set(families) & set(TEST_FAMILIES) else "development families"
-
-
-def origin_of(table: MetaDataset, settings: dict[str, Any]) -> str:
-    """Digest of what scores are made from."""
-    parts = [table.evaluations.tobytes(), table.tasks.to_json().encode(), repr(sorted(settings.items())).encode()]
-    return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
 
 
 def image_store(table: MetaDataset, arguments: argparse.Namespace) -> FeatureStore | None:

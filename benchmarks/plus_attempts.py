@@ -4,7 +4,8 @@
 
 Needs no image: traits and mean embeddings of the tasks are in ``metadata/`` (``task_traits.py`` computes them anew).
 The test families of docs/protocol.md are in neither the training nor the judging. ``nested`` holds what choosing among
-the variants costs: for each family the variant is chosen on the others alone, and only then judged on it.
+the variants costs: for each family the variant is chosen on the others alone, and only then judged on it. P-values are
+of single comparisons, not adjusted for how many there are.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from _common import about_table, environment, result_path, scores_path, write_js
 from _plus_variants import LAST, MORE_READINGS, NEED_HALF_B, OTHER_CURVES, STEADY, Data, Variant, predict
 from task_traits import EMBEDDINGS_FILE, TRAITS_FILE
 
+from hyperstar_tune.evaluation.disagreement import size_of
 from hyperstar_tune.evaluation.loo import LooScores
 from hyperstar_tune.evaluation.statistics import bootstrap_mean, paired_p_value
 from hyperstar_tune.evaluation.tables import development_families
@@ -46,6 +48,7 @@ STRUCTURES = {
     "pairs of parameters": tuple(combinations(("layers", "lr", "optimizer", "augmentation"), 2)),
 }
 MEASURES = ("ap_at_10", "ndcg_at_10", "normalized_regret_at_1", "normalized_regret_at_3", "configs_to_best", "quality")
+UNTRAINED = ("random", "tr_automl")  # draw other configurations with each seed
 LOWER = ("normalized_regret_at_1", "normalized_regret_at_3", "configs_to_best")
 
 
@@ -121,18 +124,18 @@ JOINT = {  # too slow to be chosen among
 }
 
 
-def judged(truth: np.ndarray, scores: np.ndarray) -> dict[str, float]:
-    """All measures of one ranking; quality is what variants are chosen by."""
+def judged(half_a: np.ndarray, half_b: np.ndarray, scores: np.ndarray) -> dict[str, float]:
+    """All measures of one ranking, as in docs/protocol.md; quality, on half A alone, is what variants are chosen by."""
     order = ranking_of(scores)
     values = {
-        "ap_at_10": average_precision(truth, order),
-        "ndcg_at_10": ndcg(truth, order),
-        "normalized_regret_at_1": normalized_regret(truth, order, 1),
-        "normalized_regret_at_3": normalized_regret(truth, order, 3),
-        "configs_to_best": float(configs_to_best(truth, order)),
+        "ap_at_10": average_precision(half_a, order),
+        "ndcg_at_10": ndcg(half_a, order),
+        "normalized_regret_at_1": normalized_regret(half_b, order, 1),
+        "normalized_regret_at_3": normalized_regret(half_b, order, 3),
+        "configs_to_best": float(configs_to_best(half_b, order)),
     }
-    span = truth.max() - np.median(truth)
-    regrets = (truth.max() - best_so_far(truth, order)[:10]) / span if span > 0 else np.zeros(10)
+    span = half_a.max() - np.median(half_a)
+    regrets = (half_a.max() - best_so_far(half_a, order)[:10]) / span if span > 0 else np.zeros(10)
     return values | {"quality": values["ap_at_10"] - float(np.minimum(regrets, 1).mean())}
 
 
@@ -150,9 +153,13 @@ class Judge:
         key = (variant, held_out, family)
         if key not in self._known:
             tasks = np.flatnonzero((self.data.families == family) & self.data.complete)
-            rows = [judged(self.data.accuracies[i], predict(self.data, variant, held_out, int(i))) for i in tasks]
+            rows = [self.task(int(i), predict(self.data, variant, held_out, int(i))) for i in tasks]
             self._known[key] = {name: float(np.mean([row[name] for row in rows])) for name in MEASURES}
         return self._known[key]
+
+    def task(self, place: int, scores: np.ndarray) -> dict[str, float]:
+        """Measures of predicted scores [H] on one task."""
+        return judged(self.data.accuracies[place], self.data.half_b[place], scores)
 
     def all(self, variant: Variant) -> pd.DataFrame:
         """Measures by family."""
@@ -163,11 +170,11 @@ class Judge:
         return float(np.mean([self.family(variant, f, held_out)["quality"] for f in self.families if f != held_out]))
 
 
-def forward(judge: Judge, held_out: str, n_traits: int = 3) -> Variant:
+def forward(judge: Judge, held_out: str, curve: str, n_traits: int = 3) -> Variant:
     """Traits added one by one as long as quality rises, on all families but one."""
-    best = Variant("b, traits chosen one by one")
+    best = Variant("b, traits chosen one by one", curve=curve)
     for _ in range(n_traits):
-        wider = [Variant(best.idea, traits=(*best.traits, name)) for name in TRAITS if name not in best.traits]
+        wider = [replace(best, traits=(*best.traits, name)) for name in TRAITS if name not in best.traits]
         winner = max(wider, key=lambda variant: judge.quality(variant, held_out))
         if judge.quality(winner, held_out) <= judge.quality(best, held_out):
             break
@@ -175,14 +182,25 @@ def forward(judge: Judge, held_out: str, n_traits: int = 3) -> Variant:
     return best
 
 
+def dealt(data: Data, rng: np.random.Generator) -> pd.DataFrame:
+    """Each family with the traits of another, a task those of its task of the same size if there is one."""
+    other = dict(zip(data.table.families, rng.permutation(np.array(data.table.families)), strict=True))
+    sizes = [size_of(name) for name in data.names]
+    rows = []
+    for family, size in zip(data.families, sizes, strict=True):
+        theirs = np.flatnonzero(data.families == other[family])
+        rows.append(next((row for row in theirs if sizes[row] == size), theirs[0]))
+    return data.traits.iloc[rows].set_axis(data.traits.index)
+
+
 def placebo(data: Data, variant: Variant, n: int = 200) -> dict[str, float]:
-    """Quality of a variant whose traits were dealt to the tasks at random: what traits that mean nothing give."""
+    """Quality of a variant whose traits were dealt to the families at random: what traits that mean nothing give."""
     actual = Judge(data).quality(variant)
     rng = np.random.default_rng(0)
     found = []
     for _ in range(n):
         shuffled = copy.copy(data)
-        shuffled.traits = data.traits.iloc[rng.permutation(len(data.traits))].set_axis(data.traits.index)
+        shuffled.traits = dealt(data, rng)
         found.append(Judge(shuffled).quality(variant))
     return {
         "quality": round(actual, 5),
@@ -192,8 +210,9 @@ def placebo(data: Data, variant: Variant, n: int = 200) -> dict[str, float]:
     }
 
 
-def of_seeds(data: Data, rivals: dict[str, pd.DataFrame]) -> dict[str, Any]:
-    """Rankers that differ from seed to seed (``loo_scores.py``): one seed on average, and the mean over all of them."""
+def of_seeds(judge: Judge, rivals: dict[str, pd.DataFrame]) -> dict[str, Any]:
+    """Rankers that are trained from a seed (``loo_scores.py``): one seed on average, and the mean over all of them."""
+    data = judge.data
     path = scores_path(data.table_name)
     if not path.exists():
         return {}
@@ -202,17 +221,16 @@ def of_seeds(data: Data, rivals: dict[str, pd.DataFrame]) -> dict[str, Any]:
     found = {}
     for ranker in loo.rankers:
         n_seeds = min(loo.n_seeds(ranker, task) for task in tasks)
-        if n_seeds < 2:
+        if n_seeds < 2 or ranker in UNTRAINED:
             continue
         alone, together = [], []
         for task, place in tasks.items():
             scores = np.stack([normalize_scores(loo.scores(ranker, task, seed)) for seed in range(n_seeds)])
-            truth = data.accuracies[place]
-            alone.append(pd.DataFrame([judged(truth, of_seed) for of_seed in scores]).mean())
-            together.append(pd.Series(judged(truth, scores.mean(axis=0))))
+            alone.append(pd.DataFrame([judge.task(place, of_seed) for of_seed in scores]).mean())
+            together.append(pd.Series(judge.task(place, scores.mean(axis=0))))
         families = [data.families[place] for place in tasks.values()]
         found[ranker] = {"seeds": n_seeds} | {
-            kind: row(pd.DataFrame(rows).groupby(families, sort=False).mean(), rivals)
+            kind: row(pd.DataFrame(rows).groupby(families).mean().loc[judge.families], rivals)
             for kind, rows in (("one_seed", alone), ("all_seeds", together))
         }
     return found
@@ -244,6 +262,7 @@ def main() -> None:
     table = table.only(development_families(table))
     data = Data(table, arguments.table.name, pd.read_parquet(TRAITS_FILE), pd.read_parquet(EMBEDDINGS_FILE))
     judge, variants = Judge(data), attempts(data.has_half_b)
+    curve = {"last": LAST, "steady": STEADY}[default_curve(table)]
     measured = {name: judge.all(variant) for name, variant in variants.items()}
     rivals = {name: measured[name] for name in variants if variants[name].idea == "rival"}
     slow = {} if arguments.skip_slow else {name: judge.all(variant) for name, variant in JOINT.items()}
@@ -259,7 +278,7 @@ def main() -> None:
 
     for kind, choose in (
         ("of all variants", lambda family: candidates[best_without(family)]),
-        ("of traits one by one", lambda family: forward(judge, family)),
+        ("of traits one by one", lambda family: forward(judge, family, curve)),
     ):
         picked = {family: choose(family) for family in judge.families}
         values = pd.DataFrame([judge.family(picked[f], f) for f in judge.families], judge.families)
@@ -268,11 +287,10 @@ def main() -> None:
         nested[kind] = {"chosen": choices[kind]} | row(values, rivals)
         print(line(f"nested choice {kind}", values), flush=True)
     best = best_without("")
-    curve = {"last": LAST, "steady": STEADY}[default_curve(table)]
     chosen = Variant("chosen", CHOSEN.readings, CHOSEN.traits, CHOSEN.penalty, CHOSEN.incomplete, curve=curve)
     chance = placebo(data, chosen)
     print(f"traits dealt at random: {chance}")
-    print(f"best by quality: {best}; one by one: {forward(judge, '').traits}")
+    print(f"best by quality: {best}; one by one: {forward(judge, '', curve).traits}")
     write_json(
         arguments.out or result_path("plus_attempts", arguments.table.name),
         environment()
@@ -283,10 +301,10 @@ def main() -> None:
             "chosen": asdict(CHOSEN) | row(judge.all(chosen), rivals),
             "placebo": chance,
             "best_by_quality": best,
-            "one_by_one": list(forward(judge, "").traits),
+            "one_by_one": list(forward(judge, "", curve).traits),
             "attempts": log,
             "nested": nested,
-            "seeds": of_seeds(data, rivals),
+            "seeds": of_seeds(judge, rivals),
         },
     )
 

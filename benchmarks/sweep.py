@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from _common import RESULTS, ROOT, about_table, environment, result_path, scores_path, write_json
+from _common import RESULTS, ROOT, about_table, environment, result_path, scores_path, stale_rankers, write_json
 
 from hyperstar_tune.evaluation import Budgets, LooScores, SweepProgress, make_method, protocol_budgets, sweep
 from hyperstar_tune.evaluation.figures import draw_average, draw_live_beside_replay, draw_regret, draw_tasks
@@ -28,7 +28,7 @@ from hyperstar_tune.evaluation.tables import development_families
 from hyperstar_tune.metadataset import MetaDataset
 from hyperstar_tune.search.bohb import has_hpbandster
 
-HYPERSTAR = "bm_both"  # as published
+HYPERSTAR = "bm_both"  # as published but for its backbone, which stays frozen
 PLUS = "hyperstar_plus"
 METHODS = (
     *("random_search", "hyperband", "hyperband_reversed", "ray_hyperband", "asha", "tr_automl", "rush"),
@@ -40,7 +40,7 @@ METHODS = (
         f"{ranker}+{use}"
         for ranker in (
             *("average_normalized", "random_forest", "nearest_task", "meta_data", "global_mean"),
-            *("portfolio", "deep_kernel", "zap_pairwise"),
+            *("portfolio", "deep_kernel", "zap_pairwise", "plus_average"),
         )
         for use in ("hyperband", "alone")
     ),
@@ -77,7 +77,17 @@ def run(arguments: argparse.Namespace) -> None:
         table = table.only(development_families(table))
     methods = [name for name in arguments.methods.split(",") if "bohb" not in name or has_hpbandster()]
     complete = true_scores(table, table.families)
-    truth, ranked = scored_part(LooScores.load(arguments.loo, table.configs), complete)
+    loo = LooScores.load(arguments.loo, table.configs)
+    if Path(arguments.loo).with_suffix(".json").exists():
+        whole = MetaDataset.load(arguments.table)
+        known = whole.only(development_families(whole))
+        stale = stale_rankers(Path(arguments.loo), known, "development families")
+        if arguments.test_families:
+            stale |= stale_rankers(Path(arguments.loo), whole, "test families")
+        for ranker, reason in stale.items():
+            print(f"left out: {ranker}: {reason}")
+        loo = loo.without(stale)
+    truth, ranked = scored_part(loo, complete)
     names = truth.tasks
     if len(names) < len(complete.tasks):
         print(f"no scores of all rankers, left out: {', '.join(sorted(set(complete.tasks) - set(names)))}")

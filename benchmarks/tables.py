@@ -5,9 +5,10 @@
 
 Reads every table in benchmarks/metadata with leave-family-out scores beside it (made by loo_scores.py), and the sweeps
 in benchmarks/results (made by sweep.py; its replays are not run here). Writes ap_at_10.json, warm_start.json and
-budgets.json and their figures. The first table of --tables with enough families, or with a sweep, is at the top of each
-file, the others are under ``other_tables``. The test families of docs/protocol.md are scored once, at the end: their
-block is null unless --test-families is given.
+budgets.json and their figures, and draws those of the sweeps. What was made from another state of a table is left out.
+The first table of --tables with enough families, or with a sweep, is at the top of each file, the others are under
+``other_tables``. The test families of docs/protocol.md are scored once, at the end: their block is null unless
+--test-families is given.
 """
 
 import argparse
@@ -15,11 +16,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from _common import RESULTS, ROOT, about_table, environment, result_path, scores_path, write_json
+from _common import RESULTS, ROOT, about_table, environment, result_path, scores_path, stale_rankers, write_json
+from sweep import draw as draw_sweep
 
 from hyperstar_tune.errors import MetaDatasetError
 from hyperstar_tune.evaluation.budget_table import budget_table
-from hyperstar_tune.evaluation.judging import scored_part, true_scores
+from hyperstar_tune.evaluation.judging import COSTLY, scored_part, true_scores
 from hyperstar_tune.evaluation.loo import LooScores
 from hyperstar_tune.evaluation.statistics import MIN_FAMILIES
 from hyperstar_tune.evaluation.summary import TEST_FAMILIES
@@ -42,7 +44,7 @@ def main() -> None:
             left_out[name] = "no leave-family-out scores; run benchmarks/loo_scores.py"
             continue
         table = MetaDataset.load(ROOT / "metadata" / name)
-        loo = LooScores.load(scores_path(name), table.configs)
+        loo = Scores(name, table)
         n_families = families_scored(table, loo)
         if n_families < MIN_FAMILIES:
             left_out[name] = f"{n_families} development families with scores of all rankers, fewer than {MIN_FAMILIES}"
@@ -57,32 +59,52 @@ def main() -> None:
     budgets(arguments.tables.split(","), arguments.test_families)
 
 
-def families_scored(table: MetaDataset, loo: LooScores) -> int:
+class Scores:
+    """Leave-family-out scores of a table, without rankers whose scores were made from another state of it."""
+
+    def __init__(self, name: str, table: MetaDataset) -> None:
+        path = scores_path(name)
+        loo = LooScores.load(path, table.configs)
+        development = table.only(development_families(table))
+        self.stale = {
+            "development families": stale_rankers(path, development, "development families"),
+            "test families": stale_rankers(path, table, "test families"),
+        }
+        self.of = {block: loo.without(stale) for block, stale in self.stale.items()}
+        for block, stale in self.stale.items():
+            for ranker, reason in stale.items():
+                print(f"left out: {name}, {block}: {ranker}: {reason}")
+
+
+def families_scored(table: MetaDataset, loo: Scores) -> int:
     """Development families that a table of rankers can be made of."""
     try:
-        truth, _ = scored_part(loo, true_scores(table, development_families(table)))
+        truth, _ = scored_part(loo.of["development families"], true_scores(table, development_families(table)))
     except MetaDatasetError:
         return 0
     return len(set(truth.families))
 
 
-def blocks(make: Any, table: MetaDataset, loo: LooScores, with_test: bool) -> dict[str, Any]:
+def blocks(make: Any, table: MetaDataset, loo: Scores, with_test: bool) -> dict[str, Any]:
     """What ``make`` says of the development families and, if wanted, of the test families."""
-    result = make(table, loo, development_families(table)) | {"block": "development families"}
+    block = "development families"
+    result = make(table, loo.of[block], development_families(table)) | {"block": block, "stale": loo.stale[block]}
     if not with_test:
         return result | {"test_families": None, "no_test_families_because": NOT_YET}
+    block = "test families"
     try:
-        test = make(table, loo, [family for family in table.families if family in TEST_FAMILIES])
+        test = make(table, loo.of[block], [family for family in table.families if family in TEST_FAMILIES])
+        test |= {"stale": loo.stale[block]}
     except MetaDatasetError as error:
         print(f"test families: {error}")
         return result | {"test_families": None, "no_test_families_because": str(error)}
     return result | {"test_families": test}
 
 
-def ranking_tables(found: dict[str, tuple[MetaDataset, LooScores]], left_out: dict[str, str], with_test: bool) -> None:
+def ranking_tables(found: dict[str, tuple[MetaDataset, Scores]], left_out: dict[str, str], with_test: bool) -> None:
     parts = {}
     for name, (table, loo) in found.items():
-        part = blocks(ranker_table, table, loo, with_test)
+        part = blocks(ranker_table, table, loo, with_test) | costly_rankers(table, loo)
         parts[name] = {"table": about_table(table, ROOT / "metadata" / name)} | part | chosen_nested(name)
         title = f"{name}: {part['families']} development families"
         draw_precision(part, figure(found, name, "ap_at_10"), title)
@@ -94,6 +116,19 @@ def ranking_tables(found: dict[str, tuple[MetaDataset, LooScores]], left_out: di
     write_json(RESULTS / "ap_at_10.json", environment() | first_and_others(parts) | {"tables_left_out": left_out})
 
 
+def costly_rankers(table: MetaDataset, loo: Scores) -> dict[str, Any]:
+    """Rankers that ranked some families alone, because they take hours, beside all others on these."""
+    scores, parts = loo.of["development families"], {}
+    truth = true_scores(table, development_families(table))
+    for ranker in COSTLY:
+        lacking = {f for t, f in zip(truth.tasks, truth.families, strict=True) if not scores.n_seeds(ranker, t)}
+        having = [family for family in dict.fromkeys(truth.families) if family not in lacking]
+        if ranker in scores.rankers and lacking and having:
+            parts[f"{ranker}_on_some_families"] = ranker_table(table, scores, having)
+            show(f"{ranker} on {len(having)} families", parts[f"{ranker}_on_some_families"])
+    return parts
+
+
 def chosen_nested(name: str) -> dict[str, Any]:
     """Our ranker's variant was chosen on the development families: what it is worth where the choice is nested."""
     path = result_path("plus_attempts", name)
@@ -101,7 +136,7 @@ def chosen_nested(name: str) -> dict[str, Any]:
     return {f"{OURS}_chosen_nested": nested}
 
 
-def warm_starts(found: dict[str, tuple[MetaDataset, LooScores]], with_test: bool) -> None:
+def warm_starts(found: dict[str, tuple[MetaDataset, Scores]], with_test: bool) -> None:
     parts = {}
     for name, (table, loo) in found.items():
         part = blocks(warm_start, table, loo, with_test)
@@ -112,11 +147,16 @@ def warm_starts(found: dict[str, tuple[MetaDataset, LooScores]], with_test: bool
 
 
 def budgets(names: list[str], with_test: bool) -> None:
-    swept = [name for name in names if result_path("sweep", name).exists()]
-    if not swept:
+    sweeps = {name: json.loads(p.read_text()) for name in names if (p := result_path("sweep", name)).exists()}
+    for name in [name for name, summary in sweeps.items() if not is_current(summary, name)]:
+        print(f"left out: {name}: its sweep was made from another state of the table; run benchmarks/sweep.py")
+        del sweeps[name]
+    if not sweeps:
         print("no sweep of any table: budgets.json is left as it is; run benchmarks/sweep.py")
         return
-    parts = {name: budgets_of(json.loads(result_path("sweep", name).read_text()), with_test) for name in swept}
+    parts = {name: budgets_of(summary, with_test) for name, summary in sweeps.items()}
+    for name in sweeps:
+        draw_sweep(name)
     write_json(RESULTS / "budgets.json", environment() | first_and_others(parts))
     for name, part in parts.items():
         for key, ratio in part["epochs_to_target_ratio"].items():
@@ -125,6 +165,16 @@ def budgets(names: list[str], with_test: bool) -> None:
                 f"{name}, {part['method']} {key}: {interval(ratio, '.2f')} of the epochs, {interval(gain, '+.2f')} "
                 "points at the smallest budget"
             )
+
+
+def is_current(summary: dict[str, Any], name: str) -> bool:
+    """Whether a sweep is of the table as it is; seeds beyond the first do not enter it."""
+    path = ROOT / "metadata" / name
+    table = MetaDataset.load(path)
+    if summary["block"] == "development families":
+        table = table.only(development_families(table))
+    now = about_table(table, path)
+    return {key: summary["table"].get(key) for key in now} == now
 
 
 def budgets_of(summary: dict[str, Any], with_test: bool) -> dict[str, Any]:
@@ -156,8 +206,8 @@ def first_and_others(parts: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def show(title: str, block: dict[str, Any]) -> None:
-    ceiling = block["noise_ceiling_ap10"]
-    top = f"{100 * ceiling:.1f}" if ceiling is not None else f"unknown ({block['no_noise_ceiling_because']})"
+    unknown = block["no_noise_ceiling_because"]
+    top = f"unknown ({unknown})" if unknown else "below, beside rankers judged like it"
     without = block["left_out"]["complete_tasks"]
     more = f" ({without} more are complete, but lack scores)" if without else ""
     print(f"\n{title}, {block['tasks']} tasks{more}; chance {100 * block['chance_ap10']:.1f}, noise ceiling {top}")

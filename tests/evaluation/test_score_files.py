@@ -12,7 +12,7 @@ from made_up_table import make_table
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import loo_scores
-from _common import result_path, scores_path
+from _common import result_path, scores_path, stale_rankers
 from loo_scores import Scores, run
 from sweep import known_for
 from train_shipped import image_note, limit_note
@@ -58,6 +58,17 @@ def test_scores_of_another_table_are_dropped(path):
     assert made(path) == {"random": 3, "average_top1": 3}
     assert not frame.duplicated(["ranker", "seed", "task", "config"]).any()
     assert len(frame) == 2 * 4 * 48
+
+
+def test_scores_of_a_table_that_grew_are_named(path):
+    table = make_table(4)
+    part = table.subset(range(3))
+    for name, of in (("average_top1", part), ("plus_average", table)):
+        run(ranker_kind(name), Supplies(of), list(of.families), 1, Scores(path))
+    assert set(stale_rankers(path, table, "development families")) == {"average_top1"}
+    assert set(stale_rankers(path, part, "development families")) == {"plus_average"}
+    rest = LooScores.load(path, table.configs).without(stale_rankers(path, table, "development families"))
+    assert rest.rankers == ("plus_average",)
 
 
 def test_test_families_are_kept_beside_the_others(path):
