@@ -1,7 +1,8 @@
 """Hyperband's brackets as plain arithmetic, with a hard epoch budget.
 
 A plan knows nothing of Ray: the scheduler asks it how many configurations a rung takes and how long they train. Below
-about three times ``max_epochs`` a wide first rung wastes the budget: train the top of the ranking to the end instead.
+about three times ``max_epochs`` a wide first rung wastes the budget: with a ranking to follow, begin with the least
+aggressive bracket, which trains the top of it to the end.
 
 Source: Li et al., "Hyperband", JMLR 18 (2018), Algorithm 1; whole epochs as in docs/protocol.md.
 """
@@ -63,14 +64,15 @@ def _brackets(max_epochs: int, eta: int) -> tuple[Bracket, ...]:
 class HyperBandPlan:
     """Brackets for the maximum epochs R and the factor eta, under an epoch budget.
 
-    Brackets run in order, most aggressive first, and start again with the first one when all are done, until the budget
-    is spent. A run ends at exactly ``epoch_budget`` epochs; fractions of an epoch are rounded down to whole epochs, at
-    least 1.
+    Brackets run in order, and start again with the first one when all are done, until the budget is spent. A run ends
+    at exactly ``epoch_budget`` epochs; fractions of an epoch are rounded down to whole epochs, at least 1.
 
     Args:
         max_epochs: R, the epochs of a configuration that survives every rung.
         eta: Share of survivors is 1 / eta.
         epoch_budget: Epochs of all trials together; by default one pass over all brackets.
+        least_aggressive_first: Run the brackets in the opposite order: the first configurations go straight to R. Worth
+            it where a ranking says which these should be; without one it is random search at first.
 
     Raises:
         PlanError: If ``max_epochs`` or ``eta`` is too small or the budget is smaller than the first rung.
@@ -85,6 +87,7 @@ class HyperBandPlan:
     max_epochs: int
     eta: int = 3
     epoch_budget: int = 0  # 0 becomes one pass over all brackets
+    least_aggressive_first: bool = False
 
     def __post_init__(self) -> None:
         for name, value, least in (("max_epochs", self.max_epochs, 1), ("eta", self.eta, 2)):
@@ -96,20 +99,22 @@ class HyperBandPlan:
         if budget == 0:
             object.__setattr__(self, "epoch_budget", self.pass_epochs)
         elif budget < self.first_rung_epochs:
+            first = "one configuration" if self.least_aggressive_first else "the first rung"
             raise PlanError(
-                f"epoch_budget must cover the first rung ({self.first_rung_epochs} epochs), but got {budget}; "
+                f"epoch_budget must cover {first} ({self.first_rung_epochs} epochs), but got {budget}; "
                 "lower max_epochs or raise eta"
             )
 
     @cached_property
     def brackets(self) -> tuple[Bracket, ...]:
-        """One pass over Hyperband's brackets, most aggressive first."""
-        return _brackets(self.max_epochs, self.eta)
+        """One pass over Hyperband's brackets, in the order they run."""
+        brackets = _brackets(self.max_epochs, self.eta)
+        return brackets[::-1] if self.least_aggressive_first else brackets
 
     @property
     def first_rung_epochs(self) -> int:
-        """Epochs of the first rung of the first bracket: the least budget that makes sense."""
-        return self.brackets[0].rung_costs[0]
+        """Epochs of the first rung, or of one configuration of it that goes to R: the least budget that makes sense."""
+        return self.max_epochs if self.least_aggressive_first else self.brackets[0].rung_costs[0]
 
     @property
     def pass_epochs(self) -> int:
@@ -118,7 +123,8 @@ class HyperBandPlan:
 
     def __str__(self) -> str:
         """The plan as a table: one line a bracket, and what the budget reaches."""
-        lines = [f"Hyperband: R={self.max_epochs} epochs, eta={self.eta}, budget {self.epoch_budget} epochs"]
+        order = ", least aggressive bracket first" if self.least_aggressive_first else ""
+        lines = [f"Hyperband: R={self.max_epochs} epochs, eta={self.eta}, budget {self.epoch_budget} epochs{order}"]
         spent = 0
         for number, bracket in enumerate(self.brackets, start=1):
             start, spent = spent, spent + bracket.epochs

@@ -6,7 +6,7 @@ A method without a ranking has a plain name (``hyperband``, ``bohb``). One that 
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, HyperBandScheduler, TrialScheduler
@@ -14,7 +14,6 @@ from ray.tune.search import Searcher
 
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.evaluation._controller import METRIC, MODE
-from hyperstar_tune.evaluation._plans import LeastAggressiveFirst
 from hyperstar_tune.metadataset import MetaDataset
 from hyperstar_tune.plan import HyperBandPlan
 from hyperstar_tune.ranking import Ranking
@@ -97,7 +96,7 @@ def _known(setting: Setting) -> MetaDataset:
 
 
 def _reversed(plan: HyperBandPlan) -> HyperBandPlan:
-    return LeastAggressiveFirst(plan.max_epochs, plan.eta, plan.epoch_budget)
+    return replace(plan, least_aggressive_first=True)
 
 
 def _asha(plan: HyperBandPlan) -> TrialScheduler:

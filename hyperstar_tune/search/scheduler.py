@@ -390,4 +390,5 @@ def _reason(trial: Trial) -> str:
 
 
 def _brief(plan: HyperBandPlan) -> str:
-    return f"R={plan.max_epochs}, eta={plan.eta}, budget {plan.epoch_budget}"
+    order = ", least aggressive first" if plan.least_aggressive_first else ""
+    return f"R={plan.max_epochs}, eta={plan.eta}, budget {plan.epoch_budget}{order}"
