@@ -33,10 +33,11 @@ def budget_table(summary: Mapping[str, Any], families: Sequence[str], rankers: S
 
     Returns:
         ``method``; ``epochs_to_target_ratio`` and ``smallest_budget_gain_points`` of it (eta = 2) against
-        ``vs_hyperband``, ``vs_bohb`` and, the stronger of the two, ``vs_average_ranking``; the same of the ranking
-        ``alone``; ``worst_family_points`` (the least gain over Hyperband at any budget of any eta, None without
-        Hyperband); ``goals``, what was wanted of these and whether it is ``met``; by eta, method and budget the mean
-        accuracy in points. Intervals: ``mean``, ``ci_low``, ``ci_high``.
+        ``vs_hyperband``, ``vs_bohb`` and, the stronger of the two, ``vs_average_ranking``; ``worst_family_points`` (the
+        least gain over Hyperband at any budget of any eta, None without Hyperband); ``goals``, what was wanted of these
+        and whether it is ``met``; the same of the ranking ``alone`` and of Hyperband with its
+        ``least_aggressive_first``, None if not swept; by eta, method and budget the mean accuracy in points.
+        Intervals: ``mean``, ``ci_low``, ``ci_high``.
 
     Raises:
         MetaDatasetError: If the sweep has no task of these families or none of the rankings.
@@ -52,28 +53,28 @@ def budget_table(summary: Mapping[str, Any], families: Sequence[str], rankers: S
     rivals = {"vs_hyperband": "hyperband", "vs_bohb": "bohb", "vs_average_ranking": _stronger_average(curves)}
     known = {key: name for key, name in rivals.items() if name in curves}
     smallest = grid.index(part["budgets"][0])
-    own_alone = f"{ranker}+alone"
-    ratios = _ratios(curves, method, known, grid)
-    gains = {key: _points(curves[method][:, smallest] - curves[name][:, smallest]) for key, name in known.items()}
-    worst = _worst_family(summary, method, names)
+
+    def against_rivals(name: str) -> dict[str, Any] | None:
+        if name not in curves:
+            return None
+        ratios = _ratios(curves, name, known, grid)
+        gains = {key: _points((curves[name] - curves[rival])[:, smallest]) for key, rival in known.items()}
+        worst = _worst_family(summary, name, names)
+        return {
+            "method": name,
+            "epochs_to_target_ratio": ratios,
+            "smallest_budget_gain_points": gains,
+            "worst_family_points": worst,
+            "goals": _goals(ratios, gains, worst),
+        }
+
     return {
-        "method": method,
+        **(against_rivals(method) or {}),
         "rivals": rivals,
         "families": len(names),
         "half": summary["half"],
-        "epochs_to_target_ratio": ratios,
-        "smallest_budget_gain_points": gains,
-        "worst_family_points": worst,
-        "goals": _goals(ratios, gains, worst),
-        "alone": None
-        if own_alone not in curves
-        else {
-            "method": own_alone,
-            "epochs_to_target_ratio": _ratios(curves, own_alone, known, grid),
-            "smallest_budget_gain_points": {
-                key: _points(curves[own_alone][:, smallest] - curves[name][:, smallest]) for key, name in known.items()
-            },
-        },
+        "alone": against_rivals(f"{ranker}+alone"),
+        "least_aggressive_first": against_rivals(f"{ranker}+hyperband_reversed"),
         "methods": {eta: _at_budgets(summary, of_eta, names) for eta, of_eta in summary["by_eta"].items()},
     }
 
