@@ -74,6 +74,7 @@ def main(
         mode="max",
         num_samples=-1,
         reuse_actors=True,
+        raise_on_failed_trial=False,  # it stands with the worst score; the report below counts it
         storage_path=str(out.resolve()),
         name=run,
         callbacks=[progress],

@@ -10,10 +10,19 @@ from digit_images import write_digits
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
 
+QUICKSTART = (Path(__file__).parents[2] / "examples" / "quickstart.py").read_text()
+
+
+@pytest.mark.parametrize("text", [README, QUICKSTART], ids=["readme", "quickstart"])
+def test_a_failed_trial_does_not_end_a_spent_run_in_an_error(text):
+    call = re.search(r"= tune\.run\(\n.*?^ *\)$", text, re.DOTALL | re.MULTILINE).group()
+    assert "raise_on_failed_trial=False," in call  # by default tune.run raises when all epochs are spent
+
+
 @pytest.mark.integration
 def test_the_ten_lines_run_as_they_stand(tmp_path):
     code = re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1)
-    assert len(code.strip().splitlines()) <= 13
+    assert len(code.strip().splitlines()) <= 14
     write_digits(tmp_path / "data" / "flowers")
     done = subprocess.run(
         [sys.executable, "-c", code],
