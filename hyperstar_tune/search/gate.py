@@ -86,7 +86,6 @@ class Gate:
         self.free_slots = plan.brackets[0].n_configs  # of the bracket's first rung
         self.finished = False
         self.early_end = ""  # why it finished with epochs left
-        self.stale = False  # its run is over and its scheduler went on to another
         self.records: list[RungRecord] = []
         self.running: set[str] = set()
         # Permitted to run, in order, to be started by the scheduler; a dict's first key is slow to find once many went.

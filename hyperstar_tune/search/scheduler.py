@@ -9,7 +9,6 @@ Not for trainables that cannot be paused: a trial without checkpoints starts ane
 """
 
 import math
-import sys
 from collections import deque
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from ray.tune.schedulers import TrialScheduler
 from hyperstar_tune.errors import HyperStarError, SearchError
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.plan import HyperBandPlan
+from hyperstar_tune.search.compatible import find_gated
 from hyperstar_tune.search.gate import PAUSE, Gate, RungRecord
 from hyperstar_tune.search.metric_check import MetricCheck, missing_metric
 from hyperstar_tune.search.searcher import GatedSearcher
@@ -131,8 +131,6 @@ class TaskAwareHyperBand(TrialScheduler):
             )
         self._sign = 1.0 if self._mode == "max" else -1.0
         self._samples = spec.get("num_samples", 1)
-        if self._gate is not None:
-            self._gate.stale = True
         self._gate = self._searcher = self._error = None
         self._live, self._held, self._check = {}, deque(), MetricCheck()
         self._is_summed_up = False
@@ -212,6 +210,9 @@ class TaskAwareHyperBand(TrialScheduler):
             self._snapshot.look()
         gate = self._gate
         if gate is None:
+            searcher = getattr(tune_controller.search_alg, "searcher", None)
+            if isinstance(searcher, GatedSearcher):
+                searcher.refuse_second_run()  # a used one may never suggest anything
             return None
         if gate.finished:
             self._wind_up(tune_controller)
@@ -241,22 +242,9 @@ class TaskAwareHyperBand(TrialScheduler):
 
     def _bind(self, search_alg: Any, trial: Trial) -> None:
         """Meets the searcher, at the first trial of a run or of a restored run."""
-        chain: list[Any] = [getattr(search_alg, "searcher", None)]
-        while hasattr(chain[-1], "searcher") and not isinstance(chain[-1], GatedSearcher):
-            chain.append(chain[-1].searcher)
-        searcher = chain[-1]
-        name = type(chain[0]).__name__
+        searcher = find_gated(search_alg, self._samples)
         if searcher is None:
-            if self._samples >= sys.maxsize:
-                raise SearchError(
-                    f"TaskAwareHyperBand cannot hold back the endless trials of a {type(search_alg).__name__}; "
-                    "pass search_alg=RandomSearcher(space) or a finite num_samples"
-                )
             self._gate = Gate(self.plan, repeats=False)
-        elif not isinstance(searcher, GatedSearcher):
-            raise SearchError(f"TaskAwareHyperBand cannot hold back a {name}; pass search_alg=Gated({name}(...))")
-        elif len(chain) > 1:
-            raise SearchError(f"{type(searcher).__name__} cannot be wrapped in a {name}, which hides it; unwrap it")
         else:
             self._join(searcher)
         storage = getattr(trial, "storage", None)
@@ -264,6 +252,7 @@ class TaskAwareHyperBand(TrialScheduler):
         self._announce(trial)
 
     def _join(self, searcher: GatedSearcher) -> None:
+        searcher.refuse_second_run()
         saved = searcher.gate.plan if searcher.gate else None
         for plan, owner in ((searcher.plan, type(searcher).__name__), (saved, "saved run")):
             if plan is not None and plan != self.plan:
@@ -277,6 +266,7 @@ class TaskAwareHyperBand(TrialScheduler):
             searcher.join(Gate(self.plan, searcher.repeats, searcher.max_concurrent))
         else:
             searcher.gate.restores += 1
+        searcher.is_restored = False
         self._gate = searcher.gate
 
     def _announce(self, trial: Trial) -> None:

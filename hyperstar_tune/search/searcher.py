@@ -55,6 +55,7 @@ class GatedSearcher(Searcher, ABC):
             raise SearchError(f"max_concurrent must be at least 1, but got {max_concurrent}")
         self.plan = plan
         self.max_concurrent = max_concurrent
+        self.is_restored = False  # its gate comes from a saved state, for the run that goes on from there
         self._gate: Gate | None = None
         self._bracket = 1  # brackets begun
         self._configs: dict[str, Config] = {}  # trial id -> flat configuration
@@ -96,13 +97,11 @@ class GatedSearcher(Searcher, ABC):
         """The next configuration in its places; None while no slot is free; FINISHED at the end.
 
         Raises:
-            SearchError: If the searcher's run is over, or ``plan`` was given but the scheduler is another one.
+            SearchError: If ``plan`` was given but the scheduler is another one.
         """
         gate = self._gate
         if gate is None:
             return self._suggest_freely(trial_id)
-        if gate.stale:
-            raise SearchError(f"a {type(self).__name__} belongs to one run, but is used for a second; make a new one")
         while gate.has_free_slot():
             if gate.n_brackets_started != self._bracket:
                 self._bracket = gate.n_brackets_started
@@ -181,6 +180,7 @@ class GatedSearcher(Searcher, ABC):
     def set_state(self, state: dict[str, Any]) -> None:
         """Takes the state of ``get_state``."""
         self.__dict__.update(state)
+        self.is_restored = True
 
     def save(self, checkpoint_path: str) -> None:
         """Writes the state to a file."""
@@ -227,6 +227,15 @@ class GatedSearcher(Searcher, ABC):
         for trial_id, config in self._configs.items():
             gate.admit(trial_id, _key(config))
         self._live.clear()
+
+    def refuse_second_run(self) -> None:
+        """Its brackets are those of one run, which only a restored state continues.
+
+        Raises:
+            SearchError: If it has filled brackets and was not restored since.
+        """
+        if self._gate is not None and not self.is_restored:
+            raise SearchError(f"a {type(self).__name__} belongs to one run, but is used for a second; make a new one")
 
     def suggest_again(self, trial_id: str) -> None:
         """Gives the configuration of a lost trial to the next one."""

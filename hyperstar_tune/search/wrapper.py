@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ray.tune.search import Searcher
+from ray.tune.search import ConcurrencyLimiter, Searcher
 
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.search.searcher import GatedSearcher
@@ -23,7 +23,7 @@ class Gated(GatedSearcher):
         max_concurrent: Trials that may run at a time.
 
     Raises:
-        SearchError: If ``searcher`` is no Ray searcher or needs no gate.
+        SearchError: If ``searcher`` is no Ray searcher, needs no gate or counts paused trials as running.
     """
 
     transient = ("searcher",)  # Ray saves the inner one in a file of its own
@@ -31,6 +31,15 @@ class Gated(GatedSearcher):
     def __init__(self, searcher: Searcher, max_concurrent: int | None = None) -> None:
         if not isinstance(searcher, Searcher) or isinstance(searcher, GatedSearcher):
             raise SearchError(f"Gated takes a Ray searcher without a gate, but got a {type(searcher).__name__}")
+        inner: Any = searcher
+        while inner is not None:
+            if isinstance(inner, ConcurrencyLimiter):
+                limit = inner.max_concurrent
+                raise SearchError(
+                    f"Gated got a ConcurrencyLimiter of {limit}, which counts paused trials as running; pass "
+                    f"Gated(searcher, max_concurrent={limit}) instead"
+                )
+            inner = getattr(inner, "searcher", None)
         super().__init__(searcher.metric, searcher.mode, max_concurrent=max_concurrent)
         self.searcher = searcher
         self._next: Config | None = None

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 from fake import FakeController, FakeTrial, choices, random_run
-from ray.tune.search import Searcher
+from ray.tune.search import ConcurrencyLimiter, Searcher
+from ray.tune.search.basic_variant import BasicVariantGenerator
 
 from hyperstar_tune import HyperBandPlan, HyperStarSearcher, RandomSearcher, Ranking, TaskAwareHyperBand
 from hyperstar_tune.errors import SearchError
@@ -37,6 +38,17 @@ class Plain(Searcher):
         self.ended[trial_id] = result
 
 
+class Wrapper(Plain):
+    """Another one's wrapper around a searcher."""
+
+    def __init__(self, searcher):
+        super().__init__()
+        self.searcher = searcher
+
+    def suggest(self, trial_id):
+        return self.searcher.suggest(trial_id)
+
+
 def test_another_searcher_must_be_gated():
     with pytest.raises(SearchError, match=r"search_alg=Gated\(Plain\(\.\.\.\)\)"):
         FakeController(TaskAwareHyperBand(PLAN), Plain()).run()
@@ -57,15 +69,22 @@ def test_only_a_foreign_searcher_is_gated():
         Gated(RandomSearcher({"x": choices(3)}))
 
 
+@pytest.mark.parametrize("wrap", [lambda limiter: limiter, Wrapper])
+def test_a_limiter_inside_gated_is_refused(wrap):
+    with pytest.raises(SearchError, match=r"pass Gated\(searcher, max_concurrent=2\)"):
+        Gated(wrap(ConcurrencyLimiter(Plain(), 2)))
+
+
+def test_a_generator_that_counts_paused_trials_is_refused():
+    scheduler = TaskAwareHyperBand(PLAN)
+    scheduler.set_search_properties("acc", "max", num_samples=50)
+    scheduler._bind(BasicVariantGenerator(), FakeTrial("v", {}))
+    scheduler.set_search_properties("acc", "max", num_samples=50)
+    with pytest.raises(SearchError, match=r"max_concurrent_trials=4.*RandomSearcher\(space, max_concurrent=4\)"):
+        scheduler._bind(BasicVariantGenerator(max_concurrent=4), FakeTrial("v", {}))
+
+
 def test_a_hidden_searcher_is_refused():
-    class Wrapper(Plain):
-        def __init__(self, searcher):
-            super().__init__()
-            self.searcher = searcher
-
-        def suggest(self, trial_id):
-            return self.searcher.suggest(trial_id)
-
     with pytest.raises(SearchError, match="RandomSearcher cannot be wrapped in a Wrapper"):
         FakeController(TaskAwareHyperBand(PLAN), Wrapper(RandomSearcher({"x": choices(9)}))).run()
 
@@ -117,6 +136,29 @@ def test_a_searcher_belongs_to_one_run():
     run = random_run(PLAN).run()
     with pytest.raises(SearchError, match="belongs to one run"):
         FakeController(run.scheduler, run.search_alg.searcher).run()
+
+
+@pytest.mark.parametrize("steps", [0, 1, 6, 30])
+def test_a_used_searcher_is_refused_under_a_new_scheduler_too(steps):
+    run = random_run(PLAN, workers=1)
+    for _ in range(steps):
+        run.step()
+    if not steps:
+        run.run()
+    with pytest.raises(SearchError, match="a RandomSearcher belongs to one run"):
+        FakeController(TaskAwareHyperBand(PLAN), run.search_alg.searcher).run()
+
+
+def test_a_restored_searcher_goes_on_with_its_run_once():
+    run = random_run(PLAN)
+    for _ in range(30):
+        run.step()
+    run.save()
+    searcher = RandomSearcher({"x": choices(200)})
+    again = run.restored(TaskAwareHyperBand(PLAN), searcher).run()
+    assert again.scheduler.spent_epochs == 69
+    with pytest.raises(SearchError, match="belongs to one run"):
+        FakeController(TaskAwareHyperBand(PLAN), searcher).run()
 
 
 def test_the_scheduler_itself_may_be_used_again():
