@@ -117,6 +117,11 @@ class HyperBandPlan:
         return self.max_epochs if self.least_aggressive_first else self.brackets[0].rung_costs[0]
 
     @property
+    def widest_rung(self) -> int:
+        """Configurations of the widest rung, the first one of the most aggressive bracket."""
+        return max(bracket.n_configs for bracket in self.brackets)
+
+    @property
     def pass_epochs(self) -> int:
         """Epochs of one pass over all brackets."""
         return sum(bracket.epochs for bracket in self.brackets)

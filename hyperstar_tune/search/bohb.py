@@ -49,7 +49,7 @@ class BohbSearcher(GatedSearcher):
         space: A finite search space, its name, or a Ray dict space.
         seed: Of all that is random.
         ranking: Tried first, from the top; the model takes over after ``n_ranked`` configurations.
-        n_ranked: How many of the ranking are tried; by default those of the plan's first bracket.
+        n_ranked: How many of the ranking are tried; by default those of the plan's widest bracket.
         n_samples: Candidates that the model weighs for a suggestion.
         plan: The run's plan; makes sure that the scheduler has the same one.
         metric: Reported metric to optimize; usually given to ``tune.run``.
@@ -81,7 +81,7 @@ class BohbSearcher(GatedSearcher):
         if ranking is not None and n_ranked is None:
             if plan is None:
                 raise SearchError("BohbSearcher with a ranking needs n_ranked or a plan, but got neither")
-            n_ranked = plan.brackets[0].n_configs
+            n_ranked = plan.widest_rung
         self._first = ranking.top(n_ranked or 0) if ranking is not None else []
         self._axes = _axes(self.space)
         self._bohb = _bohb(self._axes, seed, n_samples)

@@ -11,8 +11,8 @@ Every step takes constant time, the end of a rung n log n. Rules (docs/protocol.
   the sum over all trials is exactly the budget; epochs that a trial gives back go to the next one that waits.
 - An epoch trained again after a fault is counted in ``redone_epochs`` and never charged.
 - A diverged or failed trial keeps its place with the worst score. Trials that fail before their first epoch cost the
-  budget nothing: the run ends if the whole first rung does so, or later as many in a row as that rung holds, at least
-  10. A trial that diverges has trained, and counts as one that did.
+  budget nothing: the run ends if it begins with its widest rung and all of that does so, or once as many in a row do
+  so as that rung holds, at least 10. A trial that diverges has trained, and counts as one that did.
 - A configuration that comes again takes its stored trial back and pays only for new epochs.
 """
 
@@ -329,7 +329,9 @@ class Gate:
             self._progress = (self.spent, len(self.trials))
         elif order and all(trial.dead for trial in order):
             n_lost = len(self.trials) - self._progress[1]
-            if self.spent == 0 or n_lost >= max(_FEWEST_LOST, self.plan.brackets[0].n_configs):
+            widest = self.plan.widest_rung
+            is_at_start = self.spent == 0 and self.plan.brackets[0].n_configs == widest
+            if is_at_start or n_lost >= max(_FEWEST_LOST, widest):
                 self._end_early(f"the last {n_lost} trials failed before their first epoch")  # the rest would too
                 return
         self.rung += 1

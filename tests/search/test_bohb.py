@@ -69,6 +69,13 @@ def test_a_ranking_comes_first_and_the_model_later(curves):
     assert searcher.model_based_picks > 5
 
 
+def test_as_many_of_a_ranking_come_first_as_the_widest_bracket_takes(curves):
+    ranking = Ranking.of(curves.configs, curves.accuracy[:, -1])
+    for is_reversed in (False, True):
+        plan = HyperBandPlan(9, least_aggressive_first=is_reversed)
+        assert BohbSearcher(curves.space, ranking=ranking, plan=plan)._first == ranking.top(9)
+
+
 def test_it_goes_on_from_its_saved_state(curves, tmp_path):
     searcher, _, _ = run(curves, seed=0)
     searcher.save(str(tmp_path / "state"))

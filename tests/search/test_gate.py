@@ -118,6 +118,19 @@ def test_a_plan_of_one_trial_a_bracket_outlives_nine_lost_trials_but_not_ten():
     assert "ended before" not in run.scheduler.summary()
 
 
+@pytest.mark.parametrize("n_epochs", [0, 9, 27, 50])
+def test_a_plan_that_begins_with_its_narrowest_bracket_outlives_nine_lost_trials_but_not_all(n_epochs):
+    plan = HyperBandPlan(9, 3, least_aggressive_first=True)
+    runs = []
+    for n_lost in (9, 200):
+        searcher = RandomSearcher({"x": tune.uniform(0, 1)})  # endless
+        faults = dict.fromkeys(range(n_epochs + 1, n_epochs + 1 + n_lost), "fail")
+        runs.append(FakeController(TaskAwareHyperBand(plan), searcher, workers=1, faults=faults).run())
+    assert runs[0].scheduler.spent_epochs == 69
+    assert runs[1].scheduler.spent_epochs == n_epochs
+    assert 10 <= sum(not trial.epoch for trial in runs[1].trials) < 17 + 9
+
+
 def test_trials_that_diverge_spend_the_budget_instead_of_ending_the_run():
     run = broken_after(9, fault="nan")
     assert run.scheduler.spent_epochs == 200
