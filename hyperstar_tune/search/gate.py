@@ -163,13 +163,13 @@ class Gate:
 
     # -- events, told by the scheduler ---------------------------------------------------------------------------------
 
-    def result(self, trial_id: str, epoch: int, score: float, steps: int = 1) -> str:
+    def result(self, trial_id: str, epoch: int, score: float | None, steps: int = 1) -> str:
         """Takes a result and decides what the trial does next.
 
         Args:
             trial_id: Who reports.
             epoch: Epochs the trial has behind it. It may jump, if no level is left out that decides something.
-            score: Higher is better; not finite: diverged.
+            score: Higher is better; not finite: diverged; None: not reported, at an epoch that decides nothing.
             steps: Epochs since the trial was last restored.
 
         Returns:
@@ -179,7 +179,7 @@ class Gate:
         self.ready.pop(trial_id, None)  # it has started
         if not self._count(trial, epoch, score, steps):
             return CONTINUE if trial_id in self.running else PAUSE
-        if score - score != 0:  # not finite
+        if _is_diverged(score):
             self.fail(trial_id, "diverged")
             return STOP
         if epoch < trial.target:
@@ -195,12 +195,15 @@ class Gate:
             return CONTINUE
         return STOP if trial.ended and trial.epochs < self.plan.max_epochs else PAUSE
 
-    def end(self, trial_id: str, epoch: int = 0, score: float = _WORST) -> None:
-        """The trial ended by itself or by someone else's decision: it stands with its last score."""
+    def end(self, trial_id: str, epoch: int = 0, score: float | None = None) -> None:
+        """The trial ended by itself or by someone else's decision: it stands with its last score, if it has one."""
         trial = self.trials[trial_id]
         if not trial.ended:
             if epoch > trial.epochs:
                 self._count(trial, epoch, score, 1)
+            if _is_diverged(score):
+                self.fail(trial_id, "diverged")
+                return
             trial.ended = True
             self._decide(trial)
 
@@ -244,7 +247,7 @@ class Gate:
     def _rungs(self) -> tuple[Any, ...]:
         return self.plan.brackets[self.bracket % len(self.plan.brackets)].rungs
 
-    def _count(self, trial: _Trial, epoch: int, score: float, steps: int) -> bool:
+    def _count(self, trial: _Trial, epoch: int, score: float | None, steps: int) -> bool:
         """Charges the epochs that are new, counts those that are redone; False if none is new."""
         done = trial.epochs
         if epoch <= trial.position:  # restored from an earlier checkpoint
@@ -258,7 +261,7 @@ class Gate:
         if trial.id in self.running:
             self.reserved -= min(epoch, trial.target) - done
         trial.epochs = epoch
-        if score - score == 0:
+        if score is not None and not _is_diverged(score):
             trial.last = score
             if epoch >= trial.next_level:
                 self._note(trial, done, epoch, score)
@@ -360,3 +363,7 @@ class Gate:
     def _end_early(self, why: str) -> None:
         self.finished = True
         self.early_end = why
+
+
+def _is_diverged(score: float | None) -> bool:
+    return score is not None and score - score != 0  # not finite

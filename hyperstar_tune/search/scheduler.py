@@ -8,7 +8,6 @@ every score it had.
 Not for trainables that cannot be paused: a trial without checkpoints starts anew whenever it is resumed.
 """
 
-import math
 from collections import deque
 from dataclasses import replace
 from pathlib import Path
@@ -131,6 +130,7 @@ class TaskAwareHyperBand(TrialScheduler):
             )
         self._sign = 1.0 if self._mode == "max" else -1.0
         self._samples = spec.get("num_samples", 1)
+        self._check.end()  # of a run that was interrupted before its first result
         self._gate = self._searcher = self._error = None
         self._live, self._held, self._check = {}, deque(), MetricCheck()
         self._is_summed_up = False
@@ -155,15 +155,11 @@ class TaskAwareHyperBand(TrialScheduler):
         gate, trial_id = self._gate, trial.trial_id
         if gate is None or self._error is not None:
             return PAUSE
-        if value is None:
-            if epoch < gate.trials[trial_id].next_level and self._check.user_is_lenient:
-                value = 0.0  # the user said that a result may lack the metric; here it decides nothing
-            else:
-                self._error = missing_metric(str(self._metric), result)
-                return PAUSE
-        if self._searcher is not None and epoch > gate.trials[trial_id].epochs:
-            self._searcher.tell(trial_id, epoch, result)
-        return gate.result(trial_id, epoch, self._sign * value, result.get("iterations_since_restore", 1))
+        if value is None and not (epoch < gate.trials[trial_id].next_level and self._check.user_is_lenient):
+            self._error = missing_metric(str(self._metric), result)
+            return PAUSE
+        self._tell(trial_id, epoch, result)
+        return gate.result(trial_id, epoch, self._score(value), result.get("iterations_since_restore", 1))
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """A failed trial keeps its place; one that Ray is about to start again keeps its slot."""
@@ -187,9 +183,8 @@ class TaskAwareHyperBand(TrialScheduler):
             return
         result = result or {}
         epoch, value = result.get(_EPOCH, 0), result.get(self._metric or "")
-        if epoch > gate.trials[trial.trial_id].epochs and self._searcher is not None:
-            self._searcher.tell(trial.trial_id, epoch, result)
-        gate.end(trial.trial_id, epoch, -math.inf if value is None else self._sign * value)
+        self._tell(trial.trial_id, epoch, result)
+        gate.end(trial.trial_id, epoch, self._score(value))
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
         """A paused or pending trial was stopped."""
@@ -322,6 +317,16 @@ class TaskAwareHyperBand(TrialScheduler):
         gate.revive(trial_id)
         if trial_id not in gate.running and trial.status == Trial.PENDING:
             trial.set_status(Trial.PAUSED)  # Ray files it after this call
+
+    def _tell(self, trial_id: str, epoch: int, result: dict[str, Any]) -> None:
+        """Lets the searcher learn from a new epoch; it may count on the metric."""
+        gate, searcher = self._gate, self._searcher
+        assert gate is not None  # noqa: S101
+        if searcher is not None and epoch > gate.trials[trial_id].epochs and result.get(self._metric or "") is not None:
+            searcher.tell(trial_id, epoch, result)
+
+    def _score(self, value: float | None) -> float | None:
+        return None if value is None else self._sign * value
 
     def _first_ready(self, gate: Gate) -> Trial | None:
         running, chosen = [], None

@@ -178,11 +178,9 @@ class FakeController:
         trial.epoch += 1
         self.trained.append((trial.trial_id, trial.epoch))
         score = float("nan") if fault == "nan" else self.curve(trial.config, trial.epoch)
-        result = {
-            "training_iteration": trial.epoch,
-            "iterations_since_restore": trial.epoch - trial.restored_at,
-            self.metric: score,
-        }
+        result = {"training_iteration": trial.epoch, "iterations_since_restore": trial.epoch - trial.restored_at}
+        if score is not None:
+            result[self.metric] = score
         trial.last_result = result
         if fault == "done":
             self.stop_trial(trial)

@@ -146,6 +146,34 @@ def test_a_lost_trial_keeps_its_place_with_the_worst_score(fault):
     assert [configs[i] for i in run.scheduler.rungs[1].trial_ids] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_trial_that_diverges_in_its_last_result_keeps_no_earlier_score(value):
+    def curve(config, epoch):
+        return value if (config["x"], epoch) == (0, 2) else -config["x"]
+
+    run = ranked_run(HyperBandPlan(9, 3, 21), workers=1, curve=curve)
+    original = run.train
+    run.train = lambda trial, fault: original(trial, "done" if (trial.config["x"], trial.epoch) == (0, 1) else fault)
+    run.run()
+    configs = {trial.trial_id: trial.config["x"] for trial in run.trials}
+    assert [configs[i] for i in run.scheduler.rungs[1].trial_ids] == [1, 2, 0]
+    assert [configs[i] for i in run.scheduler.rungs[2].trial_ids] == [1]
+    assert "stands with the worst score: diverged" in run.scheduler.summary()
+
+
+def test_an_epoch_without_a_score_leaves_the_last_one_alone():
+    gate = Gate(HyperBandPlan(9, 3, 21))
+    for number in range(9):
+        gate.admit(f"t{number}", number)
+        gate.result(f"t{number}", 1, -1 - number)
+    assert gate.result("t0", 2, None) == "CONTINUE"
+    gate.end("t0", 2)
+    for trial_id in ("t1", "t2"):
+        gate.result(trial_id, 3, -0.5)
+    assert gate.spent == 9 + 1 + 2 * 2
+    assert gate.records[1].trial_ids == ("t1", "t2", "t0")
+
+
 def test_a_recovered_trial_gets_its_slot_back_and_its_lost_epochs_are_not_charged():
     faults = {10: "recover"}  # while a promoted trial stands at epoch 2 of 3, restored at 1
     run = ranked_run(HyperBandPlan(9, 3, 21), workers=1, faults=faults).run()

@@ -188,6 +188,15 @@ def test_a_missing_metric_is_named_after_the_first_result_and_ray_keeps_its_own_
     assert "TUNE_DISABLE_STRICT_METRIC_CHECKING" not in os.environ
 
 
+def test_a_run_interrupted_before_its_first_result_leaves_rays_check_as_it_was(monkeypatch):
+    monkeypatch.delenv("TUNE_DISABLE_STRICT_METRIC_CHECKING", raising=False)
+    run = random_run(PLAN)
+    run.add(run.search_alg.next_trial())
+    assert os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] == "1"
+    FakeController(run.scheduler, RandomSearcher({"x": choices(50)}))
+    assert "TUNE_DISABLE_STRICT_METRIC_CHECKING" not in os.environ
+
+
 def test_a_metric_to_minimize_promotes_the_smallest():
     run = random_run(HyperBandPlan(9, 3, 21), curve=lambda config, epoch: config["x"])
     run.scheduler._sign = -1.0

@@ -211,6 +211,17 @@ def test_a_method_that_learns_fits_on_the_same_base():
     assert sum(score < 0 for score, _, _ in searcher.seen) == 1
 
 
+def test_a_learner_is_told_only_of_epochs_that_have_the_metric(monkeypatch):
+    monkeypatch.setenv("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
+    searcher = Learner()
+    plan = HyperBandPlan(9, 3)
+    run = FakeController(
+        TaskAwareHyperBand(plan), searcher, curve=lambda config, epoch: config["x"] if epoch in (1, 3, 9) else None
+    ).run()
+    assert run.scheduler.spent_epochs == 69
+    assert {epoch for _, _, epoch in searcher.seen} == {1, 3, 9}
+
+
 def test_a_learner_observes_without_a_gate_too():
     searcher = Learner()
     searcher.suggest("a")
