@@ -90,8 +90,11 @@ class TpeSearcher(GatedSearcher):
         score = math.nan if result is None else float(result[self.metric])
         level = self._gate.trials[trial_id].level if self._gate else max(1, epoch)
         if self._gate is None or epoch == level or not math.isfinite(score):
-            sign = 1.0 if self.mode == "max" else -1.0
-            self._told[config_key(config)] = (config, level, sign * score)
+            if math.isfinite(score):
+                score = score if self.mode == "max" else -score
+            else:  # optuna ranks by the level first: below all that was trained
+                level, score = 0, math.nan
+            self._told[config_key(config)] = (config, level, score)
             self._study = None
 
     def _new_study(self) -> "optuna.Study":

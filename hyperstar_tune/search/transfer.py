@@ -151,7 +151,8 @@ class RushScheduler(AsyncHyperBandScheduler):
         action: str = super().on_trial_result(tune_controller, trial, result)
         epoch, score = int(result[self._time_attr]), float(result[str(self._metric)]) * (self._metric_op or 1.0)
         if epoch in self._levels and trial.trial_id in self._known:
-            self._bar[epoch] = max(score, self._bar.get(epoch, -math.inf))
+            if math.isfinite(score):  # no score passes a bar that is NaN or infinite
+                self._bar[epoch] = max(score, self._bar.get(epoch, -math.inf))
         elif epoch in self._levels and not score >= self._bar.get(epoch, -math.inf):
             return str(TrialScheduler.STOP)
         return action

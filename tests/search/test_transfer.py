@@ -1,5 +1,8 @@
 """Tr-AutoML and RUSH do what their papers say."""
 
+import math
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from made_up_table import make_table
@@ -57,6 +60,16 @@ def test_known_configurations_come_first_and_once(table):
     rows = [trial.row for trial in run.trials]
     assert rows[: len(first)] == [curves.row(config) for config in first]
     assert sorted(rows) == list(range(48))
+
+
+@pytest.mark.parametrize("diverged", [math.nan, math.inf, -math.inf])
+def test_a_known_configuration_that_diverges_sets_no_bar(diverged):
+    scheduler = RushScheduler(1, max_t=9, reduction_factor=3, metric="acc", mode="max")
+    known, other = SimpleNamespace(trial_id="known"), SimpleNamespace(trial_id="other")
+    for trial in (known, other):
+        scheduler.on_trial_add(None, trial)
+    scheduler.on_trial_result(None, known, {"training_iteration": 1, "acc": diverged})
+    assert not scheduler._bar
 
 
 def test_rush_stops_what_is_worse_than_the_known_configurations(table):
