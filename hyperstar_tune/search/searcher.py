@@ -113,7 +113,7 @@ class GatedSearcher(Searcher, ABC):
             if config is None:
                 gate.close_slots()
                 continue
-            key = _key(config)
+            key = _key(config, gate)
             if gate.claim(key):
                 continue
             gate.admit(trial_id, key)
@@ -225,7 +225,7 @@ class GatedSearcher(Searcher, ABC):
         """Puts the searcher behind a gate; the trial suggested before takes its first slot."""
         self._gate = gate
         for trial_id, config in self._configs.items():
-            gate.admit(trial_id, _key(config))
+            gate.admit(trial_id, _key(config, gate))
         self._live.clear()
 
     def refuse_second_run(self) -> None:
@@ -347,8 +347,10 @@ def raise_two_spaces(searcher: GatedSearcher, space: SearchSpace) -> None:
     )
 
 
-def _key(config: Config) -> Any:
-    """Equal for equal configurations."""
+def _key(config: Config, gate: Gate) -> Any:
+    """Equal for equal configurations; None where none may come again: other searchers suggest what has no key."""
+    if not gate.repeats:
+        return None
     try:
         return frozenset(config.items())
     except TypeError:  # a value that is a list

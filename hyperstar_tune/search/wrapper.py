@@ -69,6 +69,11 @@ class Gated(GatedSearcher):
             self._next = None if suggestion == Searcher.FINISHED else suggestion
         return super().suggest(trial_id)
 
+    def suggest_again(self, trial_id: str) -> None:
+        """A lost trial has failed: the other searcher knows its suggestions by the trials they were made for."""
+        if self._configs.pop(trial_id, None) is not None:
+            self.searcher.on_trial_complete(trial_id, error=True)
+
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tells the other searcher of a trial's end, with the last result even if Ray has none."""
         super().on_trial_complete(trial_id, result, error)

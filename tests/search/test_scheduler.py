@@ -5,6 +5,7 @@ import os
 import pickle
 import sys
 
+import numpy as np
 import pytest
 from fake import FakeController, FakeTrial, choices, random_run
 from ray.tune.search import ConcurrencyLimiter, Searcher
@@ -62,6 +63,43 @@ def test_a_gated_searcher_fills_the_plan_and_learns_from_every_result():
     assert len(inner.results) == 69
     assert len(inner.ended) == inner.n == 17
     assert all(result is not None for result in inner.ended.values())
+
+
+def test_a_gated_searcher_may_suggest_what_cannot_be_compared():
+    class Odd(Plain):
+        def suggest(self, trial_id):
+            nested = {"betas": [np.float64(0.9), {"late": np.int64(3)}], "activation": Plain}
+            return {**super().suggest(trial_id), "optimizer": nested}
+
+    assert FakeController(TaskAwareHyperBand(PLAN), Gated(Odd())).run().scheduler.spent_epochs == 69
+
+
+def test_a_gated_searcher_hears_that_a_trial_is_lost_and_suggests_anew():
+    class Recorder(Plain):
+        def __init__(self):
+            super().__init__()
+            self.given, self.failed = {}, []
+
+        def suggest(self, trial_id):
+            self.given[trial_id] = super().suggest(trial_id)
+            return self.given[trial_id]
+
+        def on_trial_complete(self, trial_id, result=None, error=False):
+            super().on_trial_complete(trial_id, result, error)
+            self.failed += [trial_id] if error else []
+
+    inner = Recorder()
+    run = FakeController(TaskAwareHyperBand(PLAN), Gated(inner), workers=1)
+    for _ in range(6):
+        run.step()
+    run.save()
+    state, trials, *rest = pickle.loads(run.snapshot)
+    lost = trials.pop()[0]
+    run.snapshot = pickle.dumps((state, trials, *rest))
+    again = run.restored(TaskAwareHyperBand(PLAN), Gated(inner)).run()
+    assert again.scheduler.spent_epochs == 69
+    assert inner.failed == [lost]
+    assert all(trial.config == inner.given[trial.trial_id] for trial in again.trials)
 
 
 def test_only_a_foreign_searcher_is_gated():
