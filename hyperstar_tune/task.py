@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 
@@ -65,6 +66,7 @@ class ImageTask:
         self._sources = dict(sources)
         self.parent: ImageTask | None = None
         self._hash: str | None = None
+        self.token = uuid4().hex  # the same for copies of this very object: what is kept of its images goes by it
         self._check()
 
     @property

@@ -42,7 +42,7 @@ class Inputs:
         self._task, self._network, self._policy, self._views, self._seed = task, network, policy, views, seed
         self._device, self._cache = device, cache
         self._size = network.spec.image_size
-        self._key = (task.name, task.location, task.n_val, task.sample_hash(), str(device))
+        self._key = (task.token, str(device))
         self._resident = 3 * self._size**2 * (task.n_train + task.n_val) <= memory_limit
         self.augments_afresh = network.split is None
         self._keeps = False
@@ -61,8 +61,9 @@ class Inputs:
             for indices in batches:
                 yield indices, features[indices.to(features.device)]
             return
-        for number, (indices, images) in enumerate(zip(batches, self._images("train", batches), strict=True)):
-            yield indices, self._network.features(self._view(images, view, epoch * 1_000_003 + number))
+        for indices, images in zip(batches, self._images("train", batches), strict=True):
+            views = [self._view(image[None], view, int(i)) for image, i in zip(images, indices, strict=True)]
+            yield indices, self._network.features(torch.cat(views))
 
     def validation(self, batch_size: int) -> Iterator[Tensor]:
         """Inputs of the validation images in order."""
@@ -97,6 +98,7 @@ class Inputs:
         return torch.cat(parts)
 
     def _view(self, images: Tensor, view: int, number: int) -> Tensor:
+        """One of the views of some images, the same whenever it is asked for; ``number`` tells images apart."""
         seed = int(np.random.SeedSequence([self._seed, view, number, 7]).generate_state(1)[0])
         return augment(images, self._policy, torch.Generator().manual_seed(seed))
 

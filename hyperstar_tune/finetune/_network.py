@@ -38,7 +38,7 @@ class Network:
         )
         self.amp_dtype: torch.dtype | None = None
         if device.type == "cuda":
-            self.amp_dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+            self.amp_dtype = torch.bfloat16 if _has_bfloat16(device) else torch.float16
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Logits [B, classes] from what ``features`` gives where there is a split, else from normalized images."""
@@ -94,3 +94,8 @@ def _pretrained(spec: NetworkSpec, n_classes: int, seed: int) -> list[Any]:
             if reset is not None:
                 reset()
     return [model, groups]
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    with torch.cuda.device(device):
+        return torch.cuda.is_bf16_supported(including_emulation=False)  # emulated it is slower than float16

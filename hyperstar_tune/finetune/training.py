@@ -53,7 +53,8 @@ def check_config(config: dict[str, Any]) -> dict[str, Any]:
     lr = full["lr"]
     if isinstance(lr, bool) or not isinstance(lr, int | float) or not (0 < lr < math.inf):
         raise SpaceError(f"lr must be a positive number, but got {lr!r}")
-    return full
+    # Scalars of numpy are numbers and texts too, but a checkpoint that holds one cannot be read.
+    return full | {"lr": float(lr)} | {name: str(full[name]) for name in _CHOICES}
 
 
 class FineTune:
@@ -66,7 +67,8 @@ class FineTune:
         batch_size: Images a step.
         seed: Of the new head, the order of images and the augmentation.
         device: ``"cpu"``, ``"cuda"``...; None takes a GPU if there is one.
-        evaluate_at: Epochs after which validation accuracy is measured; in between the last values hold. None: all.
+        evaluate_at: Epochs, besides the first, after which validation accuracy is measured; in between the last
+            values hold. None: all.
         memory_limit: Bytes of pixels, and of kept features, above which they are not kept but computed as they come.
         cache: Shared by the runs of a process.
         clock: What ``epoch_seconds`` is read from.
@@ -128,9 +130,9 @@ class FineTune:
         start = self._clock()
         self.epoch += 1
         train_loss = math.nan if self.diverged else self._train()
-        if not self.diverged and (self._evaluate_at is None or self.epoch in self._evaluate_at):
+        if not self.diverged and (self.epoch == 1 or self._evaluate_at is None or self.epoch in self._evaluate_at):
             self._last = self.evaluate()
-        if self.diverged or not math.isfinite(train_loss) or (math.isnan(self._last["val_loss"]) and self._evaluated()):
+        if self.diverged or not math.isfinite(train_loss) or math.isnan(self._last["val_loss"]):
             self.diverged = True
             self._last = dict.fromkeys(self._last, math.nan)
             train_loss = math.nan
@@ -195,9 +197,6 @@ class FineTune:
         del self._network, self._optimizer, self._inputs, self._labels, self._halves
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-
-    def _evaluated(self) -> bool:
-        return self._evaluate_at is None or any(epoch <= self.epoch for epoch in self._evaluate_at)
 
     def _train(self) -> float:
         network, optimizer = self._network, self._optimizer

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from digit_images import digit_pixels
@@ -203,3 +204,37 @@ def test_a_gpu_gives_its_memory_back(task, layers):
     run.close()
     del run
     assert torch.cuda.memory_allocated() == before
+
+
+def test_tasks_that_differ_in_their_validation_images_alone_share_nothing():
+    pixels, labels = digit_pixels(n_classes=2, per_class=40)
+    train, val, other = slice(0, None, 2), slice(1, None, 4), slice(3, None, 4)
+    cache, accuracies = TensorCache(), []
+    for part in (val, other):
+        task = ImageTask.from_arrays("mine", pixels[train], labels[train], pixels[part], labels[part])
+        shared, alone = (FineTune(task, config("head"), NETWORK, cache=c) for c in (cache, TensorCache()))
+        accuracies.append((curve(shared, 3), curve(alone, 3)))
+    assert all(shared == alone for shared, alone in accuracies)
+
+
+def test_the_first_epoch_is_always_evaluated(task, cache):
+    run = FineTune(task, config("head"), NETWORK, cache=cache, evaluate_at=(2,))
+    first, second = run.train_epoch(), run.train_epoch()
+    assert math.isfinite(first["val_accuracy"])
+    assert math.isfinite(second["val_accuracy"])
+
+
+def test_scalars_of_numpy_are_plain_in_a_configuration():
+    found = check_config({"lr": np.float64(0.01), "optimizer": np.str_("sgd")})
+    assert {name: type(value) for name, value in found.items()} == {
+        "lr": float,
+        **dict.fromkeys(("optimizer", "layers", "augmentation"), str),
+    }
+
+
+def test_streamed_features_come_in_the_same_few_views(task):
+    run = FineTune(task, config("head", augmentation="strong"), NETWORK, memory_limit=1, cache=TensorCache())
+    order = [torch.arange(8)]
+    views = [next(run._inputs.training(order, epoch))[1] for epoch in (1, 2, 5)]
+    assert torch.equal(views[0], views[2])
+    assert not torch.equal(views[0], views[1])
