@@ -14,6 +14,7 @@ from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.space import SearchSpace, config_key
 
 _LAST_EPOCH = 1_000_000
+_MOST_VALUES = 500_000_000  # 2 GB
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -47,6 +48,9 @@ def read_collection(directory: Path, objectives: Sequence[str]) -> dict[str, Any
     seeds = {seed: row for row, seed in enumerate(sorted({cell["seed"] for cell in finished}))}
     epochs = sorted({epoch for cell in finished for epoch in cell["epochs"]})
     columns = {epoch: column for column, epoch in enumerate(epochs)}
+    size = len(kept) * len(configs) * len(seeds) * len(epochs) * len(objectives)
+    if size > _MOST_VALUES:
+        raise MetaDatasetError(f"a table may hold {_MOST_VALUES} values, but {directory} would make one of {size}")
     evaluations = np.full((len(kept), len(configs), len(seeds), len(epochs), len(objectives)), np.nan, dtype=np.float32)
     for row, place in enumerate(kept):
         for cell in cells[place]:

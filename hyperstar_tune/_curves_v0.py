@@ -36,11 +36,17 @@ def read_curves_v0(
     configs = space.grid()
     known = {str(task["name"]): task for task in about}
     keys = [config_key(config) for config in configs]
+    lengths: dict[int, str] = {}  # of curves, and where each was first met
+    evaluations = np.stack([_read_task(path, keys, objectives, lengths) for path in paths])
+    if len(lengths) > 1:
+        found = ", ".join(f"{length} in {where}" for length, where in lengths.items())
+        raise MetaDatasetError(f"curves must be equally long, with null where one diverged, but have {found} epochs")
+    n_epochs = next(iter(lengths), _EPOCHS)
     return {
         "space": space,
         "configs": configs,
-        "epochs": np.arange(1, _EPOCHS + 1),
-        "evaluations": np.stack([_read_task(path, keys, objectives) for path in paths]),
+        "epochs": np.arange(1, n_epochs + 1),
+        "evaluations": evaluations[:, :, :, :n_epochs],
         "tasks": pd.DataFrame([_describe(path.stem, known) for path in paths]),
         "fingerprint": Fingerprint(
             space=space.fingerprint,
@@ -49,15 +55,17 @@ def read_curves_v0(
             image_size=64,
             schedule="cosine",
             batch_size=32,
-            max_epochs=_EPOCHS,
+            max_epochs=n_epochs,
             views=4,
             protocol=0,
         ),
     }
 
 
-def _read_task(path: Path, keys: list[str], objectives: Sequence[str]) -> npt.NDArray[np.float32]:
-    """Evaluations of one task, shape [H, 1, 16, O]."""
+def _read_task(
+    path: Path, keys: list[str], objectives: Sequence[str], lengths: dict[int, str]
+) -> npt.NDArray[np.float32]:
+    """Evaluations of one task, shape [H, 1, 16, O]; notes how long its curves are."""
     rows = {key: row for row, key in enumerate(keys)}
     evaluations = np.full((len(keys), 1, _EPOCHS, len(objectives)), np.nan, dtype=np.float32)
     try:
@@ -72,6 +80,7 @@ def _read_task(path: Path, keys: list[str], objectives: Sequence[str]) -> npt.ND
             for objective, old in _CURVES.items():
                 curve = [np.nan if value is None else value for value in cell[old]]
                 evaluations[row, 0, : len(curve), objectives.index(objective)] = curve
+                lengths.setdefault(len(curve), f"line {number} of {path.name}")
             # Only the trial's total was measured, on one core of a busy machine.
             evaluations[row, 0, :, objectives.index("epoch_seconds")] = cell["seconds"] / _EPOCHS
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:

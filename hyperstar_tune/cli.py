@@ -223,7 +223,10 @@ def check_task(
 @app.command("meta-train")
 def meta_train(
     table: Annotated[Path, typer.Argument(help="Folder of a meta-dataset.")],
-    tasks: Annotated[Path, typer.Option(help="Folder that holds the images of its tasks, a folder each.")],
+    tasks: Annotated[
+        Path,
+        typer.Option(help="Folder of the images of its tasks, a folder each (torchvision's: data/)."),
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the predictor to write; networks go on after a kill.")],
     method: Annotated[
         str, typer.Option(help="'hyperstar_plus', or 'network': the paper's, to which the options below belong.")
@@ -242,7 +245,8 @@ def meta_train(
     if method not in ("hyperstar_plus", "network"):
         raise PredictorError(f"method is 'hyperstar_plus' or 'network', but got {method!r}")
     curves = MetaDataset.load(table).without(leave_out or [])
-    images = {name: _task(str(tasks / name)) for name in curves.tasks["name"]}
+    rows = curves.tasks.to_dict("records")
+    images = {row["name"]: _task(_source(row["name"], row["location"], tasks)) for row in rows}
     if method == "hyperstar_plus":
         train_plus(curves, images, name=out.name).save(out)
     else:
@@ -310,6 +314,12 @@ def sweep(
         ),
     )
     console.print(report_sweep(results, curves, wanted, figures))
+
+
+def _source(name: str, location: str, folder: Path) -> str:
+    """Where the images of a task of a table are: a data set of torchvision, or a folder named like it."""
+    _, at, kind = name.partition("@")
+    return f"{location}{at}{kind}" if location.startswith("torchvision:") else str(folder / name)
 
 
 def _task(text: str) -> "ImageTask":

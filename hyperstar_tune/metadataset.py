@@ -164,8 +164,8 @@ class MetaDataset:
 
     @property
     def measured(self) -> npt.NDArray[np.bool_]:
-        """Which cells were trained, diverged ones included, shape [T, H, S]."""
-        return np.asarray(np.isfinite(self.curve("epoch_seconds")).any(axis=-1))
+        """Which cells were trained to the last epoch, diverged ones included, shape [T, H, S]."""
+        return np.asarray(np.isfinite(self.curve("epoch_seconds")[..., -1]))
 
     def scores(self, seed: int | None = None) -> npt.NDArray[np.float64]:
         """Half-A accuracy after the last epoch: what configurations are ranked by (docs/protocol.md).

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -297,3 +298,33 @@ def test_a_damaged_line_of_protocol_0_is_named(tmp_path, line):
         import_curves_v0(tmp_path)
     with pytest.raises(MetaDatasetError, match="none"):
         import_curves_v0(tmp_path / "nowhere")
+
+
+def test_curves_of_protocol_0_may_be_shorter_but_all_alike(tmp_path):
+    line = v0_line()
+    short = {name: value[:8] if isinstance(value, list) else value for name, value in line.items()}
+    (tmp_path / "one.jsonl").write_text(json.dumps(short) + "\n")
+    table = import_curves_v0(tmp_path)
+    assert (table.epochs.tolist(), table.fingerprint.max_epochs) == (list(range(1, 9)), 8)
+    assert np.isfinite(table.scores()).sum() == 1
+    (tmp_path / "two.jsonl").write_text(json.dumps(line) + "\n")
+    with pytest.raises(MetaDatasetError, match="null where one diverged, but have 8 in line 1 of one"):
+        import_curves_v0(tmp_path)
+
+
+def test_a_cell_that_was_not_trained_to_the_end_has_no_score():
+    table = make_table()
+    evaluations = table.evaluations.copy()
+    evaluations[0, 0, 0, -1] = np.nan  # stopped early
+    evaluations[0, 1, 0, -1, :5] = np.nan  # diverged
+    table = replace(table, evaluations=evaluations)
+    scores = table.scores()
+    assert np.isnan(scores[0, 0])
+    assert scores[0, 1] == np.nanmin(scores[0])
+
+
+def test_a_table_beyond_all_memory_is_refused(tmp_path, monkeypatch):
+    write_collection(tmp_path, [[cell(SPACE.grid()[0])]])
+    monkeypatch.setattr("hyperstar_tune._collection._MOST_VALUES", 10)
+    with pytest.raises(MetaDatasetError, match="a table may hold 10 values"):
+        MetaDataset.from_collection(tmp_path)

@@ -71,7 +71,7 @@ def read_artifact(directory: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         )
     try:
         return card, load(content)
-    except (SafetensorError, ValueError) as error:
+    except (SafetensorError, ValueError, KeyError, AssertionError) as error:  # the last two: types torch does not have
         raise PredictorError(f"{directory / WEIGHTS} is no safetensors file: {error}") from error
 
 

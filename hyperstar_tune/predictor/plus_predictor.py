@@ -20,7 +20,7 @@ from hyperstar_tune.predictor._artifact import write_artifact
 from hyperstar_tune.predictor._backbone import BACKBONE, backbone_hash
 from hyperstar_tune.predictor._task_traits import TRAITS, traits_of
 from hyperstar_tune.predictor.plus import PlusModel, PlusRanker, PlusSettings, interpolated
-from hyperstar_tune.predictor.predictor import Predictor, card_entry
+from hyperstar_tune.predictor.predictor import Predictor, card_entry, check_images
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.space import Config, SearchSpace
 from hyperstar_tune.task import ImageTask
@@ -155,8 +155,9 @@ def train_plus(
         about: Further entries of its card, e.g. ``licence`` or ``limits``.
 
     Raises:
-        PredictorError: If a task has no images here, or the table is too small.
+        PredictorError: If a task has no images here or others than the curves, or the table is too small.
     """
+    check_images(metadataset, tasks)
     ranker = PlusRanker(_Images(tasks), settings=settings).fit(metadataset)
     families = dict(zip(metadataset.tasks["name"].astype(str), metadataset.tasks["family"].astype(str), strict=True))
     learned_with = asdict(replace(ranker.settings, curve=ranker.curve))

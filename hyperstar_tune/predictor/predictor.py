@@ -14,13 +14,14 @@ import torch
 
 from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.fingerprint import Fingerprint
+from hyperstar_tune.metadataset import MetaDataset
 from hyperstar_tune.predictor._artifact import CARD, read_artifact
 from hyperstar_tune.predictor._backbone import BACKBONE, backbone_hash
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.space import Config, SearchSpace
 from hyperstar_tune.task import ImageTask
 
-__all__ = ["Predictor", "card_entry", "predictor_names"]
+__all__ = ["Predictor", "card_entry", "check_images", "predictor_names"]
 
 _LARGEST_IMAGE = 4096  # pixels a side: ten batches of larger ones would not fit a machine
 
@@ -145,6 +146,23 @@ def card_entry(task: ImageTask, family: str) -> dict[str, Any]:
     """What a card says of a task that was learned from."""
     own, *parents = task.sample_hashes()
     return {"name": task.name, "family": family, "image_hash": own} | ({"cut_from": parents} if parents else {})
+
+
+def check_images(metadataset: MetaDataset, tasks: Mapping[str, ImageTask]) -> None:
+    """Refuses to learn from a table with images that its curves were not trained on.
+
+    Raises:
+        PredictorError: If a task has no images, or others than the table recorded.
+    """
+    for row in metadataset.tasks.to_dict("records"):
+        name, recorded = str(row["name"]), str(row["image_hash"])
+        if name not in tasks:
+            raise PredictorError(f"tasks of the table need their images, but {name!r} has none; drop it or add them")
+        if recorded and recorded != tasks[name].sample_hash():
+            raise PredictorError(
+                f"images must be those that the curves of the table were trained on, but task {name!r} has others "
+                f"({tasks[name].n_train} training images here, {row['n_train']} there)"
+            )
 
 
 def _check_card(card: Mapping[str, Any]) -> None:

@@ -33,7 +33,7 @@ from hyperstar_tune.predictor.losses import (
 )
 from hyperstar_tune.predictor.network_predictor import NetworkPredictor
 from hyperstar_tune.predictor.networks import Architecture, Discriminator, PredictorNetwork
-from hyperstar_tune.predictor.predictor import card_entry
+from hyperstar_tune.predictor.predictor import card_entry, check_images
 from hyperstar_tune.task import ImageTask
 
 __all__ = ["EpochReport", "TrainingSettings", "meta_train"]
@@ -116,11 +116,7 @@ def meta_train(
     """
     settings = settings or TrainingSettings()
     names = [str(task) for task in metadataset.tasks["name"]]
-    missing = [task for task in names if task not in tasks]
-    if missing:
-        raise PredictorError(
-            f"every task of the table needs its images, but {missing[0]!r} has none; drop it or add them"
-        )
+    check_images(metadataset, tasks)
     if out is not None and checkpoint is None:
         checkpoint = Path(out).with_name(f".{Path(out).name}.training.pt")
     targets = make_targets(metadataset, settings.similarity_k)

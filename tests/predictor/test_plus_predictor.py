@@ -1,5 +1,6 @@
 import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -167,3 +168,14 @@ def test_a_task_is_known_by_what_it_was_cut_from(plus):
         assert all(known.has_seen(task) for task in (whole, small, large))
         assert not known.has_seen(other)
         assert not known.has_seen(other.sub_task("small"))
+
+
+def test_images_other_than_those_of_the_curves_are_refused(world):
+    hashes = [world.tasks[name].sample_hash() for name in world.table.tasks["name"]]
+    recorded = replace(world.table, tasks=world.table.tasks.assign(image_hash=hashes))
+    train_plus(recorded, world.tasks, SETTINGS)
+    others = {**world.tasks, "smooth1": world.tasks["smooth3"]}
+    with pytest.raises(PredictorError, match="but task 'smooth1' has others"):
+        train_plus(recorded, others, SETTINGS)
+    with pytest.raises(PredictorError, match="'smooth1' has none"):
+        train_plus(recorded, {name: task for name, task in world.tasks.items() if name != "smooth1"}, SETTINGS)
