@@ -12,7 +12,8 @@ import numpy as np
 from hyperstar_tune import _images
 from hyperstar_tune.errors import TaskError
 
-VAL_FOLDERS = ("val", "valid", "validation", "test")
+TRAIN_FOLDERS = ("train", "training")
+VAL_FOLDERS = ("val", "valid", "validation", "test", "testing")
 VAL_SHARE = 0.3  # cut off where there is no validation folder
 
 
@@ -20,7 +21,11 @@ def read_splits(
     root: Path, name: str, seed: int, max_unreadable: float
 ) -> tuple[dict[str, dict[str, list[Path]]], list[str]]:
     """Image files by split and class, and ``path: reason`` of the unreadable ones."""
-    if not (root / "train").is_dir():
+    train_folder, val_folder = (split_folder(root, names) for names in (TRAIN_FOLDERS, VAL_FOLDERS))
+    if train_folder is None and val_folder is None:
+        names = {p.name.lower() for p in root.iterdir() if p.is_dir()}
+        if names and names <= {*TRAIN_FOLDERS, *VAL_FOLDERS}:
+            raise TaskError(f"{' and '.join(sorted(names))} need one folder a class, but {root} has none in them")
         files, unreadable, n_found = list_folder(root, root)
         refuse_unreadable(unreadable, n_found, max_unreadable, name)
         refuse_small_classes(files, name)
@@ -30,19 +35,27 @@ def read_splits(
             splits["train"][class_name] = [paths[i] for i in kept]
             splits["val"][class_name] = [paths[i] for i in cut]
         return splits, unreadable
-    val_folder = next((root / v for v in VAL_FOLDERS if (root / v).is_dir()), None)
-    if val_folder is None:
-        raise TaskError(f"a folder with train/ also needs one of {', '.join(VAL_FOLDERS)}, but {root} has none")
-    train, unreadable, n_train = list_folder(root / "train", root)
+    if train_folder is None or val_folder is None:
+        has, needs = (val_folder, TRAIN_FOLDERS) if train_folder is None else (train_folder, VAL_FOLDERS)
+        name_of_split = has.name if has is not None else ""
+        raise TaskError(f"a folder with {name_of_split}/ also needs one of {', '.join(needs)}, but {root} has none")
+    train, unreadable, n_train = list_folder(train_folder, root)
     val, val_unreadable, n_val = list_folder(val_folder, root)
     unreadable += val_unreadable
     refuse_unreadable(unreadable, n_train + n_val, max_unreadable, name)
     only = sorted(set(train) ^ set(val))
     if only:
-        where = "train" if only[0] in train else val_folder.name
+        where = (train_folder if only[0] in train else val_folder).name
         raise TaskError(f"train and validation need the same classes, but class {only[0]!r} is only in {where}/")
     refuse_small_classes(train, name)
     return {"train": train, "val": val}, unreadable
+
+
+def split_folder(root: Path, names: Sequence[str]) -> Path | None:
+    """The folder of a split, in upper or lower case: unlike a class of that name it holds folders."""
+    folders = {p.name.lower(): p for p in sorted(root.iterdir(), reverse=True) if p.is_dir()}
+    found = (folders[name] for name in names if name in folders)
+    return next((folder for folder in found if any(inner.is_dir() for inner in folder.iterdir())), None)
 
 
 def list_folder(folder: Path, root: Path) -> tuple[dict[str, list[Path]], list[str], int]:
@@ -72,7 +85,11 @@ def list_folder(folder: Path, root: Path) -> tuple[dict[str, list[Path]], list[s
 
 def refuse_outside(path: Path, root: Path) -> None:
     """The folder that the user named may be a symlink itself; what it holds may not lead out of it."""
-    if path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
+    try:
+        leaves = path.is_symlink() and not path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError) as error:
+        raise TaskError(f"symlinks must lead to a file, but {path} is a loop; remove it") from error
+    if leaves:
         raise TaskError(f"symlinks may not leave the task folder, but {path} does; copy the files into {root}")
 
 

@@ -17,6 +17,7 @@ class Fingerprint:
     space: str = ""  # SearchSpace.fingerprint
     model: str = ""  # name in timm or torchvision
     weights: str = ""  # "hub" or the first 16 digits of the file's SHA-256
+    preprocessing: str = ""  # normalization of images and arguments of the network that are not its own
     image_size: int | None = None  # pixels
     schedule: str = ""  # e.g. "constant, one warm-up epoch"
     batch_size: int | None = None

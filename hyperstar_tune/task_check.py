@@ -129,17 +129,24 @@ def _try(root: Path, seed: int) -> tuple[str | None, dict[Path, str]]:
 def _files(root: Path, split_of: dict[Path, str]) -> Iterable[tuple[Path, str, str]]:
     """Image files with their split and class; those outside the folder are not looked at."""
     resolved = root.resolve()
-    if (root / "train").is_dir():
-        names = ("train", *(name for name in _reading.VAL_FOLDERS if (root / name).is_dir()))
-        folders = [(root / name, name) for name in names[:2]]
-    else:
-        folders = [(root, "")]
+    train, val = (_reading.split_folder(root, names) for names in (_reading.TRAIN_FOLDERS, _reading.VAL_FOLDERS))
+    folders = [(train, "train")] if train is not None else []
+    folders += [(val, val.name)] if val is not None else []
+    folders = folders or [(root, "")]
     unlisted = "train" if split_of else "all"  # unreadable files belong to no split of the task
     for folder, split in folders:
         for class_folder in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
             for path in _images.image_files(class_folder):
-                if path.resolve().is_relative_to(resolved):
+                if _leads_into(path, resolved):
                     yield path, split or split_of.get(path, unlisted), class_folder.name
+
+
+def _leads_into(path: Path, root: Path) -> bool:
+    """Whether there is a file, and within the folder: not behind a symlink that is broken, a loop or leaves it."""
+    try:
+        return path.resolve(strict=True).is_relative_to(root)
+    except (OSError, RuntimeError):
+        return False
 
 
 def _is_readable(source: _images.Files, index: int) -> bool:

@@ -373,3 +373,31 @@ def test_hash_follows_the_images_not_the_place(tmp_path):
     assert ImageTask.from_folder(first).sample_hash() == ImageTask.from_folder(second).sample_hash()
     Image.new("RGB", (8, 8), RED).save(second / "train" / "digit0" / "0.png")
     assert ImageTask.from_folder(first).sample_hash() != ImageTask.from_folder(second).sample_hash()
+
+
+@pytest.mark.parametrize(("train", "val"), [("Train", "Test"), ("training", "testing"), ("TRAIN", "Val")])
+def test_splits_by_other_names_and_in_capitals(tmp_path, train, val):
+    for split in (train, val):
+        write_classes(tmp_path / split)
+    task = ImageTask.from_folder(tmp_path)
+    assert (task.classes, task.n_train, task.n_val) == (("a", "b"), 12, 12)
+
+
+def test_a_class_may_be_called_train_but_splits_need_classes(tmp_path):
+    task = ImageTask.from_folder(write_classes(tmp_path / "vehicles", classes=("bus", "train")))
+    assert task.classes == ("bus", "train")
+    with pytest.raises(TaskError, match="train and val need one folder a class"):
+        ImageTask.from_folder(write_classes(tmp_path / "flat", classes=("train", "val")))
+
+
+def test_a_symlink_loop_is_an_error_in_one_line(tmp_path):
+    write_classes(tmp_path)
+    (tmp_path / "a" / "loop.png").symlink_to(tmp_path / "a" / "loop.png")
+    with pytest.raises(TaskError, match="loop"):
+        ImageTask.from_folder(tmp_path)
+
+
+def test_a_task_and_its_copies_have_a_token_of_their_own():
+    task = array_task()
+    assert pickle.loads(pickle.dumps(task)).token == task.token
+    assert task.token != array_task().token != task.sub_task("small").token

@@ -95,3 +95,10 @@ def test_published_sizes_are_compared(digits_folder, monkeypatch):
         check_folder(digits_folder, "imagenet")
     with pytest.raises(TaskError, match="nowhere"):
         check_folder(digits_folder / "nowhere")
+
+
+def test_links_that_lead_nowhere_are_not_looked_at(digits_folder):
+    before = check_folder(digits_folder)
+    folder = digits_folder / "train" / "digit0"
+    (folder / "broken.png").symlink_to(folder / "gone.png")
+    assert check_folder(digits_folder).counts == before.counts

@@ -56,7 +56,7 @@ class Journal:
             raise
 
     def finished(self, task: str) -> dict[CellKey, dict[str, Any]]:
-        """Cells of a task that need not run again, failed ones included; mends a torn last line."""
+        """Cells of a task by their last line, failed ones included; mends a torn last line."""
         path = self._cells(task)
         if not path.exists():
             return {}
@@ -102,8 +102,12 @@ class Journal:
             raise MetaDatasetError(f"task names must differ, but {doubled!r} is there twice; rename one")
         path = self.directory / "collection.json"
         rows = {row["name"]: row for row in task_rows}
-        if path.exists():
-            rows = {**self._check(path, fingerprint, space, network, rows), **rows}
+        old = self._check(path, fingerprint, space, network, rows) if path.exists() else {}
+        for name, row in rows.items():
+            for field in ("family", "licence"):  # what a call leaves open stays as it was
+                row[field] = row.get(field) or old.get(name, {}).get(field, "")
+            row["family"] = row["family"] or name.partition("@")[0]
+        rows = {**old, **rows}
         content = {
             "format": _FORMAT,
             "fingerprint": fingerprint.to_json(),

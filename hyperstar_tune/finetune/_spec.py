@@ -72,6 +72,7 @@ class RunSpec:
             space=space,
             model=self.network.model,
             weights=weights_id(self.network.model, self.network.weights),
+            preprocessing=self.network.preprocessing(),
             image_size=self.network.image_size,
             schedule=SCHEDULE,
             batch_size=self.batch_size,

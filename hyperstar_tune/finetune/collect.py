@@ -1,8 +1,9 @@
 """Measuring learning curves: tasks x configurations x seeds through Ray Tune, resumable at any time.
 
 Each cell (one configuration on one task with one seed, trained to ``max_epochs``) is one trial of a single step on one
-core. What is finished is on disk at once and never runs again. A worker keeps the decoded images and the features of
-frozen layers of the tasks it met last, so that orders that stay with a task cost least.
+core. What is finished is on disk at once and never runs again; what failed is tried again by the next call. A worker
+keeps the decoded images and the features of frozen layers of the tasks it met last, so that orders that stay with a
+task cost least.
 """
 
 import json
@@ -37,6 +38,7 @@ ORDERS = ("by-task", "cheap-first", "round-robin")
 _RUN_CELLS = 500  # of one run of Tune, which grows slow with thousands of trials
 # No result files and no panel for each run of Tune: the journal has all.
 _QUIET = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_AIR_NEW_OUTPUT": "0"}
+_NOT_YET = {"error": "not measured"}
 _LAYERS_COST = {"all": 0, "last_stage": 1, "head": 2}  # the most expensive first
 
 
@@ -105,8 +107,9 @@ def collect(
         gpus_per_cell: Share of a GPU a cell reserves.
         device: None takes the GPU that Ray assigns, if any.
         nice: Niceness of the processes that train.
-        families: Family by task name (or by the name of a sub-task's parent); others are families of their own.
-        licences: Licence by task name or parent's name, for the table.
+        families: Family by task name (or by the name of a sub-task's parent); others keep what the collection says of
+            them, or are families of their own.
+        licences: Licence by task name or parent's name, for the table; others keep theirs.
         mean: As in ``finetune.trainable``.
         std: As in ``finetune.trainable``.
         model_kwargs: As in ``finetune.trainable``.
@@ -154,7 +157,9 @@ def collect(
         wanted = _in_order(images, configs, [int(seed) for seed in seeds], order, max_epochs)
         finished = {task.name: journal.finished(task.name) for task in images}
         pending = [
-            (task, config, seed) for task, config, seed in wanted if cell_key(config, seed) not in finished[task]
+            (task, config, seed)
+            for task, config, seed in wanted
+            if finished[task].get(cell_key(config, seed), _NOT_YET)["error"] is not None
         ]
         report = Progress(len(wanted), pending, progress)
         with _ray(workers) if pending else nullcontext():
@@ -238,10 +243,11 @@ def _ray(workers: int | None) -> Iterator[None]:
 
 
 def _row(task: ImageTask, families: Mapping[str, str], licences: Mapping[str, str]) -> dict[str, Any]:
+    own_family = "" if task.family == task.name.partition("@")[0] else task.family
     location = task.location if task.location.startswith("torchvision:") else Path(task.location).name
     return {
         "name": task.name,
-        "family": families.get(task.name, families.get(task.family, task.family)),
+        "family": families.get(task.name, families.get(task.family, own_family)),
         "location": location,  # never a path of this machine
         "classes": len(task.classes),
         "n_train": task.n_train,

@@ -36,6 +36,11 @@ class NetworkSpec:
     std: tuple[float, float, float] | None = None
     kwargs: dict[str, Any] = field(default_factory=dict)  # passed on to timm or torchvision
 
+    def preprocessing(self) -> str:
+        """What is not as the network says, in words."""
+        given = {"mean": self.mean, "std": self.std, **self.kwargs}
+        return ", ".join(f"{name} {value}" for name, value in given.items() if value is not None) or "the network's own"
+
     def key(self) -> tuple[str, ...]:
         """Identifies the network within one process."""
         return (self.model, self.weights, str(self.image_size), str(self.mean), str(self.std), json.dumps(self.kwargs))

@@ -159,6 +159,8 @@ def test_a_failing_cell_is_tried_twice_and_recorded(ray_local, tmp_path):
     cells = lines(tmp_path, "broken")
     assert all("IndexError" in cell["error"] and cell["epochs"] == [] for cell in cells)
     assert sum("failed: IndexError" in line for line in told) == 2
+    again = collect([task], space((1e-3,)), tmp_path, progress=told.append, **SETTINGS)
+    assert (again.before, again.measured, again.failed) == (0, 2, 2)  # whatever broke them may have passed
 
 
 def test_cells_lost_with_their_process_or_an_interruption(tmp_path):
@@ -200,3 +202,16 @@ def test_one_writer_at_a_time_and_no_strange_lines(tmp_path):
     journal.close()
     with pytest.raises(MetaDatasetError, match=r"'a/b'"):
         Journal(tmp_path, Fingerprint(), space(), {}, [{"name": "a/b"}])
+
+
+def test_what_a_later_call_leaves_open_stays_as_it_was(tmp_path):
+    def rows(**given):
+        return [{"name": "pacs_photo@small", "family": "", "licence": ""} | given]
+
+    for given in ({"family": "pacs", "licence": "CC"}, {}, {"family": "other"}):
+        Journal(tmp_path, Fingerprint(space=space().fingerprint), space(), {}, rows(**given)).close()
+        (row,) = json.loads((tmp_path / "collection.json").read_text())["tasks"]
+        assert (row["family"], row["licence"]) == (given.get("family", "pacs"), "CC")
+    fresh = tmp_path / "fresh"
+    Journal(fresh, Fingerprint(space=space().fingerprint), space(), {}, rows()).close()
+    assert json.loads((fresh / "collection.json").read_text())["tasks"][0]["family"] == "pacs_photo"
