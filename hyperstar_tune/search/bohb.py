@@ -24,7 +24,7 @@ from ray.tune.search.bohb import TuneBOHB
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.plan import HyperBandPlan
 from hyperstar_tune.ranking import Ranking
-from hyperstar_tune.search.ray_space import as_space
+from hyperstar_tune.search.ray_space import RaySpace, as_space, restrict
 from hyperstar_tune.search.searcher import GatedSearcher
 from hyperstar_tune.space import Config, SearchSpace
 
@@ -82,12 +82,10 @@ class BohbSearcher(GatedSearcher):
             if plan is None:
                 raise SearchError("BohbSearcher with a ranking needs n_ranked or a plan, but got neither")
             n_ranked = plan.widest_rung
-        self._first = ranking.top(n_ranked or 0) if ranking is not None else []
-        self._axes = _axes(self.space)
-        self._bohb = _bohb(self._axes, seed, n_samples)
+        self._ranked = ranking.configs if ranking is not None else ()
+        self._n_ranked, self._seed, self._n_samples = n_ranked or 0, seed, n_samples
         self._random_state = np.random.RandomState(seed).get_state()
-        # It warns of every density that is 0 somewhere, as those of a finite space often are.
-        self._bohb.bohber.logger.setLevel(logging.ERROR)
+        self._search(self.space, {})
         self._observes = True  # also where there is no gate: then every epoch is a budget
         self.model_based_picks = 0
         self.observations = 0
@@ -106,6 +104,18 @@ class BohbSearcher(GatedSearcher):
         self.model_based_picks += bool(info.get("model_based_pick"))
         return {name: values[int(picked.get(name, 0))] for name, values in self._axes.items()}
 
+    def take_config(self, config: RaySpace) -> None:
+        """Keeps to what the run's config fixes.
+
+        Raises:
+            SearchError: If the config searches something.
+            SpaceError: If it fixes a value that is not in the space, naming the parameter.
+        """
+        super().take_config(config)
+        part = restrict(self.space, config.fixed)
+        if part is not self.space:
+            self._search(part, config.fixed)
+
     def tell(self, trial_id: str, epoch: int, result: dict[str, Any] | None) -> None:
         """Passes on the score at the end of the rung the trial stands in; a failed or diverged one is the worst."""
         config = self._configs.get(trial_id)
@@ -121,6 +131,15 @@ class BohbSearcher(GatedSearcher):
         }
         self._bohb.on_trial_result("told", {_METRIC: sign * score, "hyperband_info": {"budget": level}})
         self.observations += 1
+
+    def _search(self, space: SearchSpace, fixed: dict[str, Any]) -> None:
+        self.space = space
+        kept = [c for c in self._ranked if all(fixed.get(name, value) == value for name, value in c.items())]
+        self._first = [dict(config) for config in kept[: self._n_ranked]]
+        self._axes = _axes(space)
+        self._bohb = _bohb(self._axes, self._seed, self._n_samples)
+        # It warns of every density that is 0 somewhere, as those of a finite space often are.
+        self._bohb.bohber.logger.setLevel(logging.ERROR)
 
     @contextmanager
     def _own_random_state(self) -> Iterator[None]:

@@ -160,7 +160,13 @@ class GatedSearcher(Searcher, ABC):
         self._metric, self._mode = metric or self._metric, mode or self._mode
 
     def take_config(self, config: RaySpace) -> None:
-        """Takes what the run's config searches and fixes."""
+        """Takes what the run's config searches and fixes; by default a method has a space of its own.
+
+        Raises:
+            SearchError: If the config searches something.
+        """
+        if config.space is not None:
+            raise_two_spaces(self, config.space)
 
     def set_max_concurrency(self, max_concurrent: int) -> bool:
         """Refuses to be wrapped in Ray's ``ConcurrencyLimiter``, which counts paused trials as running.
