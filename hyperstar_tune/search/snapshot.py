@@ -144,7 +144,7 @@ def make_restorable(path: str | os.PathLike[str], storage_filesystem: fs.FileSys
         storage_filesystem: As given to ``tune.RunConfig``.
 
     Returns:
-        Whether there is something to restore; if not, nothing was saved yet and the run may start anew.
+        Whether there is something to restore; if not, no trial was saved yet and the run may start anew.
     """
     filesystem, root = _open(path, storage_filesystem)
     saved = _read_newest(filesystem, root)
@@ -208,16 +208,24 @@ def _check(files: Files) -> tuple[bool, bool]:
         return False, False
     try:
         state = json.loads(files[kinds.pop(_STATE)])
-        epochs = {}
-        for trial, metadata in state["trial_data"]:
-            last = json.loads(metadata).get("last_result") or {}
-            epochs[json.loads(trial)["trial_id"]] = last.get("training_iteration", 0)
+        epochs = {
+            json.loads(trial)["trial_id"]: _last_epoch(json.loads(metadata)) for trial, metadata in state["trial_data"]
+        }
         names = [*kinds.values(), *{_TUNER}.intersection(files)]
         saved = [pickle.loads(files[name]) for name in names]  # noqa: S301  Ray does the same next
     except Exception:  # whatever a cut pickle leads to
         return False, False
+    if not epochs:  # saved before the first trial: Ray's restore asks for one
+        return False, False
     gate = next((gate for item in saved if (gate := _find_gate(item)) is not None), None)
     return True, gate is None or {trial.id: trial.position for trial in gate.trials.values()} == epochs
+
+
+def _last_epoch(metadata: dict[str, Any]) -> int:
+    """The last epoch that a trial reported; Ray sets its last result back when it starts again from a checkpoint."""
+    reported = metadata.get("metric_analysis", {}).get("training_iteration")
+    last: int = reported["last"] if reported else (metadata.get("last_result") or {}).get("training_iteration", 0)
+    return last
 
 
 def _find_gate(saved: Any) -> Gate | None:

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from pyarrow import fs
+from ray.tune.trainable.metadata import _TrainingRunMetadata
 
 from hyperstar_tune import HyperBandPlan
 from hyperstar_tune.search import Gate, KeepRestorable, make_restorable
@@ -13,16 +14,24 @@ from hyperstar_tune.search.snapshot import SNAPSHOT, SnapshotKeeper
 FIRST, SECOND = "2026-01-01_00-00-00", "2026-01-01_00-00-07"
 
 
-def write_state(folder, session, epochs, saved=None):
+def metadata(epochs, checkpoint):
+    """Ray's own, of a trial that reported each epoch up to the last, then started again from a checkpoint if any."""
+    kept = _TrainingRunMetadata()
+    for epoch in range(1, epochs + 1):
+        kept.last_result = {"training_iteration": epoch}
+        kept.update_metric("training_iteration", epoch, epoch)
+    if checkpoint is not None:
+        kept.last_result = {"training_iteration": checkpoint}
+    return kept.get_json_state()
+
+
+def write_state(folder, session, epochs, saved=None, checkpoint=None):
     """What Ray writes; ``saved``: epochs as the searcher knows them, where they differ."""
     gate = Gate(HyperBandPlan(9, 3))
     for trial, epoch in (epochs if saved is None else saved).items():
         gate.admit(trial, trial)
         gate.result(trial, epoch, 0.5)
-    trials = [
-        (json.dumps({"trial_id": trial}), json.dumps({"last_result": {"training_iteration": epoch}}))
-        for trial, epoch in epochs.items()
-    ]
+    trials = [(json.dumps({"trial_id": trial}), metadata(epoch, checkpoint)) for trial, epoch in epochs.items()]
     folder.mkdir(exist_ok=True)
     for name, content in (
         (f"experiment_state-{session}.json", json.dumps({"trial_data": trials}).encode()),
@@ -120,10 +129,25 @@ def test_a_file_not_yet_written_brings_the_last_whole_state_back(place, kind):
     assert state(place.stored) == state(place.staging)
 
 
-@pytest.mark.parametrize("saved", [{"a": 1}, {"a": 2, "b": 1}])
-def test_trials_and_searcher_of_different_moments_bring_the_last_whole_state_back(place, saved):
+@pytest.mark.parametrize("checkpoint", [0, 1])
+def test_a_trial_that_starts_again_from_its_checkpoint_does_not_make_a_state_torn(place, checkpoint):
     keep(place, FIRST, {"a": 1})
-    write_state(place.stored, FIRST, {"a": 2}, saved)
+    write_state(place.stored, FIRST, {"a": 2, "b": 3}, checkpoint=checkpoint)
+    before = state(place.stored)
+    assert make_restorable(place.stored)
+    assert state(place.stored) == before
+
+
+def test_a_state_without_trials_is_none(place):
+    write_state(place.stored, FIRST, {})
+    assert not make_restorable(place.stored)  # Ray's restore would raise
+
+
+@pytest.mark.parametrize("checkpoint", [None, 0, 1])
+@pytest.mark.parametrize("saved", [{"a": 1}, {"a": 3}, {"a": 2, "b": 1}])
+def test_trials_and_searcher_of_different_moments_bring_the_last_whole_state_back(place, saved, checkpoint):
+    keep(place, FIRST, {"a": 1})
+    write_state(place.stored, FIRST, {"a": 2}, saved, checkpoint)
     assert make_restorable(place.stored)
     assert state(place.stored) == state(place.staging)
 
