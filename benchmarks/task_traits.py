@@ -3,7 +3,8 @@
     python benchmarks/task_traits.py --tasks FOLDER_OF_TASKS
 
 FOLDER_OF_TASKS holds the image folders of docs/tasks.md. Each task is there whole, as its two protocol sub-tasks where
-it is large enough, and as the first table's NAME@100. What the files hold already is not computed again.
+it is large enough, and as the first table's NAME@100. What the files hold already is not computed again, but with
+--again: traits or images have changed.
 """
 
 import argparse
@@ -31,12 +32,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", type=Path, required=True, help="folder of image folders")
     parser.add_argument("--image-size", type=int, default=64)
+    parser.add_argument("--again", action="store_true", help="compute what the files hold too")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     backbone = Backbone("none").fused()
     rows: dict[Path, dict[str, np.ndarray]] = {TRAITS_FILE: {}, EMBEDDINGS_FILE: {}}
     for path, known in rows.items():
-        if path.exists():
+        if path.exists() and not arguments.again:
             frame = pd.read_parquet(path)
             if path == EMBEDDINGS_FILE or list(frame) == list(TRAITS):
                 known.update(dict(zip(frame.index, frame.to_numpy(), strict=True)))

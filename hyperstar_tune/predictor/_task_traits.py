@@ -5,6 +5,8 @@ already separate the classes, how much more the deep ones do than the shallow on
 train), how many images a class has to learn from, and what a mirrored image does to a decision (which should tell
 whether augmentation helps). Only training images are looked at.
 
+Accuracies are balanced: how many images each class has must not look like how hard it is to recognize.
+
 Sources: LogME: You et al., ICML 2021; leave-one-out residuals of ridge regression: Hastie et al., "The Elements of
 Statistical Learning", Eq. 7.64; sharpness: Pech-Pacheco et al., ICPR 2000.
 """
@@ -138,18 +140,40 @@ def _of_pixels(images: Tensor) -> dict[str, float]:
 
 
 def _probe(kernel: Floats, labels: npt.NDArray[np.intp]) -> float:
-    """Accuracy above chance of a ridge classifier on each image by one that was fitted without it."""
-    one_hot = np.eye(labels.max() + 1)[labels]
-    centred = one_hot - one_hot.mean(axis=0)
-    inverse = _inverse(kernel)
-    left_out = centred - inverse @ centred / np.diag(inverse)[:, None]
-    return _above(float((left_out.argmax(axis=1) == labels).mean()), one_hot.mean(axis=0).max())
+    """Balanced accuracy above chance of a ridge classifier on each image by one that was fitted without it."""
+    return _above_chance((_left_out(kernel, labels) - _priors(labels)).argmax(axis=1), labels)
 
 
-def _inverse(kernel: Floats) -> Floats:
-    """Of a ridge regression; blank images, which have no features to speak of, must not stop it."""
+def _left_out(kernel: Floats, labels: npt.NDArray[np.intp]) -> Floats:
+    """What a ridge regression says of each image's one-hot label that was fitted to all others, [n, classes]."""
+    one_hot, root = np.eye(labels.max() + 1)[labels], np.sqrt(_weights(labels))
+    inverse = _inverse(kernel, root)
+    return np.asarray(one_hot - inverse @ (root[:, None] * one_hot) / (np.diag(inverse) * root)[:, None])
+
+
+def _weights(labels: npt.NDArray[np.intp]) -> Floats:
+    """Of images, [n]: all classes weigh alike."""
+    counts = np.bincount(labels)
+    return np.asarray(len(labels) / (len(counts) * counts[labels]))
+
+
+def _inverse(kernel: Floats, root: Floats) -> Floats:
+    """Of a ridge regression with a free intercept and weights ``root ** 2``, [n, n].
+
+    Residuals are its rows by the weighted targets, over its diagonal. Without the intercept, centring would tell each
+    image's label to the regression that is fitted without it. Blank images, which have no features, must not stop it.
+    """
     ridge = _RIDGE * np.trace(kernel) / len(kernel) + 1e-9
-    return np.asarray(np.linalg.inv(kernel + ridge * np.eye(len(kernel))))
+    inverse = np.linalg.inv(root[:, None] * kernel * root + ridge * np.eye(len(kernel)))
+    sums = inverse @ root
+    return np.asarray(inverse - np.outer(sums, sums) / (root @ sums))
+
+
+def _priors(labels: npt.NDArray[np.intp]) -> Floats:
+    """Weights of the classes, as shares, without the image in question, [n, classes]."""
+    weighted = np.eye(labels.max() + 1)[labels] * _weights(labels)[:, None]
+    rest = weighted.sum(axis=0) - weighted
+    return np.asarray(rest / rest.sum(axis=1, keepdims=True))
 
 
 def _gram(features: Floats) -> Floats:
@@ -164,15 +188,21 @@ def _scaled(features: Floats) -> Floats:
     return np.asarray(centred / np.maximum(deviation, 0.1 * deviation.mean() + 1e-9))
 
 
-def _above(accuracy: float, chance: float) -> float:
-    return (accuracy - chance) / max(1 - chance, 1e-6)
+def _above_chance(decided: npt.NDArray[np.intp], labels: npt.NDArray[np.intp]) -> float:
+    """Mean over classes of the share of their images that is recognized, 0 at chance, 1 for all.
+
+    Of plain accuracy above the share of the largest class little would be left where that share is large.
+    """
+    counts = np.bincount(labels)
+    recall = np.bincount(labels, weights=decided == labels) / counts
+    return float((recall.mean() - 1 / len(counts)) / (1 - 1 / len(counts)))
 
 
 def _neighbours(kernel: Floats, labels: npt.NDArray[np.intp]) -> float:
-    """Accuracy above chance of the nearest neighbour's label."""
+    """Balanced accuracy above chance of the nearest neighbour's label."""
     nearest = kernel - 0.5 * (np.diag(kernel)[:, None] + np.diag(kernel)[None, :])
     np.fill_diagonal(nearest, -np.inf)
-    return _above(float((labels[nearest.argmax(axis=1)] == labels).mean()), np.bincount(labels).max() / len(labels))
+    return _above_chance(labels[nearest.argmax(axis=1)], labels)
 
 
 def _separation(kernel: Floats, features: Floats, labels: npt.NDArray[np.intp]) -> float:
@@ -210,17 +240,14 @@ def _mirror_distance(features: Floats, mirrored: Floats) -> float:
 def _mirror_probe(features: Floats, mirrored: Floats, labels: npt.NDArray[np.intp]) -> float:
     """The left-out probe's accuracy if every image is there mirrored too: below the plain one's where sides matter."""
     kernel = _gram(np.concatenate([features, mirrored]))
-    one_hot = np.eye(labels.max() + 1)[np.tile(labels, 2)]
-    centred = one_hot - one_hot.mean(axis=0)
+    one_hot, root = np.eye(labels.max() + 1)[labels], np.sqrt(_weights(labels))
     n = len(labels)
-    inverse = _inverse(kernel)
-    solved = inverse @ centred
+    inverse = _inverse(kernel, np.tile(root, 2))
+    solved = inverse @ np.tile(root[:, None] * one_hot, (2, 1))
     # An image and its mirror image are left out together: a block of two rows.
     a, b, d = (np.diag(inverse)[:n], np.diag(inverse[:n, n:]), np.diag(inverse)[n:])
-    first = (d[:, None] * solved[:n] - b[:, None] * solved[n:]) / (a * d - b * b)[:, None]
-    left_out = centred[:n] - first
-    chance = one_hot.mean(axis=0).max()
-    return _above(float((left_out.argmax(axis=1) == labels).mean()), chance)
+    residuals = (d[:, None] * solved[:n] - b[:, None] * solved[n:]) / ((a * d - b * b) * root)[:, None]
+    return _above_chance((one_hot - residuals - _priors(labels)).argmax(axis=1), labels)
 
 
 def _at(kind: str, depth: str) -> Callable[[_Look], float]:
