@@ -1,6 +1,7 @@
 """Where the next configuration comes from: lists that are drawn from top to bottom.
 
-A deck gives each of its configurations once, then nothing until it is rewound. Decks hold plain Python values only, so
+A deck gives each of its configurations once, then nothing until it is rewound. Rewound within a bracket, it gives those
+that stand in the bracket already last: they would take places and fill none. Decks hold plain Python values only, so
 that they are saved with the searcher.
 """
 
@@ -38,6 +39,7 @@ class RankedDeck:
     """
 
     is_finite = True
+    _start = 0  # place at which the bracket began
 
     def __init__(self, ranking: Ranking, use: str, random_share: float, temperature: float, seed: int) -> None:
         if use not in USES:
@@ -50,6 +52,8 @@ class RankedDeck:
         self._scores = ranking.scores
         self._use, self._share, self._temperature, self._seed = use, random_share, temperature, seed
         self._round = -1
+        self._place = 0
+        self._order: Sequence[int] = ()
         self.rewind()
 
     def next(self) -> Config | None:
@@ -60,11 +64,18 @@ class RankedDeck:
         self._place += 1
         return config
 
+    def start_bracket(self) -> None:
+        """What was given so far may come again at once."""
+        self._start = self._place
+
     def rewind(self) -> None:
         """Starts again at the top; random places are drawn anew."""
+        standing = set(self._order[self._start : self._place])
         self._round += 1
-        self._place = 0
+        self._place = self._start = 0
         self._order = self._draw()
+        if standing:
+            self._order = sorted(self._order, key=standing.__contains__)
 
     def _draw(self) -> Sequence[int]:
         n = len(self._configs)
@@ -98,6 +109,8 @@ class RandomDeck:
         seed: Of the order.
     """
 
+    _start = 0  # place at which the bracket began
+
     def __init__(self, space: SearchSpace, seed: int) -> None:
         self.is_finite = space.is_finite and len(space) <= _LARGEST_GRID
         self._space = None if self.is_finite else space
@@ -120,12 +133,18 @@ class RandomDeck:
         self._place += 1
         return config
 
+    def start_bracket(self) -> None:
+        """What was given so far may come again at once."""
+        self._start = self._place
+
     def rewind(self) -> None:
         """A finite space in a new random order; an endless one goes on."""
         if self._space is None:
+            standing = {id(config) for config in self._configs[self._start : self._place]}
             self._round += 1
-            self._place = 0
+            self._place = self._start = 0
             random.Random(f"{self._seed}/{self._round}").shuffle(self._configs)  # noqa: S311
+            self._configs.sort(key=lambda config: id(config) in standing)
 
     def _draw(self, space: SearchSpace) -> list[Config]:
         drawn = deepcopy(space.configuration_space)

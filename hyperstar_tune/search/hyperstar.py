@@ -48,7 +48,8 @@ class HyperStarSearcher(GatedSearcher):
         random_share: Share of random configurations of "mixed", in [0, 1].
         temperature: Of the softmax of "sampled"; scores have unit variance.
         restart: Every bracket begins at the top of the ranking (the paper's "in each stage") instead of going on; what
-            was trained is not trained again.
+            was trained is not trained again. With "top" such a run sees no more configurations than the widest bracket
+            takes, and ends before it has spent one pass, when these are trained as far as the brackets ask.
         seed: Of what is random in "mixed" and "sampled".
         metric: Reported metric to optimize; usually given to ``tune.run``.
         mode: "max" or "min".
@@ -127,8 +128,10 @@ class HyperStarSearcher(GatedSearcher):
 
     def start_bracket(self) -> None:
         """From the top again, if every bracket does."""
-        if self._restart:
-            self.start_over()
+        if self._deck is not None:
+            self._deck.start_bracket()
+            if self._restart:
+                self._deck.rewind()
 
     @property
     def repeats(self) -> bool:

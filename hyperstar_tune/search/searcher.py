@@ -327,6 +327,11 @@ class RandomSearcher(GatedSearcher):
         if self._deck is not None:
             self._deck.rewind()
 
+    def start_bracket(self) -> None:
+        """All configurations may come again."""
+        if self._deck is not None:
+            self._deck.start_bracket()
+
     @property
     def repeats(self) -> bool:
         """Whether the space is finite."""

@@ -207,6 +207,17 @@ def test_a_repeated_configuration_resumes_its_trial_and_pays_only_for_new_epochs
     assert run.scheduler.spent_epochs == 69  # 81 would be all nine to the end
 
 
+@pytest.mark.parametrize("use", ["random", "mixed", "sampled"])
+def test_a_bracket_in_which_the_configurations_start_anew_is_as_wide_as_planned(use):
+    plan = HyperBandPlan(9, 3)
+    for seed in range(10):
+        ranking = Ranking.of([{"x": x} for x in range(12)], [-x for x in range(12)])
+        searcher = HyperStarSearcher(ranking=ranking, use=use, seed=seed) if use != "random" else None
+        searcher = searcher or RandomSearcher({"x": choices(12)}, seed=seed)
+        run = FakeController(TaskAwareHyperBand(plan), searcher, workers=1).run()
+        assert ran(run.scheduler)[3] == (1, 0, 3, 5)  # the last three of the first round, two of the second
+
+
 def test_every_bracket_may_restart_at_the_top_of_the_ranking():
     run = ranked_run(HyperBandPlan(9, 3, 69), restart=True, workers=1, curve=lambda config, epoch: -config["x"]).run()
     configs = {trial.trial_id: trial.config["x"] for trial in run.trials}
