@@ -51,7 +51,8 @@ def main(
     """Ranks configurations for the images, then runs a task-aware Hyperband."""
     try:
         task = ImageTask.of(data) if data else digits()
-        plan = HyperBandPlan(max_epochs=max_epochs, eta=eta, epoch_budget=epoch_budget)
+        # The ranking's first configurations go straight to R; Hyperband's own order would begin with one epoch of many.
+        plan = HyperBandPlan(max_epochs, eta, epoch_budget, least_aggressive_first=True)
         trainable = finetune.trainable(task, model=model, weights=weights, image_size=image_size, seed=seed)
         searcher = HyperStarSearcher(task=task, predictor=predictor, plan=plan, seed=seed)
     except HyperStarError as error:

@@ -27,7 +27,8 @@ def test_a_folder_of_images_becomes_a_ranking_a_winner_and_files(tmp_path):
     write_digits(tmp_path / "images")
     done = quickstart(tmp_path, "--data", "images", "--max-epochs", 3, "--epoch-budget", 8, "--image-size", 32)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "3 x 1 -> 1 x 3" in done.stdout
+    assert "bracket 1: 2 x 3" in done.stdout
+    assert "bracket 2: 3 x 1 -> 1 x 3" in done.stdout
     assert "place  score (spread)  configuration" in done.stdout
     assert "image size: 64 here, 32 there" in done.stdout  # the predictor was made for other images than these
     assert "8/8" in done.stdout
@@ -43,7 +44,7 @@ def test_a_folder_of_images_becomes_a_ranking_a_winner_and_files(tmp_path):
     ("arguments", "reason"),
     [
         (("--data", "nowhere"), "'nowhere'"),
-        (("--epoch-budget", 3), "first rung (9 epochs), but got 3"),
+        (("--epoch-budget", 3), "one configuration (9 epochs), but got 3"),
         (("--model", "resnet_of_mine"), "'resnet_of_mine'"),
         (("--predictor", "no-such"), "no-such"),
         (("--weights", "no-such.safetensors"), "no-such.safetensors"),
