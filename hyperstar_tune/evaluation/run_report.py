@@ -99,13 +99,14 @@ def results_table(history: list[dict[str, Any]], trials: list[Any]) -> pd.DataFr
 
     Returns:
         The configuration's parameters, ``epochs`` trained, ``best_epoch``, ``val_accuracy`` and ``val_accuracy_b`` at
-        that epoch, ``checkpoint`` (folder, empty if none was kept).
+        that epoch, ``checkpoint`` (folder, empty if none was kept) and ``checkpoint_epoch`` (of its last one).
     """
-    checkpoints = {trial.trial_id: trial.checkpoint.path if trial.checkpoint else "" for trial in trials}
+    checkpoints = {trial.trial_id: _checkpoint(trial) for trial in trials}
     rows = []
     for trial_id, results in pd.DataFrame(history).groupby("trial", sort=False):
         ordered = results.sort_values("val_accuracy", ascending=False, na_position="last", kind="stable")
         best = ordered.iloc[0]
+        checkpoint, checkpoint_epoch = checkpoints.get(str(trial_id), ("", 0))
         rows.append(
             {
                 **best["config"],
@@ -113,11 +114,20 @@ def results_table(history: list[dict[str, Any]], trials: list[Any]) -> pd.DataFr
                 "best_epoch": int(best["epoch"]),
                 "val_accuracy": best["val_accuracy"],
                 "val_accuracy_b": best["val_accuracy_b"],
-                "checkpoint": checkpoints.get(str(trial_id), ""),
+                "checkpoint": checkpoint,
+                "checkpoint_epoch": checkpoint_epoch,
             }
         )
     table = pd.DataFrame(rows)
     return table.sort_values("val_accuracy", ascending=False, na_position="last", kind="stable", ignore_index=True)
+
+
+def _checkpoint(trial: Any) -> tuple[str, int]:
+    """Folder of a trial's newest checkpoint and its epoch, which may lie behind the trial's last."""
+    newest = trial.latest_checkpoint_result
+    if newest is None or newest.checkpoint is None:
+        return "", 0
+    return newest.checkpoint.path, newest.metrics.get("training_iteration", 0)
 
 
 def write_report(progress: BudgetProgress, trials: list[Any], folder: Path) -> str:
@@ -139,13 +149,14 @@ def write_report(progress: BudgetProgress, trials: list[Any], folder: Path) -> s
     table.to_csv(folder / "results.csv", index=False)
     _draw(incumbent_curve(progress.history), folder / "accuracy.png")
     best = table.iloc[0]
-    measured = ("epochs", "best_epoch", "val_accuracy", "val_accuracy_b", "checkpoint")
+    measured = ("epochs", "best_epoch", "val_accuracy", "val_accuracy_b", "checkpoint", "checkpoint_epoch")
     config = ", ".join(f"{name}={value}" for name, value in best.items() if name not in measured)
+    kept = f" (after epoch {best['checkpoint_epoch']}): {best['checkpoint']}" if best["checkpoint"] else ": none"
     lines = [
         f"Winner: {config}",
         f"  accuracy {best['val_accuracy']:.3f} on the half that decided, {best['val_accuracy_b']:.3f} on the other, "
         f"after epoch {best['best_epoch']}",
-        f"  checkpoint (after epoch {best['epochs']}): {best['checkpoint'] or 'none'}",
+        f"  checkpoint{kept}",
         f"Spent {len(progress.history)} epochs on {len(table)} configurations",
         f"Written: {folder / 'results.csv'}, {folder / 'accuracy.png'}",
     ]

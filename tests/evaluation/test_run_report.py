@@ -9,12 +9,20 @@ from rich.console import Console
 from hyperstar_tune.evaluation.run_report import BudgetProgress, incumbent_curve, results_table, write_report
 from hyperstar_tune.plan import HyperBandPlan
 
-CHECKPOINT = SimpleNamespace(path="somewhere/checkpoint_000002")
+CHECKPOINT = SimpleNamespace(  # Ray's training result
+    checkpoint=SimpleNamespace(path="somewhere/checkpoint_000002"), metrics={"training_iteration": 2}
+)
 
 
 def trial(name, **attributes):
     return SimpleNamespace(
-        **{"trial_id": name, "config": {"lr": name}, "checkpoint": None, "status": "TERMINATED", **attributes}
+        **{
+            "trial_id": name,
+            "config": {"lr": name},
+            "latest_checkpoint_result": None,
+            "status": "TERMINATED",
+            **attributes,
+        }
     )
 
 
@@ -47,7 +55,7 @@ def test_an_epoch_trained_again_is_not_counted_twice(progress):
 
 
 def test_the_table_has_the_best_epoch_and_the_checkpoint_of_each_configuration(progress):
-    a, b, c = trial("a", checkpoint=CHECKPOINT), trial("b"), trial("c")
+    a, b, c = trial("a", latest_checkpoint_result=CHECKPOINT), trial("b"), trial("c")
     report(progress, a, 1, 0.5, 0.1)
     report(progress, a, 2, 0.9, 0.2)
     report(progress, a, 3, 0.8, 0.3)
@@ -58,17 +66,19 @@ def test_the_table_has_the_best_epoch_and_the_checkpoint_of_each_configuration(p
     assert table["epochs"].tolist() == [1, 3, 1]
     assert table["best_epoch"].tolist() == [1, 2, 1]
     assert table["val_accuracy_b"].tolist()[:2] == [0.4, 0.2]
-    assert table["checkpoint"].tolist() == ["", CHECKPOINT.path, ""]
+    assert table["checkpoint"].tolist() == ["", CHECKPOINT.checkpoint.path, ""]
+    assert table["checkpoint_epoch"].tolist() == [0, 2, 0]
 
 
 def test_the_report_names_the_winner_and_writes_its_files(progress, tmp_path):
-    winner, failed = trial("a", checkpoint=CHECKPOINT), trial("b", status="ERROR")
-    report(progress, winner, 1, 0.9, 0.8)
+    winner, failed = trial("a", latest_checkpoint_result=CHECKPOINT), trial("b", status="ERROR")
+    for epoch in (1, 2, 3):
+        report(progress, winner, epoch, 0.9, 0.8)
     text = write_report(progress, [winner, failed], tmp_path / "run")
     assert "lr=a" in text
     assert "0.900" in text
     assert "0.800" in text
-    assert CHECKPOINT.path in text
+    assert f"checkpoint (after epoch 2): {CHECKPOINT.checkpoint.path}" in text
     assert "1 trials failed" in text
     assert (tmp_path / "run" / "results.csv").read_text().count("\n") == 2
     assert (tmp_path / "run" / "accuracy.png").read_bytes().startswith(b"\x89PNG")
