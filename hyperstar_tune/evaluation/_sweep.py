@@ -93,7 +93,7 @@ def run_method(
         raise SearchError(f"the plan trains to epoch {plan.max_epochs}, but the curves end at {curves.max_epochs}")
     searcher, scheduler = method.make(setting)
     if reports is None:
-        reports = _fewest_reports(method, plan, curves)
+        reports = _fewest_reports(method, plan, curves, n_workers)
     return replay(
         curves,
         searcher,
@@ -104,9 +104,9 @@ def run_method(
     )
 
 
-def _fewest_reports(method: Method, plan: HyperBandPlan, curves: TaskCurves) -> Sequence[int] | str:
-    if method.reports == "end":
-        return [plan.max_epochs]
+def _fewest_reports(method: Method, plan: HyperBandPlan, curves: TaskCurves, n_workers: int) -> Sequence[int] | str:
+    if method.reports == "end":  # a trial takes its epochs from the budget as it begins them: only one may do so ahead
+        return [plan.max_epochs] if n_workers == 1 else "every epoch"
     if method.reports != "targets":
         return method.reports
     # A configuration that comes again may be asked for its score at a lower rung than its own ones. None comes again
