@@ -36,6 +36,13 @@ class TestRandomSearcherOfAnEndlessSpace(SearcherContract):
         return RandomSearcher()
 
 
+class TestRandomSearcherOfThreeConfigurations(SearcherContract):
+    n_suggestions = n_configs = 3
+
+    def make_searcher(self, seed):
+        return RandomSearcher({"x": tune.choice([1, 2, 3])}, seed=seed)
+
+
 class _HyperStar(SearcherContract):
     n_configs = 40
     use = "top"
