@@ -3,7 +3,7 @@
 The predictor is asked once, when the searcher is made; afterwards only the ranked list is kept, so that no network
 travels with the searcher's state.
 
-Source: HyperSTAR (CVPR 2020), Sec. 3.4 (task-aware Hyperband).
+Source: HyperSTAR (CVPR 2020), Sec. 3.2 ("Task-Aware HPO").
 """
 
 from collections.abc import Callable, Sequence

@@ -53,7 +53,7 @@ def from_ray(config: dict[str, Any], name: str = "config") -> RaySpace:
 
     Raises:
         SpaceError: If a parameter is searched in a way that cannot be ranked (``sample_from``, ``randn``,
-            ``grid_search``, a domain inside a list), naming it.
+            ``grid_search``, a domain inside a list, a choice of objects), naming it.
     """
     leaves = list(_leaves(config, ()))
     last_parts = [path[-1] for path, _ in leaves]
@@ -167,7 +167,7 @@ def _convert(name: str, domain: Domain) -> list[Any] | UniformFloatHyperparamete
     if isinstance(sampler, Quantized):
         sampler, step = sampler.get_sampler(), sampler.q
     if isinstance(domain, Categorical):
-        return _distinct([_plain(value) for value in domain.categories])
+        return _distinct(name, [_plain(value) for value in domain.categories])
     is_log = isinstance(sampler, LogUniform)
     if not isinstance(domain, Float | Integer) or not (is_log or isinstance(sampler, Uniform)):
         raise SpaceError(
@@ -190,9 +190,15 @@ def _convert(name: str, domain: Domain) -> list[Any] | UniformFloatHyperparamete
     return UniformFloatHyperparameter(name, lower=float(lower), upper=float(upper), log=is_log)
 
 
-def _distinct(values: list[Any]) -> list[Any]:
+def _distinct(name: str, values: list[Any]) -> list[Any]:
     """A value listed twice is twice as likely to Ray; here it is one value."""
-    return list({config_key({"": value}): value for value in values}.values())
+    try:
+        return list({config_key({"": value}): value for value in values}.values())
+    except TypeError:
+        raise SpaceError(
+            f"parameter {name!r} must be a choice of values that JSON has, but one of {values} is not; offer names and "
+            "look them up in the trainable"
+        ) from None
 
 
 def _plain(value: Any) -> Any:

@@ -73,6 +73,7 @@ def test_the_named_spaces_survive_the_round_trip():
         ({"a": {"lr": tune.grid_search([1, 2])}}, "'a/lr'.*grid_search"),
         ({"lr": [tune.choice([1, 2])]}, "'lr'"),
         ({"lr": tune.quniform(0, 1, 1e-5)}, "'lr' has 100001"),
+        ({"net": tune.choice([int, float])}, "'net'.*class 'int'"),
     ],
 )
 def test_what_cannot_be_ranked_is_refused_by_name(config, message):
