@@ -17,7 +17,7 @@ trap 'scontrol requeue "$SLURM_JOB_ID"' USR1
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 port=$((20000 + SLURM_JOB_ID % 20000))
 export RAY_ADDRESS="$head:$port"
-export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK # since Slurm 22.05 srun gives a step one core unless told otherwise
+export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK # which srun has not taken from sbatch since Slurm 22.05
 
 srun --nodes=1 --ntasks=1 --nodelist="$head" \
   ray start --head --node-ip-address="$head" --port="$port" --num-cpus="$SLURM_CPUS_PER_TASK" --block &

@@ -34,7 +34,7 @@ def test_the_script_runs_one_pass_and_submitted_again_finds_it_ended(
 def test_a_slurm_job_near_its_time_limit_queues_itself_again(tmp_path):
     """With stand-ins for Slurm's commands, of which ``srun`` trains until it is killed."""
     for name, does in {
-        "srun": 'case "$*" in *run.py*) echo "$*" > ran; exec tail -f /dev/null;; esac',
+        "srun": 'case "$*" in *run.py*) echo "$* on $SRUN_CPUS_PER_TASK" > ran; exec tail -f /dev/null;; esac',
         "scontrol": 'case "$1" in show) echo node1;; *) echo "$*" > told;; esac',
         "sleep": "",
     }.items():
@@ -54,6 +54,7 @@ def test_a_slurm_job_near_its_time_limit_queues_itself_again(tmp_path):
         finally:
             os.killpg(job.pid, signal.SIGKILL)
     assert "--data /shared/flowers --storage /shared/runs --name job-42" in ran
+    assert ran.endswith(" on 8\n")
     assert told == "requeue 42\n"
 
 
