@@ -241,6 +241,11 @@ class Gate:
             self._waiting.append(trial)
             self._advance()
 
+    def end_early(self, why: str) -> None:
+        """The run is over with epochs left."""
+        self.finished = True
+        self.early_end = why
+
     # -- inside --------------------------------------------------------------------------------------------------------
 
     @property
@@ -335,7 +340,7 @@ class Gate:
             widest = self.plan.widest_rung
             is_at_start = self.spent == 0 and self.plan.brackets[0].n_configs == widest
             if is_at_start or n_lost >= max(_FEWEST_LOST, widest):
-                self._end_early(f"the last {n_lost} trials failed before their first epoch")  # the rest would too
+                self.end_early(f"the last {n_lost} trials failed before their first epoch")  # the rest would too
                 return
         self.rung += 1
         self._members = []
@@ -356,13 +361,9 @@ class Gate:
             self._idle_passes = self._idle_passes + 1 if self.spent == self._pass_start else 0
             self._pass_start = self.spent
             if self._idle_passes == _IDLE_PASSES:
-                self._end_early("nothing that comes up is left to train")
+                self.end_early("nothing that comes up is left to train")
                 return
         self.free_slots = self._rungs[0].n_configs
-
-    def _end_early(self, why: str) -> None:
-        self.finished = True
-        self.early_end = why
 
 
 def _is_diverged(score: float | None) -> bool:

@@ -173,6 +173,7 @@ class TaskAwareHyperBand(TrialScheduler):
             if self._searcher is not None:
                 self._searcher.tell(trial.trial_id, self._gate.trials[trial.trial_id].epochs, None)
             self._gate.fail(trial.trial_id, _reason(trial))
+        self._notice_end(tune_controller)
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """A trial that was stopped, or that ended by itself, stands with its last score."""
@@ -185,6 +186,7 @@ class TaskAwareHyperBand(TrialScheduler):
         epoch, value = result.get(_EPOCH, 0), result.get(self._metric or "")
         self._tell(trial.trial_id, epoch, result)
         gate.end(trial.trial_id, epoch, self._score(value))
+        self._notice_end(tune_controller)
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
         """A paused or pending trial was stopped."""
@@ -225,6 +227,7 @@ class TaskAwareHyperBand(TrialScheduler):
         trial = self._first_ready(gate)
         if trial is None:
             self._notice_lost()
+            self._notice_end(tune_controller)
         return trial
 
     def save(self, checkpoint_path: str) -> None:
@@ -320,9 +323,8 @@ class TaskAwareHyperBand(TrialScheduler):
 
     def _tell(self, trial_id: str, epoch: int, result: dict[str, Any]) -> None:
         """Lets the searcher learn from a new epoch; it may count on the metric."""
-        gate, searcher = self._gate, self._searcher
-        assert gate is not None  # noqa: S101
-        if searcher is not None and epoch > gate.trials[trial_id].epochs and result.get(self._metric or "") is not None:
+        gate, searcher, value = self._gate, self._searcher, result.get(self._metric or "")
+        if gate and searcher and value is not None and epoch > gate.trials[trial_id].epochs:
             searcher.tell(trial_id, epoch, result)
 
     def _score(self, value: float | None) -> float | None:
@@ -351,6 +353,14 @@ class TaskAwareHyperBand(TrialScheduler):
                 self._searcher.suggest_again(trial_id)
             else:
                 gate.fail(trial_id, "Ray could not start or reset it")
+
+    def _notice_end(self, controller: Any) -> None:
+        """Ray does not ask the scheduler again once no trial is left and none will come."""
+        gate = self._gate
+        if gate is not None and not self._live and controller.search_alg.is_finished():
+            if not gate.finished:
+                gate.end_early("no further trial came, as num_samples is used up or the run was stopped")
+            self._wind_up(controller)
 
     def _stop(self, controller: Any, trial_id: str) -> bool:
         """Stops a trial that is not needed any more; False while it is being saved."""

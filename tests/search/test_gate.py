@@ -1,6 +1,7 @@
 """Rungs, budgets and faults, on a controller in process."""
 
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 from fake import ERROR, TERMINATED, FakeController, choices, random_run
@@ -247,6 +248,21 @@ def test_a_space_trained_to_the_end_ends_the_run():
 def test_too_few_samples_close_the_bracket_instead_of_stalling():
     run = random_run(HyperBandPlan(9, 3), num_samples=7).run()
     assert ran(run.scheduler)[:3] == [(0, 0, 1, 7), (0, 1, 3, 3), (0, 2, 9, 1)]
+
+
+@pytest.mark.parametrize("fault", [None, *FAULTS])
+@pytest.mark.parametrize("n", [2, 7, 12])
+def test_a_run_out_of_samples_is_summed_up_too(n, fault, capsys):
+    searcher = RandomSearcher({"x": tune.uniform(0, 100)})  # endless: all trials end before the plan does
+    faults = {2: fault} if fault else None
+    run = FakeController(TaskAwareHyperBand(HyperBandPlan(9, 3)), searcher, num_samples=n, workers=1, faults=faults)
+    run.step()
+    run.scheduler._snapshot = SimpleNamespace(look=lambda: None)  # as with real Tune
+    run.run()
+    said = capsys.readouterr().out
+    assert said.count(f"hyperstar_tune: {run.scheduler.spent_epochs} of 69 epochs spent on ") == 1
+    assert said.count("ended before its budget was spent: no further trial came") == 1
+    assert run.scheduler.finished
 
 
 def test_losers_of_an_endless_space_are_stopped_at_once():
