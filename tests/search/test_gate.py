@@ -119,17 +119,17 @@ def test_a_plan_of_one_trial_a_bracket_outlives_nine_lost_trials_but_not_ten():
     assert "ended before" not in run.scheduler.summary()
 
 
-@pytest.mark.parametrize("n_epochs", [0, 9, 27, 50])
-def test_a_plan_that_begins_with_its_narrowest_bracket_outlives_nine_lost_trials_but_not_all(n_epochs):
-    plan = HyperBandPlan(9, 3, least_aggressive_first=True)
+@pytest.mark.parametrize(("max_epochs", "n_epochs"), [(9, 0), (9, 9), (9, 50), (27, 0), (27, 108)])
+def test_a_plan_that_begins_with_its_narrowest_bracket_outlives_as_many_lost_trials_as_any_other(max_epochs, n_epochs):
+    plan = HyperBandPlan(max_epochs, 3, least_aggressive_first=True)
     runs = []
-    for n_lost in (9, 200):
+    for n_lost in (max_epochs - 1, 200):  # the widest rung has room for R
         searcher = RandomSearcher({"x": tune.uniform(0, 1)})  # endless
         faults = dict.fromkeys(range(n_epochs + 1, n_epochs + 1 + n_lost), "fail")
         runs.append(FakeController(TaskAwareHyperBand(plan), searcher, workers=1, faults=faults).run())
-    assert runs[0].scheduler.spent_epochs == 69
+    assert runs[0].scheduler.spent_epochs == plan.epoch_budget
     assert runs[1].scheduler.spent_epochs == n_epochs
-    assert 10 <= sum(not trial.epoch for trial in runs[1].trials) < 17 + 9
+    assert max_epochs <= sum(not trial.epoch for trial in runs[1].trials) < 3 * max_epochs
 
 
 def test_trials_that_diverge_spend_the_budget_instead_of_ending_the_run():
@@ -208,13 +208,20 @@ def test_a_repeated_configuration_resumes_its_trial_and_pays_only_for_new_epochs
     assert run.scheduler.spent_epochs == 69  # 81 would be all nine to the end
 
 
-@pytest.mark.parametrize("use", ["random", "mixed", "sampled"])
-def test_a_bracket_in_which_the_configurations_start_anew_is_as_wide_as_planned(use):
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda ranking, seed: RandomSearcher({"x": choices(12)}, seed=seed),
+        lambda ranking, seed: HyperStarSearcher(ranking=ranking, use="mixed", random_share=1, seed=seed),
+        lambda ranking, seed: HyperStarSearcher(ranking=ranking, use="sampled", temperature=100, seed=seed),
+    ],
+    ids=["random", "mixed", "sampled"],
+)
+def test_a_bracket_in_which_the_configurations_start_anew_is_as_wide_as_planned(make):
     plan = HyperBandPlan(9, 3)
+    ranking = Ranking.of([{"x": x} for x in range(12)], [-x for x in range(12)])
     for seed in range(10):
-        ranking = Ranking.of([{"x": x} for x in range(12)], [-x for x in range(12)])
-        searcher = HyperStarSearcher(ranking=ranking, use=use, seed=seed) if use != "random" else None
-        searcher = searcher or RandomSearcher({"x": choices(12)}, seed=seed)
+        searcher = make(ranking, seed)
         run = FakeController(TaskAwareHyperBand(plan), searcher, workers=1).run()
         assert ran(run.scheduler)[3] == (1, 0, 3, 5)  # the last three of the first round, two of the second
 
