@@ -100,7 +100,7 @@ class TaskAwareHyperBand(TrialScheduler):
         return list(self._gate.records) if self._gate else []
 
     def summary(self) -> str:
-        """What the run spent and the faults it met, a line each; printed when the plan is spent."""
+        """What the run spent and the faults it met, a line each; printed at the run's end."""
         return self._gate.summary() if self._gate else "not started"
 
     def debug_string(self) -> str:

@@ -272,7 +272,8 @@ class GatedSearcher(Searcher, ABC):
 
     def _observe_freely(self, trial_id: str, result: dict[str, Any]) -> None:
         epoch = result.get("training_iteration", 0)
-        if self._observes and epoch > self._seen.get(trial_id, 0):
+        has_metric = self._metric is None or self._metric in result  # the user may let results lack it
+        if self._observes and has_metric and epoch > self._seen.get(trial_id, 0):
             self._seen[trial_id] = epoch
             self.tell(trial_id, epoch, result)
 

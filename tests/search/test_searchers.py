@@ -231,6 +231,16 @@ def test_a_learner_observes_without_a_gate_too():
     assert [epoch for _, _, epoch in searcher.seen] == [1, 2]
 
 
+def test_without_a_gate_a_learner_is_told_only_of_epochs_that_have_the_metric_too():
+    searcher = Learner()
+    searcher.take_metric("acc", "max")
+    searcher.suggest("a")
+    searcher.on_trial_result("a", {"training_iteration": 1})
+    searcher.on_trial_result("a", {"training_iteration": 2, "acc": 0.1})
+    searcher.on_trial_complete("a", {"training_iteration": 3})
+    assert [epoch for _, _, epoch in searcher.seen] == [2]
+
+
 def test_choices_are_drawn_without_replacement_and_the_order_depends_on_the_seed():
     orders = {
         tuple(config["x"] for config in drawn(RandomSearcher({"x": choices(20)}, seed=seed))) for seed in range(5)
