@@ -52,8 +52,9 @@ def test_a_mistake_is_one_line_and_status_two(hyperstar, tmp_path, digits_folder
 def test_rank_prints_the_head_of_the_ranking_or_all_of_it_as_json(hyperstar, digits_folder):
     status, out, _ = hyperstar("rank", digits_folder, "--top", 3)
     assert status == 0
-    remark, heading, *places = out.strip().splitlines()
-    assert remark.startswith("Nearest known tasks: ")
+    share, nearest, heading, *places = out.strip().splitlines()
+    assert share.startswith("No known task is very near these images")
+    assert nearest.startswith("Nearest known tasks: ")
     assert heading.startswith("place")
     assert len(places) == 3
     status, out, _ = hyperstar("rank", digits_folder, "--json")

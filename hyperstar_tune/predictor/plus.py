@@ -47,7 +47,7 @@ __all__ = [
 Floats = npt.NDArray[np.float64]
 
 _CLIP = 2.0  # deviations: beyond, a trait says no more
-_FAR = 1.5  # times the reach: where nothing of the correction is left
+_FAR = 2.5  # times the reach: where nothing of the correction is left
 _ENOUGH_FAMILIES = 3  # with complete tasks, to learn from those alone
 _NUGGET = 1e-3  # of the interpolation between configurations
 
@@ -94,7 +94,7 @@ class PlusModel:
         return np.asarray(np.sqrt((((traits - self.shift) / self.scale - self.known) ** 2).mean(axis=1)))
 
     def share(self, traits: Floats) -> float:
-        """Of the correction that is kept: 1 within reach of a known task, 0 from one and a half times it on."""
+        """Of the correction that is kept: 1 within reach of a known task, 0 from two and a half times it on."""
         distance = float(self.distances(traits).min())
         return float(np.clip((_FAR - distance / self.reach) / (_FAR - 1), 0, 1))
 
