@@ -36,9 +36,8 @@ def read_splits(
             splits["val"][class_name] = [paths[i] for i in cut]
         return splits, unreadable
     if train_folder is None or val_folder is None:
-        has, needs = (val_folder, TRAIN_FOLDERS) if train_folder is None else (train_folder, VAL_FOLDERS)
-        name_of_split = has.name if has is not None else ""
-        raise TaskError(f"a folder with {name_of_split}/ also needs one of {', '.join(needs)}, but {root} has none")
+        has, needs = (train_folder or val_folder or root).name, TRAIN_FOLDERS if train_folder is None else VAL_FOLDERS
+        raise TaskError(f"a folder with {has}/ also needs one of {', '.join(needs)}, but {root} has none")
     train, unreadable, n_train = list_folder(train_folder, root)
     val, val_unreadable, n_val = list_folder(val_folder, root)
     unreadable += val_unreadable

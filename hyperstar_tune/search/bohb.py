@@ -24,8 +24,8 @@ from ray.tune.search.bohb import TuneBOHB
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.plan import HyperBandPlan
 from hyperstar_tune.ranking import Ranking
-from hyperstar_tune.search.ray_space import RaySpace, as_space, restrict
-from hyperstar_tune.search.searcher import GatedSearcher
+from hyperstar_tune.search.ray_space import as_space
+from hyperstar_tune.search.searcher import OwnSpaceSearcher
 from hyperstar_tune.space import Config, SearchSpace
 
 __all__ = ["BohbSearcher", "has_hpbandster"]
@@ -42,7 +42,7 @@ def has_hpbandster() -> bool:
     return True
 
 
-class BohbSearcher(GatedSearcher):
+class BohbSearcher(OwnSpaceSearcher):
     """Configurations from BOHB's density model, random ones until it has one and every third time.
 
     Args:
@@ -103,18 +103,6 @@ class BohbSearcher(GatedSearcher):
             picked, info = self._bohb.bohber.get_config(None)
         self.model_based_picks += bool(info.get("model_based_pick"))
         return {name: values[int(picked.get(name, 0))] for name, values in self._axes.items()}
-
-    def take_config(self, config: RaySpace) -> None:
-        """Keeps to what the run's config fixes.
-
-        Raises:
-            SearchError: If the config searches something.
-            SpaceError: If it fixes a value that is not in the space, naming the parameter.
-        """
-        super().take_config(config)
-        part = restrict(self.space, config.fixed)
-        if part is not self.space:
-            self._search(part, config.fixed)
 
     def tell(self, trial_id: str, epoch: int, result: dict[str, Any] | None) -> None:
         """Passes on the score at the end of the rung the trial stands in; a failed or diverged one is the worst."""

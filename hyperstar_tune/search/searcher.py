@@ -21,7 +21,7 @@ from hyperstar_tune.search.gate import Gate
 from hyperstar_tune.search.ray_space import RaySpace, as_space, from_ray, nest, restrict
 from hyperstar_tune.space import Config, SearchSpace, config_key
 
-__all__ = ["GatedSearcher", "RandomSearcher"]
+__all__ = ["GatedSearcher", "OwnSpaceSearcher", "RandomSearcher"]
 
 Paths = dict[str, tuple[str, ...]]
 
@@ -279,6 +279,28 @@ class GatedSearcher(Searcher, ABC):
 
     def _placed(self, config: Config) -> dict[str, Any]:
         return nest(config, self._paths) if self._paths else dict(config)
+
+
+class OwnSpaceSearcher(GatedSearcher):
+    """Base of the searchers with a space of their own, of which a run's config may fix values."""
+
+    space: SearchSpace
+
+    def take_config(self, config: RaySpace) -> None:
+        """Keeps to what the run's config fixes.
+
+        Raises:
+            SearchError: If the config searches something.
+            SpaceError: If it fixes a value that is not in the space, naming the parameter.
+        """
+        super().take_config(config)
+        part = restrict(self.space, config.fixed)
+        if part is not self.space:
+            self._search(part, config.fixed)
+
+    @abstractmethod
+    def _search(self, space: SearchSpace, fixed: dict[str, Any]) -> None:
+        """Begins on a space, in which some values may be fixed."""
 
 
 class RandomSearcher(GatedSearcher):

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.plan import HyperBandPlan
-from hyperstar_tune.search.ray_space import RaySpace, as_space, restrict
-from hyperstar_tune.search.searcher import GatedSearcher
+from hyperstar_tune.search.ray_space import as_space
+from hyperstar_tune.search.searcher import OwnSpaceSearcher
 from hyperstar_tune.space import Config, SearchSpace, config_key
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["TpeSearcher"]
 
 
-class TpeSearcher(GatedSearcher):
+class TpeSearcher(OwnSpaceSearcher):
     """Configurations from optuna's tree-structured Parzen estimator.
 
     Args:
@@ -56,7 +56,7 @@ class TpeSearcher(GatedSearcher):
         self.space, self._paths = as_space(space)
         if not self.space.is_finite:
             raise SearchError(f"TpeSearcher takes a finite space, but got {self.space!r}")
-        self._search(self.space)
+        self._search(self.space, {})
         self._sampler = optuna.samplers.TPESampler(seed=seed)
         self._observes = True  # also where there is no gate
         self._told: dict[str, tuple[Config, int, float]] = {}  # key -> configuration, epochs, score (higher is better)
@@ -73,18 +73,6 @@ class TpeSearcher(GatedSearcher):
         trial = self._study.ask(self._distributions)
         return {name: values[trial.params[name]] for name, values in self._axes.items()}
 
-    def take_config(self, config: RaySpace) -> None:
-        """Keeps to what the run's config fixes.
-
-        Raises:
-            SearchError: If the config searches something.
-            SpaceError: If it fixes a value that is not in the space, naming the parameter.
-        """
-        super().take_config(config)
-        part = restrict(self.space, config.fixed)
-        if part is not self.space:
-            self._search(part)
-
     def tell(self, trial_id: str, epoch: int, result: dict[str, Any] | None) -> None:
         """Keeps the score at the end of the rung the trial stands in; one that failed or diverged counts as bad."""
         config = self._configs.get(trial_id)
@@ -100,7 +88,8 @@ class TpeSearcher(GatedSearcher):
             self._told[config_key(config)] = (config, level, score)
             self._study = None
 
-    def _search(self, space: SearchSpace) -> None:
+    def _search(self, space: SearchSpace, fixed: dict[str, Any]) -> None:
+        del fixed  # the space holds them
         from optuna.distributions import CategoricalDistribution, IntDistribution
 
         self.space = space
