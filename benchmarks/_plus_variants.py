@@ -42,10 +42,8 @@ MORE_READINGS = READINGS | {
 
 
 LAST, STEADY = "last accuracy", "best and mean accuracy"
-PRODUCT_CURVES = {
-    LAST: PLUS_CURVES["last"],
-    STEADY: PLUS_CURVES["steady"],
-}  # of both halves where there are two
+# Steady: of both halves where there are two.
+PRODUCT_CURVES = {LAST: PLUS_CURVES["last"], STEADY: PLUS_CURVES["steady"]}
 # Of half A's accuracies and losses [T, H, F], and of the halves' mean accuracies; seeds averaged, F measured epochs.
 OTHER_CURVES: dict[str, Callable[[Floats, Floats, Floats], Floats]] = {
     "mean accuracy of the last 2 epochs": lambda accuracy, loss, both: accuracy[..., -2:].mean(axis=-1),

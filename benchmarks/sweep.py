@@ -70,17 +70,15 @@ def main() -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    table = MetaDataset.load(arguments.table)
+    whole = MetaDataset.load(arguments.table)
+    known = whole.only(development_families(whole))
+    table = whole if arguments.test_families else known
     name_of_table = Path(arguments.table).name
     parts = ROOT.parent / "runs" / "sweep" / name_of_table
-    if not arguments.test_families:
-        table = table.only(development_families(table))
     methods = [name for name in arguments.methods.split(",") if "bohb" not in name or has_hpbandster()]
     complete = true_scores(table, table.families)
     loo = LooScores.load(arguments.loo, table.configs)
     if Path(arguments.loo).with_suffix(".json").exists():
-        whole = MetaDataset.load(arguments.table)
-        known = whole.only(development_families(whole))
         stale = stale_rankers(Path(arguments.loo), known, "development families")
         if arguments.test_families:
             stale |= stale_rankers(Path(arguments.loo), whole, "test families")

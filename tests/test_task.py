@@ -395,9 +395,3 @@ def test_a_symlink_loop_is_an_error_in_one_line(tmp_path):
     (tmp_path / "a" / "loop.png").symlink_to(tmp_path / "a" / "loop.png")
     with pytest.raises(TaskError, match="loop"):
         ImageTask.from_folder(tmp_path)
-
-
-def test_a_task_and_its_copies_have_a_token_of_their_own():
-    task = array_task()
-    assert pickle.loads(pickle.dumps(task)).token == task.token
-    assert task.token != array_task().token != task.sub_task("small").token

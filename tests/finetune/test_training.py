@@ -1,4 +1,5 @@
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -215,6 +216,16 @@ def test_tasks_that_differ_in_their_validation_images_alone_share_nothing():
         shared, alone = (FineTune(task, config("head"), NETWORK, cache=c) for c in (cache, TensorCache()))
         accuracies.append((curve(shared, 3), curve(alone, 3)))
     assert all(shared == alone for shared, alone in accuracies)
+
+
+def test_a_task_and_its_copies_have_a_token_of_their_own():
+    def fresh():
+        pixels, labels = digit_pixels(n_classes=10, per_class=40)
+        return ImageTask.from_arrays("digits", pixels, labels)
+
+    task = fresh()
+    assert pickle.loads(pickle.dumps(task)).token == task.token
+    assert task.token != fresh().token != task.sub_task("small").token
 
 
 def test_the_first_epoch_is_always_evaluated(task, cache):
