@@ -193,8 +193,7 @@ class PlusAverageRanker:
         if self._space is None:
             raise PredictorError(f"ranker {self.name!r} must be fitted to a table first")
         scores = interpolated(self._mean, self._encoded, self._space.encode(configs))
-        name = task.name if isinstance(task, ImageTask) else str(task["name"])
-        return Ranking.of(configs, scores, task=name, source=self.name)
+        return Ranking.of(configs, scores, task=_name_of(task), source=self.name)
 
 
 class PlusRanker:
@@ -241,7 +240,7 @@ class PlusRanker:
         """Orders configurations, known or not, by their predicted score."""
         if self._space is None:
             raise PredictorError(f"ranker {self.name!r} must be fitted to a table first")
-        name = task.name if isinstance(task, ImageTask) else str(task["name"])
+        name = _name_of(task)
         traits = self._traits(task if isinstance(task, ImageTask) else name)
         both = np.stack([self.model.scores(traits), self.error])
         scores, spread = interpolated(both, self.encoded, self._space.encode(configs))
@@ -257,3 +256,7 @@ class PlusRanker:
                 raise PredictorError(f"this ranker looks at images, but task {name!r} has none; add them to the store")
             task = images
         return traits_of(task, self._size, self.settings.traits)
+
+
+def _name_of(task: ImageTask | Any) -> str:
+    return task.name if isinstance(task, ImageTask) else str(task["name"])
