@@ -5,8 +5,8 @@
 
 The runs are kept in runs/sweep/TABLE, a file a task; without that folder the same numbers are made again. No pixels are
 needed: rankings come from the table's leave-family-out scores. Tasks that lack the scores of a ranker are left out, and
-so are methods that follow a ranking which is not there. The test families of docs/protocol.md are replayed with
---test-families alone: once, at the end. Even then no development family is replayed with a table that holds them.
+so are methods that follow a ranking which is not there. --test-families replays the test families of docs/protocol.md
+instead, once, at the end, into sweep_test_families.json and figures of its own.
 """
 
 import argparse
@@ -60,28 +60,41 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=100, help="runs of a method and task")
     parser.add_argument("--slow-seeds", type=int, default=10, help="the same where every suggestion fits a model")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
-    parser.add_argument("--test-families", action="store_true", help="replay the test families too: once, at the end")
+    parser.add_argument("--test-families", action="store_true", help="replay the test families: once, at the end")
     parser.add_argument("--draw", action="store_true", help="only draw, from the JSON file")
     arguments = parser.parse_args()
     arguments.loo = arguments.loo or str(scores_path(Path(arguments.table).name))
     if not arguments.draw:
         run(arguments)
-    draw(Path(arguments.table).name)
+    draw(Path(arguments.table).name, block_of(arguments.test_families))
+
+
+def block_of(test_families: bool) -> str:
+    return "test families" if test_families else "development families"
+
+
+def sweep_path(table: str, block: str) -> Path:
+    """The summary of a sweep over one block of a table's families."""
+    return result_path(_named("sweep", block), table)
+
+
+def _named(kind: str, block: str) -> str:
+    return f"{kind}_test_families" if block == "test families" else kind
 
 
 def run(arguments: argparse.Namespace) -> None:
     whole = MetaDataset.load(arguments.table)
-    known = whole.only(development_families(whole))
-    table = whole if arguments.test_families else known
+    development = development_families(whole)
+    table = whole if arguments.test_families else whole.only(development)
+    judged = [family for family in table.families if (family in development) != arguments.test_families]
+    block = block_of(arguments.test_families)
     name_of_table = Path(arguments.table).name
     parts = ROOT.parent / "runs" / "sweep" / name_of_table
     methods = [name for name in arguments.methods.split(",") if "bohb" not in name or has_hpbandster()]
-    complete = true_scores(table, table.families)
+    complete = true_scores(table, judged)
     loo = LooScores.load(arguments.loo, table.configs)
     if Path(arguments.loo).with_suffix(".json").exists():
-        stale = stale_rankers(Path(arguments.loo), known, "development families")
-        if arguments.test_families:
-            stale |= stale_rankers(Path(arguments.loo), whole, "test families")
+        stale = stale_rankers(Path(arguments.loo), table, block)
         for ranker, reason in stale.items():
             print(f"left out: {ranker}: {reason}")
         loo = loo.without(stale)
@@ -103,17 +116,19 @@ def run(arguments: argparse.Namespace) -> None:
                 f"{number}/{len(names)} {name}: {used:.0f} s of CPU, {time.perf_counter() - started:.0f} s", flush=True
             )
     frame = pd.concat([pd.read_parquet(job[3]) for job in jobs], ignore_index=True)
-    minutes = add_up(parts / "minutes.json", (time.perf_counter() - started) / 60, sum(seconds) / 60)
+    minutes = add_up(
+        parts / f"{_named('minutes', block)}.json", (time.perf_counter() - started) / 60, sum(seconds) / 60
+    )
     summary = environment() | {
         "table": about_table(table, arguments.table)
         | {"replayed_tasks": len(names), "families_replayed": len(set(truth.families))},
         "complete_tasks_without_scores": [task for task in complete.tasks if task not in set(names)],
-        "block": "all families" if arguments.test_families else "development families",
+        "block": block,
         "jobs": arguments.jobs,
         **minutes,
     }
     summary |= summarize(frame, table, protocol_budgets(table))
-    path = result_path("sweep", name_of_table)
+    path = sweep_path(name_of_table, block)
     write_json(path, summary, lines=False)
     show(json.loads(path.read_text()))
 
@@ -181,11 +196,14 @@ def show(summary: dict[str, Any]) -> None:
             print(f"  {name:32s} {means}   last [{low:4.1f}, {high:4.1f}]  {method['seeds']} seeds")
 
 
-def draw(table: str) -> None:
-    summary = json.loads(result_path("sweep", table).read_text())
-    draw_tasks(summary, result_path("figure_3_4_tasks", table, ".png"))
-    draw_average(summary, result_path("figure_5b_average", table, ".png"))
-    draw_regret(summary, result_path("regret", table, ".png"))
+def draw(table: str, block: str = "development families") -> None:
+    summary = json.loads(sweep_path(table, block).read_text())
+    for kind, figure in (
+        ("figure_3_4_tasks", draw_tasks),
+        ("figure_5b_average", draw_average),
+        ("regret", draw_regret),
+    ):
+        figure(summary, result_path(_named(kind, block), table, ".png"))
     live = RESULTS / "live.json"
     if live.exists():
         draw_live_beside_replay(json.loads(live.read_text()), RESULTS / "live_beside_replay.png")

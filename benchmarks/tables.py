@@ -18,6 +18,7 @@ from typing import Any
 
 from _common import RESULTS, ROOT, about_table, environment, result_path, scores_path, stale_rankers, write_json
 from sweep import draw as draw_sweep
+from sweep import sweep_path
 
 from hyperstar_tune.errors import MetaDatasetError
 from hyperstar_tune.evaluation.budget_table import budget_table
@@ -147,16 +148,18 @@ def warm_starts(found: dict[str, tuple[MetaDataset, Scores]], with_test: bool) -
 
 
 def budgets(names: list[str], with_test: bool) -> None:
-    sweeps = {name: json.loads(p.read_text()) for name in names if (p := result_path("sweep", name)).exists()}
-    for name in [name for name, summary in sweeps.items() if not is_current(summary, name)]:
-        print(f"left out: {name}: its sweep was made from another state of the table; run benchmarks/sweep.py")
-        del sweeps[name]
+    sweeps = current_sweeps(names, "development families")
     if not sweeps:
         print("no sweep of any table: budgets.json is left as it is; run benchmarks/sweep.py")
         return
-    parts = {name: budgets_of(summary, with_test) for name, summary in sweeps.items()}
-    for name in sweeps:
-        draw_sweep(name)
+    test = current_sweeps(names, "test families") if with_test else {}
+    parts = {
+        name: budgets_of(summary) | budgets_of_test_families(test.get(name), with_test)
+        for name, summary in sweeps.items()
+    }
+    for block, swept in (("development families", sweeps), ("test families", test)):
+        for name in swept:
+            draw_sweep(name, block)
     write_json(RESULTS / "budgets.json", environment() | first_and_others(parts))
     for name, part in parts.items():
         for key, ratio in part["epochs_to_target_ratio"].items():
@@ -167,29 +170,37 @@ def budgets(names: list[str], with_test: bool) -> None:
             )
 
 
-def is_current(summary: dict[str, Any], name: str) -> bool:
-    """Whether a sweep is of the table as it is; seeds beyond the first do not enter it."""
-    path = ROOT / "metadata" / name
-    table = MetaDataset.load(path)
-    if summary["block"] == "development families":
-        table = table.only(development_families(table))
-    now = about_table(table, path)
-    return {key: summary["table"].get(key) for key in now} == now
+def current_sweeps(names: list[str], block: str) -> dict[str, dict[str, Any]]:
+    """Sweeps over a block of families of the tables as they are; seeds beyond the first do not enter them."""
+    found = {}
+    for name in names:
+        path = ROOT / "metadata" / name
+        if not sweep_path(name, block).exists():
+            continue
+        summary = json.loads(sweep_path(name, block).read_text())
+        table = MetaDataset.load(path)
+        now = about_table(table if block == "test families" else table.only(development_families(table)), path)
+        if {key: summary["table"].get(key) for key in now} == now:
+            found[name] = summary
+        else:
+            print(f"left out: {name}, {block}: swept in another state of the table; run benchmarks/sweep.py")
+    return found
 
 
-def budgets_of(summary: dict[str, Any], with_test: bool) -> dict[str, Any]:
-    families = list(dict.fromkeys(summary["families"].values()))
-    development = [family for family in families if family not in TEST_FAMILIES]
-    test = [family for family in families if family in TEST_FAMILIES]
-    rankers = (OURS, "bm_both")
+def budgets_of(summary: dict[str, Any]) -> dict[str, Any]:
     return {
         "table": summary["table"],
         "sweep": {"command": summary["command"], "versions": summary["versions"]},
-        "block": "development families",
-        **budget_table(summary, development, rankers),
-        "test_families": budget_table(summary, test, rankers) if with_test and test else None,
-        **({} if with_test else {"no_test_families_because": NOT_YET}),
+        "block": summary["block"],
+        **budget_table(summary, list(summary["families"].values()), (OURS, "bm_both")),
     }
+
+
+def budgets_of_test_families(summary: dict[str, Any] | None, wanted: bool) -> dict[str, Any]:
+    if summary is not None:
+        return {"test_families": budgets_of(summary)}
+    why = "no sweep of them; run benchmarks/sweep.py --test-families" if wanted else NOT_YET
+    return {"test_families": None, "no_test_families_because": why}
 
 
 def interval(of: dict[str, float], form: str) -> str:

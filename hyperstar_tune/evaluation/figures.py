@@ -26,6 +26,7 @@ LABELS = {
     "tr_automl": "Tr-AutoML",
     "rush": "RUSH",
     "hyperstar_plus+hyperband": "HyperSTAR+ and Hyperband",
+    "hyperstar_plus+hyperband_reversed": "HyperSTAR+ and Hyperband, least aggressive first",
     "hyperstar_plus+alone": "HyperSTAR+'s ranking alone",
     "bm_both+hyperband": "HyperSTAR (frozen) + Hyperband",
     "bm_both+alone": "HyperSTAR's (frozen) ranking alone",
@@ -39,7 +40,7 @@ LABELS = {
 }
 SHOWN = (
     *("hyperband", "bohb", "average_top1+hyperband", "bm_both+hyperband", "bm_both+alone", "tr_automl"),
-    *("hyperstar_plus+hyperband", "hyperstar_plus+alone"),
+    *("hyperstar_plus+hyperband", "hyperstar_plus+hyperband_reversed", "hyperstar_plus+alone"),
 )
 _POINT_METHODS = {"tr_automl": 11}  # reported once, after so many times R epochs, as in the paper
 
@@ -54,14 +55,14 @@ def draw_tasks(summary: Mapping[str, Any], path: Path, methods: Sequence[str] = 
     for axis, (task, curves) in zip(axes.flat, tasks.items(), strict=False):
         for method in methods:
             if method in curves and method not in _POINT_METHODS:
-                axis.plot(part["grid"], curves[method], label=LABELS.get(method, method), color=_color(method), lw=1.3)
+                axis.plot(part["grid"], curves[method], label=LABELS.get(method, method), lw=1.3, **_look(method))
         axis.axhline(summary["best_of_table"][task], color="0.6", lw=0.8, ls=":")
         axis.set_title(task, fontsize=9)
         axis.tick_params(labelsize=7)
     for axis in list(axes.flat)[len(tasks) :]:
         axis.axis("off")
     handles, labels = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=9)
+    figure.legend(handles, labels, loc="outside lower center", ncols=-(-len(labels) // 2), fontsize=9)
     figure.suptitle(
         f"Best accuracy found (half {summary['half']}) against epochs; dotted: best of the table. {_source(summary)}",
         fontsize=9,
@@ -85,9 +86,7 @@ def draw_average(summary: Mapping[str, Any], path: Path, methods: Sequence[str] 
             ]
             shifted = [budget * (1 + 0.02 * (place - len(shown) / 2)) for budget in part["budgets"]]
             label = f"{LABELS.get(method, method)}" if marker == "o" else None
-            axis.errorbar(
-                shifted, means, errors, label=label, color=_color(method), marker=marker, ms=4, capsize=2, lw=1.2
-            )
+            axis.errorbar(shifted, means, errors, label=label, marker=marker, ms=4, capsize=2, lw=1.2, **_look(method))
         axis.annotate(
             f"eta = {eta}", (part["budgets"][-1], 1.0), xycoords=("data", "axes fraction"), ha="center", va="top"
         )
@@ -95,7 +94,7 @@ def draw_average(summary: Mapping[str, Any], path: Path, methods: Sequence[str] 
     axis.set_xticks(ticks, [str(tick) for tick in ticks])
     axis.minorticks_off()
     axis.grid(alpha=0.3)
-    axis.legend(fontsize=8, loc="lower center", ncols=2)
+    figure.legend(fontsize=8, loc="outside lower center", ncols=3)
     axis.set_title(f"{_source(summary)}. Intervals: families, 95 %", fontsize=9)
     _save(figure, path)
 
@@ -112,7 +111,8 @@ def draw_regret(summary: Mapping[str, Any], path: Path, methods: Sequence[str] =
         axis.set(xlabel=label, yscale="log")
         axis.grid(alpha=0.3, which="both")
     axes[0].set_ylabel(f"regret (half {summary['half']}), points of accuracy")
-    axes[0].legend(fontsize=8)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=-(-len(labels) // 2), fontsize=8)
     figure.suptitle(_source(summary), fontsize=9)
     _save(figure, path)
 
@@ -155,8 +155,13 @@ def _percent(runs: Sequence[Sequence[float | None]]) -> npt.NDArray[np.float64]:
 
 def _band(axis: Axes, grid: Sequence[int], band: Mapping[str, Sequence[float]], method: str) -> None:
     points = {name: [max(100 * value, 0.05) for value in band[name]] for name in ("mean", "low", "high")}
-    axis.plot(grid, points["mean"], label=LABELS.get(method, method), color=_color(method), lw=1.4)
+    axis.plot(grid, points["mean"], label=LABELS.get(method, method), lw=1.4, **_look(method))
     axis.fill_between(grid, points["low"], points["high"], color=_color(method), alpha=0.12, lw=0)
+
+
+def _look(method: str) -> dict[str, Any]:
+    """Dashed where Hyperband's first bracket may hide the ranking alone."""
+    return {"color": _color(method), "ls": "--" if method.endswith("+alone") else "-"}
 
 
 def _color(method: str) -> str:
@@ -170,6 +175,7 @@ def _color(method: str) -> str:
         "bm_both+alone": "#e377c2",
         "tr_automl": "#7f7f7f",
         "hyperstar_plus+hyperband": "#000000",
+        "hyperstar_plus+hyperband_reversed": "#9467bd",
         "hyperstar_plus+alone": "#8c564b",
     }
     return known.get(method) or f"C{(order.index(method) if method in order else sum(map(ord, method))) % 10}"

@@ -1,8 +1,11 @@
 """Files of scores and sweeps: they go on where they were stopped and mix nothing that must be kept apart."""
 
+import json
 import sys
 from dataclasses import replace
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,9 +15,10 @@ from made_up_table import make_table
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import loo_scores
+import sweep
 from _common import result_path, scores_path, stale_rankers
 from loo_scores import Scores, run
-from sweep import known_for
+from sweep import known_for, sweep_path
 from train_shipped import image_note, limit_note
 
 from hyperstar_tune.evaluation import LooScores
@@ -86,6 +90,28 @@ def test_no_development_task_is_replayed_with_a_table_that_holds_test_families()
     table = replace(table, tasks=table.tasks.assign(family=["twins", "twins", "trashnet", "family3"]))
     assert known_for(table, "task3").families == ("twins", "family3")
     assert known_for(table, "task2").families == table.families
+
+
+def test_each_block_of_families_is_swept_into_a_file_of_its_own(tmp_path, monkeypatch):
+    table = make_table(4)
+    table = replace(table, tasks=table.tasks.assign(family=["twins", "twins", "trashnet", "family3"]))
+    table.save(tmp_path / "table")
+    monkeypatch.setattr(sys.modules["_common"], "RESULTS", tmp_path)
+    monkeypatch.setattr(sweep, "ROOT", tmp_path / "benchmarks")
+    monkeypatch.setattr(sweep, "scores_path", lambda name: tmp_path / "scores.parquet")
+    monkeypatch.setattr(
+        sweep, "multiprocessing", SimpleNamespace(get_context=lambda _: SimpleNamespace(Pool=ThreadPool))
+    )
+    for known, families in ((table.without("trashnet"), ["twins", "family3"]), (table, ["trashnet"])):
+        run(ranker_kind("average_top1"), Supplies(known), families, 1, Scores(tmp_path / "scores.parquet"))
+    call = ["sweep.py", "--table", str(tmp_path / "table"), "--methods", "hyperband,average_top1+alone", "--seeds", "2"]
+    for more in ([], ["--test-families"]):
+        monkeypatch.setattr(sys, "argv", [*call, *more])
+        sweep.main()
+    for block, families in (("development families", {"twins", "family3"}), ("test families", {"trashnet"})):
+        summary = json.loads(sweep_path("table", block).read_text())
+        assert (summary["block"], set(summary["families"].values())) == (block, families)
+    assert len(list(tmp_path.glob("figure_5b_average*.png"))) == 2
 
 
 def test_a_second_table_overwrites_nothing_of_the_first():
