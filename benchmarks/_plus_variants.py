@@ -5,7 +5,7 @@ can be fitted to many splits in seconds.
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -91,6 +91,7 @@ class Data:
         self.encoded = table.space.encode(table.configs)
         self._sums: dict[tuple[tuple[str, ...], ...], Floats] = {}
         self._targets: dict[tuple[object, ...], tuple[npt.NDArray[np.intp], Floats]] = {}
+        self._read: dict[str, Floats] = {}
 
     @cached_property
     def half_b(self) -> Floats:
@@ -108,6 +109,11 @@ class Data:
 
     def read(self, curve: str) -> Floats:
         """One number a trained cell [T, H]; what diverged is as bad as its task's worst."""
+        if curve not in self._read:
+            self._read[curve] = self._read_anew(curve)
+        return self._read[curve]
+
+    def _read_anew(self, curve: str) -> Floats:
         if curve in PRODUCT_CURVES:
             return PRODUCT_CURVES[curve](self.table)
         with warnings.catch_warnings():
@@ -153,22 +159,22 @@ class Data:
         return self._targets[key]
 
 
-def predict(data: Data, variant: Variant, held_out: frozenset[str], task: int) -> Floats:
-    """Scores [H] of a task from the tasks of the families that are not held out."""
+def predict(data: Data, variant: Variant, held_out: frozenset[str], tasks: Sequence[int]) -> list[Floats]:
+    """Scores [H] of some tasks from the tasks of the families that are not held out."""
     rows, targets = data.targets(held_out, variant)
     held = data.sums_over(variant.structure)
     if variant.shrunk:
         mean = targets.mean(axis=0)
         targets = targets + (mean @ held - mean) / 2
     if not variant.traits and not variant.embedding:
-        return np.asarray(targets.mean(axis=0))
+        return [np.asarray(targets.mean(axis=0))] * len(tasks)
     values = data.traits[list(variant.traits)].to_numpy(dtype=np.float64)
     if variant.embedding:
         of_images = PCA(variant.embedding, random_state=0).fit(data.embeddings[rows])
         values = np.concatenate([values, of_images.transform(data.embeddings)], axis=1)
     families = data.families[rows].tolist()
     if variant.joint:
-        return _joint(data, variant, rows, targets, values, task)
+        return [_joint(data, variant, rows, targets, values, task) for task in tasks]
     mean = targets.mean(axis=0)
     residuals = (targets - mean) @ held
     if variant.smoothed:
@@ -178,11 +184,12 @@ def predict(data: Data, variant: Variant, held_out: frozenset[str], task: int) -
         residuals = (left[:, : variant.rank] * scale[: variant.rank]) @ right[: variant.rank]
     if variant.length:
         scaled = np.asarray(normalize_scores(values[rows].T)).T
-        mine = (values[task] - values[rows].mean(axis=0)) / np.maximum(values[rows].std(axis=0), 1e-9)
+        mine = (values[list(tasks)] - values[rows].mean(axis=0)) / np.maximum(values[rows].std(axis=0), 1e-9)
         gamma = 0.5 / (variant.length**2 * scaled.shape[1])
         near = KernelRidge(alpha=variant.penalty, kernel="rbf", gamma=gamma).fit(scaled, residuals)
-        return np.asarray(mean + near.predict(mine[None])[0])
-    return fit_plus(mean + residuals, values[rows], families, variant.penalty).scores(values[task])
+        return list(mean + near.predict(mine))
+    model = fit_plus(mean + residuals, values[rows], families, variant.penalty)
+    return [model.scores(values[task]) for task in tasks]
 
 
 def _joint(

@@ -52,8 +52,8 @@ UNTRAINED = ("random", "tr_automl")  # draw other configurations with each seed
 LOWER = ("normalized_regret_at_1", "normalized_regret_at_3", "configs_to_best")
 
 
-def attempts(has_half_b: bool) -> dict[str, Variant]:
-    """Named variants, in the order of the ideas; where validation has halves, all of them learned from both too."""
+def attempts(curve: str, has_half_b: bool) -> dict[str, Variant]:
+    """Named variants, in the order of the ideas; ``curve`` is what most of them read off a learning curve."""
     v = Variant
     found = {
         "average accuracy": v("rival", readings=()),
@@ -104,15 +104,11 @@ def attempts(has_half_b: bool) -> dict[str, Variant]:
         found[f"average of three readings, shrunk to {how}"] = v("c", structure=structure, shrunk=True)
     for reading in MORE_READINGS:
         found[f"chosen traits, {reading} alone"] = v("c", traits=BASE, readings=(reading,))
-    on_half_a = dict(found)
-    for curve in (STEADY, *OTHER_CURVES):
-        if has_half_b and curve in (STEADY, *NEED_HALF_B):
-            for name, variant in on_half_a.items():
-                idea = "c" if variant.idea == "rival" else variant.idea
-                found[f"{name}, {curve}"] = replace(variant, idea=idea, curve=curve)
-        elif curve not in NEED_HALF_B:
-            found[f"average of three readings of the {curve}"] = v("c", curve=curve)
-            found[f"chosen traits, {curve}"] = v("c", traits=BASE, curve=curve)
+    found = {name: of if of.idea == "rival" else replace(of, curve=curve) for name, of in found.items()}
+    for other in (LAST, STEADY, *OTHER_CURVES):
+        if other != curve and (has_half_b or other not in NEED_HALF_B):
+            found[f"average of three readings of the {other}"] = v("c", curve=other)
+            found[f"chosen traits, {other}"] = v("c", traits=BASE, curve=other)
     return found
 
 
@@ -153,7 +149,8 @@ class Judge:
         key = (variant, held_out, family)
         if key not in self._known:
             tasks = np.flatnonzero((self.data.families == family) & self.data.complete)
-            rows = [self.task(int(i), predict(self.data, variant, held_out, int(i))) for i in tasks]
+            scores = predict(self.data, variant, held_out, tasks.tolist())
+            rows = [self.task(int(i), of_task) for i, of_task in zip(tasks, scores, strict=True)]
             self._known[key] = {name: float(np.mean([row[name] for row in rows])) for name in MEASURES}
         return self._known[key]
 
@@ -261,14 +258,15 @@ def main() -> None:
     table = MetaDataset.load(arguments.table)
     table = table.only(development_families(table))
     data = Data(table, arguments.table.name, pd.read_parquet(TRAITS_FILE), pd.read_parquet(EMBEDDINGS_FILE))
-    judge, variants = Judge(data), attempts(data.has_half_b)
     curve = {"last": LAST, "steady": STEADY}[default_curve(table)]
+    judge, variants = Judge(data), attempts(curve, data.has_half_b)
     measured = {name: judge.all(variant) for name, variant in variants.items()}
     rivals = {name: measured[name] for name in variants if variants[name].idea == "rival"}
-    slow = {} if arguments.skip_slow else {name: judge.all(variant) for name, variant in JOINT.items()}
+    joint = {} if arguments.skip_slow else {name: replace(variant, curve=curve) for name, variant in JOINT.items()}
+    slow = {name: judge.all(variant) for name, variant in joint.items()}
     log = {}
     for name, values in (measured | slow).items():
-        log[name] = {"settings": asdict((variants | JOINT)[name])} | row(values, rivals)
+        log[name] = {"settings": asdict((variants | joint)[name])} | row(values, rivals)
         print(line(name, values), flush=True)
     candidates = {name: variant for name, variant in variants.items() if variant.idea != "rival"}
     nested, choices = {}, {}
