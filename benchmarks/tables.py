@@ -232,6 +232,12 @@ def show(title: str, block: dict[str, Any]) -> None:
             f"{row['ndcg_at_10']:.3f}   {row['spearman']:.3f}   {row['regret_at_1']:5.2f} {row['regret_at_3']:5.2f} "
             f"{row['regret_at_10']:5.2f}   {row['configs_to_best']:6.1f}   {p:5s} {p_regret:5s}  {row['seeds']}"
         )
+    steady = block["on_steady_accuracies"]
+    if steady:
+        print("the same on steady accuracies: AP@10, r@3, normalized r@3")
+        for name, row in steady["rankers"].items():
+            means = [row[measure]["mean"] for measure in ("ap_at_10", "regret_at_3", "normalized_regret_at_3")]
+            print(f"{name:20s} {100 * means[0]:5.1f}  {means[1]:5.2f}  {means[2]:5.3f}")
     repeated = block["diagnosis"]["noise_ceiling"]
     if repeated:
         rows = {"noise ceiling": repeated, "one seed": repeated["one_seed"], **repeated["rankers"]}

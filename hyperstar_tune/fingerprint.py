@@ -26,6 +26,11 @@ class Fingerprint:
     train_size: str = ""  # training images of the tasks of a table, e.g. "92 to 159 images"; a run leaves it open
     protocol: int | None = PROTOCOL_VERSION
 
+    @property
+    def constant_rate(self) -> bool:
+        """Whether the learning rate stays as it is, so that accuracies do not settle at the last epoch."""
+        return self.schedule.startswith("constant")
+
     def differences(self, other: "Fingerprint") -> list[str]:
         """One readable line a field that both state and that differs."""
         lines = []

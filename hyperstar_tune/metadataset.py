@@ -189,6 +189,23 @@ class MetaDataset:
         mean = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
         return np.where(count > 1, np.round(mean, 7), mean)  # or equal counts of images would not tie
 
+    def steady_scores(self) -> npt.NDArray[np.float64]:
+        """Mean of best and mean accuracy over the measured epochs, of both halves where there are two, shape [T, H].
+
+        While the learning rate stays constant, the last epoch is one draw of a noisy plateau, and one half of a small
+        validation set another. As in ``scores`` a diverged cell has its task's worst value, one that was not trained is
+        NaN, and seeds are averaged.
+        """
+        halves = [self.curve(name).astype(np.float64) for name in ("val_accuracy", "val_accuracy_b")]  # [T, H, S, F]
+        both = np.where(np.isfinite(halves[1]), (halves[0] + halves[1]) / 2, halves[0])
+        lasted = np.isfinite(both[..., -1])
+        count = np.maximum(np.isfinite(both).sum(axis=-1), 1)
+        value = (np.fmax.reduce(both, axis=-1) + np.nansum(both, axis=-1) / count) / 2  # [T, H, S]
+        worst = np.where(lasted, value, np.inf).min(axis=(1, 2), keepdims=True)
+        value = np.where(lasted, value, np.where(np.isfinite(worst), worst, 0.0))
+        total, seeds = np.where(self.measured, value, 0.0).sum(axis=-1), self.measured.sum(axis=-1)
+        return np.divide(total, seeds, out=np.full(total.shape, np.nan), where=seeds > 0)
+
     def normalized(self) -> npt.NDArray[np.float64]:
         """Scores less their task's mean over its deviation, over the configurations trained on it, shape [T, H].
 

@@ -7,6 +7,7 @@ Source: HyperSTAR (CVPR 2020), Tables 1 and 2 and Figure 5a; statistics as in do
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from hyperstar_tune.evaluation.diagnosis import diagnose
 from hyperstar_tune.evaluation.judging import (
     LOWER_IS_BETTER,
     MEASURES,
+    Truth,
     by_family,
     judge,
     scored_part,
@@ -72,6 +74,8 @@ def ranker_table(table: MetaDataset, loo: LooScores, families: Sequence[str]) ->
         measure by measure. ``noise_ceiling_ap10``, ``chance_ap10``,
         ``families``, ``seeds`` (fewest of a ranker that draws), ``critical_difference``, ``diagnosis`` and ``goals``.
         ``left_out`` names the complete tasks that lack a ranker's scores, and counts the tasks of rankers left out.
+        ``on_steady_accuracies`` judges the same rankings on ``MetaDataset.steady_scores``, which are not the protocol's
+        scores but less noisy ones; None where a schedule lets a run settle.
 
     Raises:
         MetaDatasetError: If no complete task has scores of all rankers.
@@ -83,10 +87,7 @@ def ranker_table(table: MetaDataset, loo: LooScores, families: Sequence[str]) ->
     values = {name: by_family(frame, name) for name in measures}  # [family, ranker]
     rivals = {name: stronger_average(values[name], name) for name in measures}
     rankers = {str(name): _row(frame, values, str(name)) for name in values["ap_at_10"].columns}
-    for measure, key in (("ap_at_10", "p_value"), ("normalized_regret_at_3", "p_value_regret_at_3")):
-        adjusted = _against(values[measure], rivals[measure])
-        for name, row in rankers.items():
-            row[key] = adjusted.get(name)
+    _add_p_values(rankers, values, rivals)
     chance = chance_average_precision(len(table.configs))
     precisions = values["ap_at_10"]
     above = holm({str(name): paired_p_value(precisions[name], chance) for name in precisions})
@@ -117,6 +118,7 @@ def ranker_table(table: MetaDataset, loo: LooScores, families: Sequence[str]) ->
         "critical_difference": _differences(values),
         "goals": _goals(values, rivals, ceiling) if OURS in rankers else None,
         "diagnosis": diagnosis,
+        "on_steady_accuracies": _on_steady_accuracies(table, loo, truth, names),
     }
 
 
@@ -150,6 +152,25 @@ def stronger_average(values: pd.DataFrame, measure: str) -> str | None:
     means = {name: float(np.mean(values[name])) for name in AVERAGES if name in values}
     sign = 1 if measure.startswith(LOWER_IS_BETTER) else -1
     return min(means, key=lambda name: sign * means[name], default=None)
+
+
+def _on_steady_accuracies(
+    table: MetaDataset, loo: LooScores, truth: Truth, names: Sequence[str]
+) -> dict[str, Any] | None:
+    if not table.fingerprint.constant_rate:
+        return None
+    rows = [table.tasks["name"].tolist().index(task) for task in truth.tasks]
+    steady = table.steady_scores()[rows]
+    frame = judge(loo, replace(truth, half_a=steady, half_b=steady), names)
+    shown = [name for name in MEASURES if name != "ap_at_10_half_b"]
+    values = {name: by_family(frame, name) for name in shown}
+    rivals = {name: stronger_average(values[name], name) for name in shown}
+    rankers: dict[str, dict[str, Any]] = {
+        str(ranker): {name: bootstrap_mean(values[name][ranker]).to_json() for name in shown}
+        for ranker in values["ap_at_10"]
+    }
+    _add_p_values(rankers, values, rivals)
+    return {"rankers": dict(sorted(rankers.items(), key=lambda r: -r[1]["ap_at_10"]["mean"])), "average_is": rivals}
 
 
 def _rankings(loo: LooScores, ranker: str, task: str) -> list[npt.NDArray[np.intp]]:
@@ -200,6 +221,15 @@ def _average_row(rankers: Mapping[str, Mapping[str, Any]], rivals: Mapping[str, 
         "p_value_regret_at_3": None,
         "p_value_chance": by_precision["p_value_chance"],
     }
+
+
+def _add_p_values(
+    rankers: Mapping[str, dict[str, Any]], values: Mapping[str, pd.DataFrame], rivals: Mapping[str, str | None]
+) -> None:
+    for measure, key in (("ap_at_10", "p_value"), ("normalized_regret_at_3", "p_value_regret_at_3")):
+        adjusted = _against(values[measure], rivals[measure])
+        for name, row in rankers.items():
+            row[key] = adjusted.get(name)
 
 
 def _against(values: pd.DataFrame, rival: str | None) -> dict[str, float]:

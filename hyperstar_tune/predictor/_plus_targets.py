@@ -17,7 +17,7 @@ from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.metadataset import MetaDataset
 from hyperstar_tune.metrics import normalize_scores
 
-__all__ = ["CURVES", "READINGS", "completed", "config_kernel", "default_curve", "robust_scores", "steady_accuracies"]
+__all__ = ["CURVES", "READINGS", "completed", "config_kernel", "default_curve", "robust_scores"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -37,31 +37,15 @@ def _by_regret(row: Floats) -> Floats:
 READINGS: dict[str, Callable[[Floats], Floats]] = {"rank": _by_rank, "regret": _by_regret, "accuracy": lambda row: row}
 
 
-def steady_accuracies(table: MetaDataset) -> Floats:
-    """Mean of best and mean accuracy over the measured epochs, of both halves where there are two, shape [T, H].
-
-    While the learning rate stays constant, the last epoch is one draw of a noisy plateau, and one half of a small
-    validation set another. As in ``MetaDataset.scores`` a diverged cell has its task's worst value, one that was not
-    trained is NaN, and seeds are averaged.
-    """
-    halves = [table.curve(name).astype(np.float64) for name in ("val_accuracy", "val_accuracy_b")]  # [T, H, S, F]
-    both = np.where(np.isfinite(halves[1]), (halves[0] + halves[1]) / 2, halves[0])
-    lasted = np.isfinite(both[..., -1])
-    count = np.maximum(np.isfinite(both).sum(axis=-1), 1)
-    value = (np.fmax.reduce(both, axis=-1) + np.nansum(both, axis=-1) / count) / 2  # [T, H, S]
-    worst = np.where(lasted, value, np.inf).min(axis=(1, 2), keepdims=True)
-    value = np.where(lasted, value, np.where(np.isfinite(worst), worst, 0.0))
-    trained = table.measured
-    total, seeds = np.where(trained, value, 0.0).sum(axis=-1), trained.sum(axis=-1)
-    return np.divide(total, seeds, out=np.full(total.shape, np.nan), where=seeds > 0)
-
-
-CURVES: dict[str, Callable[[MetaDataset], Floats]] = {"last": MetaDataset.scores, "steady": steady_accuracies}
+CURVES: dict[str, Callable[[MetaDataset], Floats]] = {
+    "last": MetaDataset.scores,
+    "steady": MetaDataset.steady_scores,
+}
 
 
 def default_curve(table: MetaDataset) -> str:
     """Of ``CURVES``: ``steady`` where the learning rate stays, ``last`` where a schedule lets a run settle."""
-    return "steady" if table.fingerprint.schedule.startswith("constant") else "last"
+    return "steady" if table.fingerprint.constant_rate else "last"
 
 
 def robust_scores(accuracies: Floats, readings: Sequence[Callable[[Floats], Floats]]) -> Floats:

@@ -120,6 +120,27 @@ def test_precision_is_judged_on_half_a_and_regret_on_half_b():
     assert values["regret_at_1"] == pytest.approx(70)
 
 
+def test_rankings_are_judged_on_steady_accuracies_too_where_runs_do_not_settle(world):
+    table, _ = world
+    steady = table.steady_scores()
+    names = table.tasks["name"].tolist()
+    frame = oracle(table)
+    frame["score"] = [
+        steady[names.index(task), table.configs.index(json.loads(config))]
+        for task, config in zip(frame["task"], frame["config"], strict=True)
+    ]
+    averages = [leave_family_out(partial(make_ranker, name), table) for name in NAMES[:2]]
+    loo = LooScores(pd.concat([frame, *averages]), table.configs)
+    families = development_families(table)
+    found = ranker_table(table, loo, families)["on_steady_accuracies"]
+    ours = found["rankers"]["hyperstar_plus"]
+    assert (ours["ap_at_10"]["mean"], ours["regret_at_1"]["mean"]) == (1.0, 0.0)
+    assert found["rankers"]["average_top1"]["ap_at_10"]["mean"] < 1
+    assert ranker_table(table, loo, families)["rankers"]["hyperstar_plus"]["ap_at_10"] < 1
+    settled = replace(table, fingerprint=replace(table.fingerprint, schedule="cosine"))
+    assert ranker_table(settled, loo, families)["on_steady_accuracies"] is None
+
+
 def test_test_families_stay_out_of_the_development_block(world, block):
     table, loo = world
     assert "trashnet" not in block["family_names"]
