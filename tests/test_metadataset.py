@@ -129,21 +129,6 @@ def test_a_diverged_cell_has_the_tasks_worst_score_and_an_untrained_one_none():
     assert not table.measured[0, 1]
 
 
-def test_a_steady_score_is_the_mean_of_best_and_mean_accuracy_on_both_halves():
-    table = make_table(n_seeds=2)
-    a, b = (table.curve(name).astype(np.float64) for name in ("val_accuracy", "val_accuracy_b"))
-    both = (a + b) / 2
-    expected = ((both.max(axis=-1) + both.mean(axis=-1)) / 2).mean(axis=-1)
-    np.testing.assert_allclose(table.steady_scores(), expected)
-    table.evaluations[0, 0, :, 1:, :5] = np.nan  # diverged
-    table.evaluations[0, 1] = np.nan  # not trained
-    table.evaluations[1, ..., 2] = np.nan  # no half B
-    steady = table.steady_scores()
-    assert steady[0, 0] == pytest.approx(((both.max(axis=-1) + both.mean(axis=-1)) / 2)[0, 2:].min())
-    assert np.isnan(steady[0, 1])
-    np.testing.assert_allclose(steady[1], ((a.max(axis=-1) + a.mean(axis=-1)) / 2).mean(axis=-1)[1])
-
-
 def test_normalized_scores_have_mean_0_and_deviation_1_over_trained_configurations():
     table = make_table()
     table.evaluations[1, 3:6] = np.nan
