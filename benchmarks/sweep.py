@@ -196,7 +196,7 @@ def show(summary: dict[str, Any]) -> None:
             print(f"  {name:32s} {means}   last [{low:4.1f}, {high:4.1f}]  {method['seeds']} seeds")
 
 
-def draw(table: str, block: str = "development families") -> None:
+def draw(table: str, block: str) -> None:
     summary = json.loads(sweep_path(table, block).read_text())
     for kind, figure in (
         ("figure_3_4_tasks", draw_tasks),

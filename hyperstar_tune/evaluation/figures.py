@@ -61,8 +61,7 @@ def draw_tasks(summary: Mapping[str, Any], path: Path, methods: Sequence[str] = 
         axis.tick_params(labelsize=7)
     for axis in list(axes.flat)[len(tasks) :]:
         axis.axis("off")
-    handles, labels = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=-(-len(labels) // 2), fontsize=9)
+    _legend_below(figure, axes.flat[0])
     figure.suptitle(
         f"Best accuracy found (half {summary['half']}) against epochs; dotted: best of the table. {_source(summary)}",
         fontsize=9,
@@ -111,8 +110,7 @@ def draw_regret(summary: Mapping[str, Any], path: Path, methods: Sequence[str] =
         axis.set(xlabel=label, yscale="log")
         axis.grid(alpha=0.3, which="both")
     axes[0].set_ylabel(f"regret (half {summary['half']}), points of accuracy")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=-(-len(labels) // 2), fontsize=8)
+    _legend_below(figure, axes[0])
     figure.suptitle(_source(summary), fontsize=9)
     _save(figure, path)
 
@@ -157,6 +155,12 @@ def _band(axis: Axes, grid: Sequence[int], band: Mapping[str, Sequence[float]], 
     points = {name: [max(100 * value, 0.05) for value in band[name]] for name in ("mean", "low", "high")}
     axis.plot(grid, points["mean"], label=LABELS.get(method, method), lw=1.4, **_look(method))
     axis.fill_between(grid, points["low"], points["high"], color=_color(method), alpha=0.12, lw=0)
+
+
+def _legend_below(figure: Any, axis: Axes) -> None:
+    """One legend in two rows for all panels, which show the same methods."""
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=-(-len(labels) // 2), fontsize=9)
 
 
 def _look(method: str) -> dict[str, Any]:
