@@ -55,12 +55,17 @@ def figures_table(columns: list[dict[str, Any]]) -> str:
             for column in columns
         ]
 
+    def seeds(column: dict[str, Any]) -> str:
+        ceiling = column["noise_ceiling"]
+        some = ceiling is not None and not ceiling["same_seed"] and ceiling["tasks"] < column["tasks"]
+        return f"1 (up to {column['seeds']} on {ceiling['tasks']} tasks)" if some else str(column["seeds"])
+
     planned = [f" of {column['tasks_planned']} planned" if "tasks_planned" in column else "" for column in columns]
     rows = {
         "": [column["table"]["name"] for column in columns],
         "tasks": [f"{c['tasks']}{p}" for c, p in zip(columns, planned, strict=True)],
         "parents, sub-tasks, families": [f"{c['parents']}, {c['sub_tasks']}, {c['families']}" for c in columns],
-        "configurations x seeds, epochs": [f"{c['configurations']} x {c['seeds']}, {c['epochs']}" for c in columns],
+        "configurations x seeds, epochs": [f"{c['configurations']} x {seeds(c)}, {c['epochs']}" for c in columns],
         "measured": number("coverage", ".0%"),
         "complete tasks, compared below": number("tasks_compared", "d"),
         "mean rank correlation of two tasks": number("mean_rank_correlation"),
