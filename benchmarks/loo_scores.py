@@ -3,15 +3,18 @@
     python benchmarks/loo_scores.py --table benchmarks/metadata/shufflenet-v2-x1-v0 --tasks FOLDER_OF_TASKS
 
 Rankers that need no image run without --tasks. What the output holds of the same table and settings is not run again,
-so that it can be stopped at any time; what it holds of others is made anew. Beside it, a JSON states how each
-ranker was trained and its CPU seconds. Development families are scored by rankers that saw no test family of
-docs/protocol.md either. Test families are scored with --test-families alone: once, at the end, by rankers that saw all
-other families.
+so that it can be stopped at any time; what it holds of others is made anew. Several calls with other --rankers may run
+at once. Beside the output, a JSON states how each ranker was trained and its CPU seconds. Development families are
+scored by rankers that saw no test family of docs/protocol.md either. Test families are scored with --test-families
+alone: once, at the end, by rankers that saw all other families.
 """
 
 import argparse
+import fcntl
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +23,8 @@ import torch
 from _common import ROOT, environment, origin_of, scores_path
 
 from hyperstar_tune.evaluation.judging import COSTLY
-from hyperstar_tune.evaluation.loo import complete_rows, leave_family_out, rank_family
-from hyperstar_tune.evaluation.summary import TEST_FAMILIES
-from hyperstar_tune.evaluation.tables import development_families
+from hyperstar_tune.evaluation.loo import LOO_COLUMNS, complete_rows, leave_family_out, rank_family
+from hyperstar_tune.evaluation.tables import TEST_FAMILIES, development_families
 from hyperstar_tune.metadataset import MetaDataset
 from hyperstar_tune.predictor.neural_rankers import FeatureStore
 from hyperstar_tune.predictor.registry import RankerKind, Supplies, all_ranker_names, ranker_kind
@@ -59,7 +61,7 @@ def main() -> None:
     kinds = [ranker_kind(name) for name in arguments.rankers.split(",")]
     if arguments.again:
         for kind in kinds:
-            scores.about.pop(f"{kind.name}: {block_of(judged)}", None)
+            scores.forget(kind.name, block_of(judged))
     for kind in kinds:
         if kind.lacks(supplies):
             print(f"{kind.name}: needs {kind.lacks(supplies)}, left out")
@@ -93,39 +95,63 @@ def parse() -> argparse.Namespace:
 
 
 class Scores:
-    """The file of scores and what is known of how they were made."""
+    """The file of scores and what is known of how they were made; several processes may fill it at once."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.about_path = path.with_suffix(".json")
-        self.frames = [pd.read_parquet(path)] if path.exists() else []
-        self.about = json.loads(self.about_path.read_text())["rankers"] if self.about_path.exists() else {}
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """A row a ranker, seed, task and configuration."""
+        return pd.read_parquet(self.path) if self.path.exists() else pd.DataFrame(columns=list(LOO_COLUMNS))
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """By ranker and block of families."""
+        return json.loads(self.about_path.read_text())["rankers"] if self.about_path.exists() else {}
+
+    def forget(self, name: str, block: str) -> None:
+        """So that ``begin`` drops what there is."""
+        with self._alone():
+            self._write(self.frame, {key: entry for key, entry in self.about.items() if key != f"{name}: {block}"})
 
     def begin(self, name: str, block: str, families: list[str], origin: str, settings: dict[str, Any]) -> set[Any]:
         """Drops what was made from something else; the (seed, family) pairs that remain."""
-        entry = self.about.get(f"{name}: {block}", {})
-        if entry.get("origin") != origin:
-            stale = [(f["ranker"] == name) & f["family"].isin(families) for f in self.frames]
-            self.frames = [f[~s] for f, s in zip(self.frames, stale, strict=True)]
-            self.about[f"{name}: {block}"] = {"origin": origin, "settings": settings, "folds": 0, "cpu_s": 0.0}
-        mine = [f[f["ranker"] == name] for f in self.frames]
-        return {key for f in mine for key in zip(f["seed"], f["family"], strict=True)}
+        with self._alone():
+            frame, about = self.frame, self.about
+            if about.get(f"{name}: {block}", {}).get("origin") != origin:
+                frame = frame[~((frame["ranker"] == name) & frame["family"].isin(families))]
+                about[f"{name}: {block}"] = {"origin": origin, "settings": settings, "folds": 0, "cpu_s": 0.0}
+                self._write(frame, about)
+        mine = frame[frame["ranker"] == name]
+        return set(zip(mine["seed"], mine["family"], strict=True))
 
     def add(self, name: str, block: str, frame: pd.DataFrame, folds: int, cpu_s: float) -> None:
         """Keeps a part, on disk before anything else is run."""
-        self.frames.append(frame)
-        entry = self.about[f"{name}: {block}"]
-        entry["folds"] += folds
-        entry["cpu_s"] = round(entry["cpu_s"] + cpu_s, 2)
-        whole = pd.concat(self.frames, ignore_index=True)
-        self.frames = [whole]
-        plain = whole.astype(dict.fromkeys(("ranker", "family", "task", "config"), "category"))
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._alone():
+            about = self.about
+            entry = about[f"{name}: {block}"]
+            entry["folds"] += folds
+            entry["cpu_s"] = round(entry["cpu_s"] + cpu_s, 2)
+            had = self.frame.astype({"ranker": object, "family": object, "task": object, "config": object})
+            self._write(pd.concat([had, frame], ignore_index=True) if len(had) else frame, about)
+
+    def _write(self, frame: pd.DataFrame, about: dict[str, Any]) -> None:
+        plain = frame.astype(dict.fromkeys(("ranker", "family", "task", "config"), "category"))
         fresh = self.path.with_suffix(".new")
         plain.astype({"seed": "int16", "score": "float32"}).to_parquet(fresh, index=False, compression="zstd")
         fresh.replace(self.path)
-        about = environment() | {"rankers": self.about}
-        self.about_path.write_text(json.dumps(about, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        text = json.dumps(environment() | {"rankers": about}, indent=1, allow_nan=False)
+        self.about_path.write_text(text + "\n", encoding="utf-8")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While no other process reads and writes."""
+        with open(self.path.with_suffix(".lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
 
 def run(kind: RankerKind, supplies: Supplies, families: list[str], n_seeds: int, scores: Scores) -> None:

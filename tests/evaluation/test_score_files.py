@@ -50,6 +50,16 @@ def test_what_is_there_is_not_made_again_and_more_seeds_are_added(path):
     assert loo.n_seeds("random", "task0") == 3
 
 
+def test_several_that_fill_one_file_keep_what_the_others_made(path):
+    supplies = Supplies(make_table(4))
+    names = ("random", "average_top1", "average_normalized", "nearest_task")
+    files = {name: Scores(path) for name in names}  # opened before anything is there
+    with ThreadPool(len(names)) as pool:
+        pool.map(lambda name: run(ranker_kind(name), supplies, ["twins", "family2", "family3"], 2, files[name]), names)
+    assert made(path) == dict.fromkeys(names, 6)
+    assert len(pd.read_parquet(path)) == len(names) * 2 * 4 * 48
+
+
 def test_scores_of_another_table_are_dropped(path):
     table = make_table(4)
     run(ranker_kind("random"), Supplies(table), list(table.families), 1, Scores(path))
