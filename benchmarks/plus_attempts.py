@@ -41,6 +41,7 @@ from hyperstar_tune.predictor.plus import PlusSettings
 
 COUNTS = ("log_images", "log_classes", "log_images_per_class")
 PROBES = tuple(f"probe_{depth}" for depth in ("stage2", "stage3", "stage4", "conv5"))
+GAINS = ("probe_gain_images", "probe_gain_depth")
 CHOSEN = PlusSettings()
 BASE = CHOSEN.traits
 STRUCTURES = {
@@ -81,8 +82,13 @@ def attempts(curve: str, has_half_b: bool) -> dict[str, Variant]:
         "mirror": ("mirror_features", "mirror_probe"),
         "separation and LogME": ("separation_conv5", "logme_conv5"),
         "deep probe and gain by images": ("probe_deep", "probe_gain_images"),
-        "deep probe, gain and images": BASE,
-        "deep probe, gain, images and classes": (*BASE, "log_classes"),
+        "deep probe and gain by depth": ("probe_deep", "probe_gain_depth"),
+        "both gains": GAINS,
+        "deep probe and both gains": ("probe_deep", *GAINS),
+        "deep probe, gain by images, images": ("probe_deep", "probe_gain_images", "log_images"),
+        "both gains, images": (*GAINS, "log_images"),
+        "deep probe, both gains, images": ("probe_deep", *GAINS, "log_images"),
+        "deep probe, both gains, classes": ("probe_deep", *GAINS, "log_classes"),
         "all traits": TRAITS,
     }
     found |= {f"residual from {name}": v("a, b", traits=traits) for name, traits in groups.items()}

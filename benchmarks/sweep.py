@@ -187,10 +187,10 @@ def show(summary: dict[str, Any]) -> None:
         last = str(part["budgets"][-1])
         ordered = sorted(
             part["methods"].items(),
-            key=lambda m: -m[1]["at_budgets"]["all"][str(part["budgets"][0])]["accuracy"]["mean"],
+            key=lambda m: -m[1]["at_budgets"][str(part["budgets"][0])]["accuracy"]["mean"],
         )
         for name, method in ordered:
-            values = method["at_budgets"]["all"]
+            values = method["at_budgets"]
             means = "  ".join(f"{100 * values[str(b)]['accuracy']['mean']:5.1f}" for b in part["budgets"])
             low, high = (100 * values[last]["accuracy"][end] for end in ("low", "high"))
             print(f"  {name:32s} {means}   last [{low:4.1f}, {high:4.1f}]  {method['seeds']} seeds")

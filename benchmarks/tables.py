@@ -25,9 +25,8 @@ from hyperstar_tune.evaluation.budget_table import budget_table
 from hyperstar_tune.evaluation.judging import COSTLY, scored_part, true_scores
 from hyperstar_tune.evaluation.loo import LooScores
 from hyperstar_tune.evaluation.statistics import MIN_FAMILIES
-from hyperstar_tune.evaluation.summary import TEST_FAMILIES
 from hyperstar_tune.evaluation.table_figures import draw_critical_difference, draw_precision, draw_warm_start
-from hyperstar_tune.evaluation.tables import OURS, development_families, ranker_table, warm_start
+from hyperstar_tune.evaluation.tables import OURS, TEST_FAMILIES, development_families, ranker_table, warm_start
 from hyperstar_tune.metadataset import MetaDataset
 
 TABLES = ("mobilenet-v2-64px", "shufflenet-v2-x1-v0")

@@ -44,11 +44,14 @@ def main(
     epoch_budget: Annotated[int, typer.Option(help="Epochs of all trials together.")] = 60,
     cpus_per_trial: Annotated[float, typer.Option()] = 1,
     gpus_per_trial: Annotated[float, typer.Option(help="May be a fraction: four trials on one GPU are 0.25.")] = 0,
-    predictor: Annotated[str, typer.Option(help="A shipped predictor or a folder.")] = "shufflenet-v2-x1-64px",
+    predictor: Annotated[
+        str | None, typer.Option(help="A shipped predictor or a folder. [default: the one learned with such weights]")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/quickstart"),
     seed: int = 0,
 ) -> None:
     """Ranks configurations for the images, then runs a task-aware Hyperband."""
+    predictor = predictor or ("shufflenet-v2-x1-64px" if weights == "own" else "mobilenet-v2-64px")
     try:
         task = ImageTask.of(data) if data else digits()
         # The ranking's first configurations go straight to R; Hyperband's own order would begin with one epoch of many.

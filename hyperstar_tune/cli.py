@@ -33,7 +33,7 @@ app.add_typer(tasks_app, name="tasks")
 console = Console(highlight=False, markup=False, soft_wrap=True)
 
 Weights = Annotated[str, typer.Option(help="'hub', 'own' (the shipped small backbone) or a local file.")]
-_DEFAULT_PREDICTOR = "shufflenet-v2-x1-64px"
+_DEFAULT_PREDICTOR = "mobilenet-v2-64px"
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="folder of images, one folder a class; the same on every node")
     parser.add_argument("--storage", required=True, help="folder or URI that every node can write")
     parser.add_argument("--name", default="run")
-    parser.add_argument("--predictor", default="shufflenet-v2-x1-64px")
+    parser.add_argument("--predictor", default="mobilenet-v2-64px")
     parser.add_argument("--model", default="mobilenetv2_100")
     parser.add_argument("--weights", default="hub", help="'hub', 'own' (of shufflenet_v2_x1_0) or a file")
     parser.add_argument("--max-epochs", type=int, default=32)

@@ -77,7 +77,7 @@ def draw_average(summary: Mapping[str, Any], path: Path, methods: Sequence[str] 
         ticks += part["budgets"]
         shown = [name for name in methods if name in part["methods"]]
         for place, method in enumerate(shown):
-            at = [part["methods"][method]["at_budgets"]["all"][str(budget)]["accuracy"] for budget in part["budgets"]]
+            at = [part["methods"][method]["at_budgets"][str(budget)]["accuracy"] for budget in part["budgets"]]
             means = [100 * value["mean"] for value in at]
             errors = [
                 [mean - 100 * value["low"] for mean, value in zip(means, at, strict=True)],

@@ -20,12 +20,8 @@ from hyperstar_tune.evaluation.statistics import (
 )
 from hyperstar_tune.metadataset import MetaDataset
 
-__all__ = ["TEST_FAMILIES", "summarize"]
+__all__ = ["summarize"]
 
-TEST_FAMILIES = (  # docs/protocol.md, "Data"
-    *("sign_digits", "trashnet", "scene15", "neu_steel_surface"),
-    *("retina_eye_disease4", "grocery_fruit_veg", "gtsrb_signs", "cats_dogs"),
-)
 _RIVALS = ("hyperband", "bohb", "average_top1+hyperband", "average_normalized+hyperband")
 _BASES = ("hyperband", "average_top1+hyperband", "average_top1+alone")
 
@@ -43,9 +39,8 @@ def summarize(frame: pd.DataFrame, table: MetaDataset, budgets: Sequence[Budgets
     Returns:
         ``half`` ("B", or "A" where half B was not recorded), ``regret_unit`` and, by eta: the ``grid`` of epochs, for
         every method the mean accuracy and regret on it with intervals over families, the same at equal seconds, figures
-        at the reported budgets for all, development and test families; paired comparisons with vanilla Hyperband and
-        the average ranking; ratios of epochs to the rivals' accuracy; for every task the mean curves; the values of
-        every run.
+        at the reported budgets; paired comparisons with vanilla Hyperband and the average ranking; ratios of epochs to
+        the rivals' accuracy; for every task the mean curves; the values of every run.
     """
     half = "B" if frame["accuracy_b"].notna().any() else "A"
     column = "accuracy_b" if half == "B" else "accuracy"
@@ -55,7 +50,6 @@ def summarize(frame: pd.DataFrame, table: MetaDataset, budgets: Sequence[Budgets
         "regret_unit": "share of images; best of the table less best found",
         "best_of_table": {task: round(value, 5) for task, value in best.items()},
         "families": {str(task): str(family) for task, family in zip(frame["task"], frame["family"], strict=True)},
-        "test_families": [family for family in TEST_FAMILIES if family in set(frame["family"])],
         "by_eta": {},
     }
     longest = int(table.epochs[-1])
@@ -81,11 +75,6 @@ def _one_eta(part: pd.DataFrame, column: str, best: Mapping[str, float], points:
         regret, names = _by_family({t: best[t] - curve for t, curve in by_task[method].items()}, families)
         timed_regret, _ = _by_family({t: best[t] - curve for t, curve in timed[method].items()}, families)
         regrets[method] = pd.DataFrame(regret[:, places], index=names, columns=points)
-        groups = {
-            "all": np.ones(len(names), dtype=bool),
-            "development": np.asarray([name not in TEST_FAMILIES for name in names]),
-            "test": np.asarray([name in TEST_FAMILIES for name in names]),
-        }
         result["methods"][method] = {
             "seeds": int(part[part["method"] == method]["seed"].nunique()),
             "searcher_s": round(float(seconds.loc[method, "searcher_s"]), 5),
@@ -94,15 +83,11 @@ def _one_eta(part: pd.DataFrame, column: str, best: Mapping[str, float], points:
             "regret": _bands(regret),
             "regret_at_equal_seconds": _bands(timed_regret),
             "at_budgets": {
-                group: {
-                    str(point): {
-                        "accuracy": bootstrap_mean(accuracy[mask, place]).to_json(),
-                        "regret": bootstrap_mean(regret[mask, place]).to_json(),
-                    }
-                    for point, place in zip(points, places, strict=True)
+                str(point): {
+                    "accuracy": bootstrap_mean(accuracy[:, place]).to_json(),
+                    "regret": bootstrap_mean(regret[:, place]).to_json(),
                 }
-                for group, mask in groups.items()
-                if mask.any()
+                for point, place in zip(points, places, strict=True)
             },
         }
     for task in dict.fromkeys(part["task"]):

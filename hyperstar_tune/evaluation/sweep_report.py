@@ -39,7 +39,7 @@ def report_sweep(
     for eta, part in summary["by_eta"].items():
         lines += [f"Mean best accuracy over families (half {summary['half']}), eta = {eta}, by budget in epochs:"]
         rows = {
-            method: [f"{at['all'][str(b)]['accuracy']['mean']:.3f}" for b in part["budgets"]]
+            method: [f"{at[str(b)]['accuracy']['mean']:.3f}" for b in part["budgets"]]
             for method, at in ((method, part["methods"][method]["at_budgets"]) for method in methods)
         }
         lines += [pd.DataFrame(rows, index=part["budgets"]).T.to_string(), ""]

@@ -62,7 +62,7 @@ class HasImages(Protocol):
 class PlusSettings:
     """What is learned from and how."""
 
-    traits: tuple[str, ...] = ("probe_deep", "probe_gain_images", "log_images")
+    traits: tuple[str, ...] = ("probe_deep", "probe_gain_images", "probe_gain_depth")
     readings: tuple[str, ...] = tuple(READINGS)  # of accuracies, averaged
     curve: str | None = None  # what is read off learning curves, of CURVES; None: steady if the learning rate stays
     penalty: float = 5.0  # of the ridge regression, in tasks and for each trait: at so many half a slope is left

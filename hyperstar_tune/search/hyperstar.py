@@ -77,7 +77,7 @@ class HyperStarSearcher(GatedSearcher):
     def __init__(
         self,
         task: "str | Path | ImageTask | None" = None,
-        predictor: "str | Path | Predictor" = "shufflenet-v2-x1-64px",
+        predictor: "str | Path | Predictor" = "mobilenet-v2-64px",
         ranking: Ranking | None = None,
         plan: HyperBandPlan | None = None,
         space: SearchSpace | str | dict[str, Any] | None = None,

@@ -16,8 +16,7 @@ from hyperstar_tune import MetaDataset
 from hyperstar_tune.evaluation import LooScores, protocol_budgets, sweep
 from hyperstar_tune.evaluation.budget_table import budget_table
 from hyperstar_tune.evaluation.judging import COSTLY, by_family, judge, scored_part, true_scores
-from hyperstar_tune.evaluation.summary import TEST_FAMILIES
-from hyperstar_tune.evaluation.tables import OURS, development_families
+from hyperstar_tune.evaluation.tables import OURS, TEST_FAMILIES, development_families
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 RESULTS = {
