@@ -52,7 +52,7 @@ TEST_FAMILIES = (  # docs/protocol.md, "Data"
     *("sign_digits", "trashnet", "scene15", "neu_steel_surface"),
     *("retina_eye_disease4", "grocery_fruit_veg", "gtsrb_signs", "cats_dogs"),
 )
-OURS = "hyperstar_plus"
+OURS, BLIND = "hyperstar_plus", "plus_average"  # BLIND: the same without images
 AVERAGES = ("average_top1", "average_normalized")  # of which the stronger is the rival "average"
 _GAINS = {  # wanted AP@10 above a rival, in points: ours / the paper's
     "average": (10, 40),
@@ -83,7 +83,8 @@ def ranker_table(table: MetaDataset, loo: LooScores, families: Sequence[str]) ->
         against the stronger average ranking, Holm), ``p_value_regret_at_3``, ``p_value_chance`` (AP@10 against the
         chance level, Holm) and ``per_task``; the row ``average`` is the stronger of the two average rankings, chosen
         measure by measure. ``noise_ceiling_ap10``, ``chance_ap10``,
-        ``families``, ``seeds`` (fewest of a ranker that draws), ``critical_difference``, ``diagnosis`` and ``goals``.
+        ``families``, ``seeds`` (fewest of a ranker that draws), ``critical_difference``, ``diagnosis``, ``goals`` and
+        ``gain_by_images`` (our ranker against the average of its targets; positive is better).
         ``left_out`` names the complete tasks that lack a ranker's scores, and counts the tasks of rankers left out.
         ``on_steady_accuracies`` judges the same rankings on ``MetaDataset.steady_scores``, which are not the protocol's
         scores but less noisy ones; None where a schedule lets a run settle.
@@ -128,6 +129,7 @@ def ranker_table(table: MetaDataset, loo: LooScores, families: Sequence[str]) ->
         },
         "critical_difference": _differences(values),
         "goals": _goals(values, rivals, ceiling) if OURS in rankers else None,
+        "gain_by_images": _gain_by_images(values),
         "diagnosis": diagnosis,
         "on_steady_accuracies": _on_steady_accuracies(table, loo, truth, names),
     }
@@ -181,7 +183,24 @@ def _on_steady_accuracies(
         for ranker in values["ap_at_10"]
     }
     _add_p_values(rankers, values, rivals)
-    return {"rankers": dict(sorted(rankers.items(), key=lambda r: -r[1]["ap_at_10"]["mean"])), "average_is": rivals}
+    return {
+        "rankers": dict(sorted(rankers.items(), key=lambda r: -r[1]["ap_at_10"]["mean"])),
+        "average_is": rivals,
+        "goals": _goals(values, rivals, None) if OURS in rankers else None,
+        "gain_by_images": _gain_by_images(values),
+    }
+
+
+def _gain_by_images(values: Mapping[str, pd.DataFrame]) -> dict[str, Any] | None:
+    """How much better our ranker is than the average of what it learns from, which looks at no image."""
+    if not {OURS, BLIND} <= set(values["ap_at_10"]):
+        return None
+    gains = {}
+    for name, of_family in values.items():
+        sign = -1 if name.startswith(LOWER_IS_BETTER) else 1
+        p_value = round(paired_p_value(of_family[OURS], of_family[BLIND]), 5)
+        gains[name] = bootstrap_mean(sign * (of_family[OURS] - of_family[BLIND])).to_json() | {"p_value": p_value}
+    return gains
 
 
 def _rankings(loo: LooScores, ranker: str, task: str) -> list[npt.NDArray[np.intp]]:

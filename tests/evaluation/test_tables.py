@@ -130,7 +130,8 @@ def test_rankings_are_judged_on_steady_accuracies_too_where_runs_do_not_settle(w
         for task, config in zip(frame["task"], frame["config"], strict=True)
     ]
     averages = [leave_family_out(partial(make_ranker, name), table) for name in NAMES[:2]]
-    loo = LooScores(pd.concat([frame, *averages]), table.configs)
+    loo_frame = pd.concat([frame, *averages])
+    loo = LooScores(loo_frame, table.configs)
     families = development_families(table)
     found = ranker_table(table, loo, families)["on_steady_accuracies"]
     ours = found["rankers"]["hyperstar_plus"]
@@ -139,6 +140,15 @@ def test_rankings_are_judged_on_steady_accuracies_too_where_runs_do_not_settle(w
     assert ranker_table(table, loo, families)["rankers"]["hyperstar_plus"]["ap_at_10"] < 1
     settled = replace(table, fingerprint=replace(table.fingerprint, schedule="cosine"))
     assert ranker_table(settled, loo, families)["on_steady_accuracies"] is None
+    assert found["goals"]["ap10_above"]["average"]["points"]["mean"] > 0
+    assert found["gain_by_images"] is None
+    blind = averages[0].assign(ranker="plus_average")  # an average that looks at no image
+    seen = ranker_table(table, LooScores(pd.concat([loo_frame, blind]), table.configs), families)
+    gains, rankers = seen["on_steady_accuracies"]["gain_by_images"], seen["on_steady_accuracies"]["rankers"]
+    for measure, sign in (("ap_at_10", 1), ("normalized_regret_at_3", -1)):
+        of_both = [rankers[name][measure]["mean"] for name in ("hyperstar_plus", "plus_average")]
+        assert gains[measure]["mean"] == pytest.approx(sign * (of_both[0] - of_both[1]), abs=2e-5)
+        assert gains[measure]["mean"] > 0
 
 
 def test_test_families_stay_out_of_the_development_block(world, block):
