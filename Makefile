@@ -29,7 +29,7 @@ soak: environment
 
 # From committed curves, scores and replays: benchmarks/loo_scores.py and benchmarks/sweep.py make those.
 tables: environment
-	$(BIN)/python benchmarks/tables.py $(ARGS)
+	$(BIN)/python benchmarks/tables.py --test-families $(ARGS)
 
 # Stale: another Python, another folder, or other requirements than those it was made from.
 environment:

@@ -1,7 +1,7 @@
 """All tables and figures of rankers and budgets, from committed data alone: no image and no network.
 
-    python benchmarks/tables.py            # or: make tables
-    python benchmarks/tables.py --test-families
+    python benchmarks/tables.py
+    python benchmarks/tables.py --test-families            # or: make tables
 
 Reads every table in benchmarks/metadata with leave-family-out scores beside it (made by loo_scores.py), and the sweeps
 in benchmarks/results (made by sweep.py; its replays are not run here). Writes ap_at_10.json, warm_start.json and
