@@ -15,13 +15,11 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from _common import ROOT, about_table
 from loo_scores import task_images
@@ -31,8 +29,8 @@ from hyperstar_tune.evaluation.tables import development_families
 from hyperstar_tune.metadataset import MetaDataset
 from hyperstar_tune.metrics import average_precision, chance_average_precision, normalized_regret, ranking_of, regret
 from hyperstar_tune.predictor import EpochReport, Predictor, TrainingSettings, meta_train, train_plus
-from hyperstar_tune.predictor._task_traits import MAX_IMAGES, traits_of
-from hyperstar_tune.predictor.plus import PlusRanker, PlusSettings
+from hyperstar_tune.predictor._task_traits import MAX_IMAGES
+from hyperstar_tune.predictor.plus import PlusSettings
 from hyperstar_tune.task import ImageTask
 
 METHODS = ("network", "hyperstar_plus")
@@ -105,19 +103,18 @@ def measure(
 ) -> list[dict[str, Any]]:
     """Leave-family-out figures on the complete tasks of some families, a row a task."""
     complete = np.isfinite(table.scores()).all(axis=1)
-    learned_from = learner(method, table, images, settings)
     rows = []
     for family in families:
         if not complete[(table.tasks["family"] == family).to_numpy()].any():
             continue
         started = time.perf_counter()
         others, truth = table.without(family), true_scores(table, [family])
-        ranker = learned_from(others)
+        predictor = learn(method, others, images, settings)
         known = others.subset(np.flatnonzero(np.isfinite(others.scores()).all(axis=1)))
         rivals = {"mean accuracy": known.scores().mean(axis=0), "mean normalized": known.normalized().mean(axis=0)}
         keys = [str(config) for config in table.configs]
         for name, half_a, half_b in zip(truth.tasks, truth.half_a, truth.half_b, strict=True):
-            ranking = ranker.rank(images[name], table.configs)
+            ranking = predictor.rank(images[name], table.configs)
             by_key = {str(config): score for config, score in zip(ranking.configs, ranking.scores, strict=True)}
             candidates = {"predictor": np.array([by_key[key] for key in keys]), **rivals}
             rows.append({"task": name, "family": family, "regret_on_half": truth.reported})
@@ -125,18 +122,6 @@ def measure(
             print(json.dumps(rows[-1]), flush=True)
         print(f"{family}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
     return rows
-
-
-def learner(
-    method: str, table: MetaDataset, images: dict[str, ImageTask], settings: TrainingSettings
-) -> Callable[[MetaDataset], Any]:
-    """Makes a ranker of some families of the table; traits are computed once, not for each of them."""
-    if method == "network":
-        return lambda others: learn(method, others, images, settings)
-    names, size = table.tasks["name"].astype(str).tolist(), table.fingerprint.image_size or 64
-    values = [traits_of(images[name], size, PLUS_SETTINGS.traits) for name in names]
-    traits = pd.DataFrame(values, names, list(PLUS_SETTINGS.traits))
-    return lambda others: PlusRanker(settings=PLUS_SETTINGS, traits=traits).fit(others)
 
 
 def figures(half_a: np.ndarray, half_b: np.ndarray, predicted: np.ndarray) -> dict[str, float]:

@@ -32,7 +32,8 @@ def test_the_wheel_stays_under_15_megabytes(wheel):
 def test_the_wheel_holds_what_it_needs(wheel):
     names = wheel.namelist()
     assert "hyperstar_tune/py.typed" in names
-    assert any(name.startswith("hyperstar_tune/data/predictors/mobilenet-v2-64px/") for name in names)
+    for predictor in ("mobilenet-v2-64px", "shufflenet-v2-x1-64px"):
+        assert any(name.startswith(f"hyperstar_tune/data/predictors/{predictor}/") for name in names)
     assert any(name.endswith("entry_points.txt") for name in names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not any(name.startswith(("tests/", "benchmarks/", "examples/")) for name in names)
