@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from hyperstar_tune.metadataset import MetaDataset
+from hyperstar_tune.tables.metadataset import MetaDataset
 
 ROOT = Path(__file__).resolve().parent
 RESULTS = ROOT / "results"

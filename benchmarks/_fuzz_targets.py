@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from hyperstar_tune import _images
 from hyperstar_tune.fingerprint import Fingerprint
-from hyperstar_tune.metadataset import MetaDataset, import_curves_v0
 from hyperstar_tune.predictor import Predictor
 from hyperstar_tune.space import SearchSpace
+from hyperstar_tune.tables.metadataset import MetaDataset, import_curves_v0
+from hyperstar_tune.tasks import sources as _images
 
 Mutation = Callable[[bytes, random.Random], bytes]
 _ODD: tuple[Any, ...] = (
@@ -217,7 +217,7 @@ def _folder(root: Path) -> dict[str, bytes]:
 
 
 def _small_predictor(root: Path) -> dict[str, bytes]:
-    from hyperstar_tune.predictor._backbone import Backbone
+    from hyperstar_tune.predictor.backbone import Backbone
     from hyperstar_tune.predictor.network_predictor import NetworkPredictor
     from hyperstar_tune.predictor.networks import Architecture, PredictorNetwork
 

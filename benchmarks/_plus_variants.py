@@ -16,12 +16,12 @@ from scipy.linalg import cho_factor, cho_solve, orth
 from sklearn.decomposition import PCA
 from sklearn.kernel_ridge import KernelRidge
 
-from hyperstar_tune.evaluation.judging import true_scores
-from hyperstar_tune.metadataset import MetaDataset
+from hyperstar_tune.comparison.judging import true_scores
 from hyperstar_tune.metrics import normalize_scores, relevance
-from hyperstar_tune.predictor._plus_targets import CURVES as PLUS_CURVES
-from hyperstar_tune.predictor._plus_targets import READINGS, completed, config_kernel, robust_scores
 from hyperstar_tune.predictor.plus import fit_plus
+from hyperstar_tune.predictor.plus_targets import CURVES as PLUS_CURVES
+from hyperstar_tune.predictor.plus_targets import READINGS, completed, config_kernel, robust_scores
+from hyperstar_tune.tables.metadataset import MetaDataset
 
 __all__ = ["LAST", "MORE_READINGS", "NEED_HALF_B", "OTHER_CURVES", "STEADY", "Data", "Variant", "predict"]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hyperstar_tune.errors import TaskError
 from hyperstar_tune.finetune.collect import collect
-from hyperstar_tune.task import ImageTask
+from hyperstar_tune.tasks.task import ImageTask
 
 # One task a family first, development and test families mixed; then the second members of families.
 # fmt: off

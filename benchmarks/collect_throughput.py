@@ -21,12 +21,12 @@ import torch
 from _common import RESULTS, environment, write_json
 
 from hyperstar_tune.finetune import collect
-from hyperstar_tune.finetune._cells import measure_cell
-from hyperstar_tune.finetune._journal import Journal
-from hyperstar_tune.finetune._spec import RunSpec
-from hyperstar_tune.finetune.training import PROTOCOL_EPOCHS
+from hyperstar_tune.finetune.cells import measure_cell
+from hyperstar_tune.finetune.loop import PROTOCOL_EPOCHS
+from hyperstar_tune.finetune.settings import RunSpec
 from hyperstar_tune.space import Config, SearchSpace
-from hyperstar_tune.task import ImageTask
+from hyperstar_tune.tables.journal import Journal
+from hyperstar_tune.tasks.task import ImageTask
 
 MODEL, WEIGHTS, SIZE, BATCH = "torchvision/shufflenet_v2_x1_0", "own", 64, 32
 VALUES = {

@@ -14,9 +14,9 @@ from typing import Any
 
 from _common import RESULTS, ROOT, about_table, environment, write_json
 
-from hyperstar_tune.evaluation.describe import describe
-from hyperstar_tune.evaluation.describe_figures import draw_figures
-from hyperstar_tune.metadataset import MetaDataset
+from hyperstar_tune.report.table_figures import draw_figures
+from hyperstar_tune.tables.describe import describe
+from hyperstar_tune.tables.metadataset import MetaDataset
 
 MAIN = ROOT / "metadata" / "mobilenet-v2-64px"
 COLLECTION = ROOT / "metadata" / "mobilenet-v2-64px.collection"  # what MAIN was exported from

@@ -30,8 +30,8 @@ os.environ.setdefault("MALLOC_ARENA_MAX", "2")
 from _common import RESULTS, environment, write_json
 from _fuzz_targets import Target, targets
 
-from hyperstar_tune._images import UnreadableImageError
 from hyperstar_tune.errors import HyperStarError
+from hyperstar_tune.tasks.sources import UnreadableImageError
 
 HANG_S = 10
 MEMORY = 2**30  # bytes beyond what sound files need

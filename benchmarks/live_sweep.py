@@ -19,12 +19,13 @@ from _common import RESULTS, ROOT, environment, write_json
 from sklearn.datasets import load_digits
 
 from hyperstar_tune import HyperBandPlan, MetaDataset, Predictor, SearchSpace, finetune
-from hyperstar_tune.evaluation import Setting, TaskCurves, make_method, run_method
-from hyperstar_tune.evaluation.figures import draw_live_beside_replay
-from hyperstar_tune.evaluation.live import run_live
+from hyperstar_tune.comparison import Setting, make_method, run_method
+from hyperstar_tune.comparison.live import run_live
 from hyperstar_tune.ranking import Ranking
-from hyperstar_tune.search.bohb import has_hpbandster
-from hyperstar_tune.task import ImageTask
+from hyperstar_tune.report.figures import draw_live_beside_replay
+from hyperstar_tune.rivals.bohb import has_hpbandster
+from hyperstar_tune.simulation import TaskCurves
+from hyperstar_tune.tasks.task import ImageTask
 
 R, BUDGET, IMAGE_SIZE = 8, 36, 32
 COLLECTION = ROOT.parent / "runs" / "live-digits"

@@ -21,16 +21,16 @@ from typing import Any
 import pandas as pd
 import torch
 from _common import ROOT, environment, origin_of, scores_path
+from scoreboard.side_by_side import fit_side_by_side
+from scoreboard.tables import TEST_FAMILIES, development_families
 
-from hyperstar_tune.evaluation.judging import COSTLY
-from hyperstar_tune.evaluation.loo import LOO_COLUMNS, complete_rows, leave_family_out, rank_family
-from hyperstar_tune.evaluation.tables import TEST_FAMILIES, development_families
-from hyperstar_tune.metadataset import MetaDataset
-from hyperstar_tune.predictor.neural_rankers import FeatureStore
-from hyperstar_tune.predictor.registry import RankerKind, Supplies, all_ranker_names, ranker_kind
-from hyperstar_tune.predictor.side_by_side import fit_side_by_side
+from hyperstar_tune.comparison.judging import COSTLY
+from hyperstar_tune.comparison.leave_out import LOO_COLUMNS, complete_rows, leave_family_out, rank_family
 from hyperstar_tune.predictor.training import TrainingSettings
-from hyperstar_tune.task import ImageTask
+from hyperstar_tune.rivals.networks import FeatureStore
+from hyperstar_tune.rivals.registry import RankerKind, Supplies, all_ranker_names, ranker_kind
+from hyperstar_tune.tables.metadataset import MetaDataset
+from hyperstar_tune.tasks.task import ImageTask
 
 BATCHWISE = ("bm", "bm_gan", "bm_similarity", "bm_both")  # folds, seeds and variants are trained side by side
 REPLICAS = 12  # at once; four gained less

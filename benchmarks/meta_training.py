@@ -19,16 +19,16 @@ from typing import Any
 import numpy as np
 import torch
 from _common import about_table, environment, result_path, scores_path, write_json
+from scoreboard.side_by_side import Fold, train_side_by_side
+from scoreboard.tables import OURS, development_families
 
-from hyperstar_tune.evaluation.tables import OURS, development_families
-from hyperstar_tune.metadataset import MetaDataset
-from hyperstar_tune.predictor._backbone import Backbone
-from hyperstar_tune.predictor._pool import ImagePool
-from hyperstar_tune.predictor._targets import make_targets
-from hyperstar_tune.predictor._task_traits import traits_of
-from hyperstar_tune.predictor.side_by_side import Fold, train_side_by_side
+from hyperstar_tune.predictor.backbone import Backbone
+from hyperstar_tune.predictor.pool import ImagePool
+from hyperstar_tune.predictor.targets import make_targets
 from hyperstar_tune.predictor.training import TrainingSettings, _Trainer
-from hyperstar_tune.task import ImageTask
+from hyperstar_tune.predictor.traits import traits_of
+from hyperstar_tune.tables.metadataset import MetaDataset
+from hyperstar_tune.tasks.task import ImageTask
 
 N_IMAGES = 640  # of a task
 

@@ -19,13 +19,11 @@ import numpy as np
 import pandas as pd
 from _common import about_table, environment, result_path, scores_path, write_json
 from _plus_variants import LAST, MORE_READINGS, NEED_HALF_B, OTHER_CURVES, STEADY, Data, Variant, predict
+from scoreboard.tables import development_families
 from task_traits import EMBEDDINGS_FILE, TRAITS_FILE
 
-from hyperstar_tune.evaluation.disagreement import size_of
-from hyperstar_tune.evaluation.loo import LooScores
-from hyperstar_tune.evaluation.statistics import bootstrap_mean, paired_p_value
-from hyperstar_tune.evaluation.tables import development_families
-from hyperstar_tune.metadataset import MetaDataset
+from hyperstar_tune.comparison.leave_out import LooScores
+from hyperstar_tune.comparison.statistics import bootstrap_mean, paired_p_value
 from hyperstar_tune.metrics import (
     average_precision,
     best_so_far,
@@ -35,9 +33,11 @@ from hyperstar_tune.metrics import (
     normalized_regret,
     ranking_of,
 )
-from hyperstar_tune.predictor._plus_targets import default_curve
-from hyperstar_tune.predictor._task_traits import TRAITS
 from hyperstar_tune.predictor.plus import PlusSettings
+from hyperstar_tune.predictor.plus_targets import default_curve
+from hyperstar_tune.predictor.traits import TRAITS
+from hyperstar_tune.tables.disagreement import size_of
+from hyperstar_tune.tables.metadataset import MetaDataset
 
 COUNTS = ("log_images", "log_classes", "log_images_per_class")
 PROBES = tuple(f"probe_{depth}" for depth in ("stage2", "stage3", "stage4", "conv5"))

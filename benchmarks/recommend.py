@@ -26,10 +26,10 @@ import torch
 import torchvision
 
 from hyperstar_tune.predictor import Predictor
-from hyperstar_tune.predictor._backbone import CHUNK, Backbone, normalize
+from hyperstar_tune.predictor.backbone import CHUNK, Backbone, normalize
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.space import Config
-from hyperstar_tune.task import ImageTask
+from hyperstar_tune.tasks.task import ImageTask
 
 PLUS = "shufflenet-v2-x1-64px"
 ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": "1000000000", "MALLOC_MMAP_THRESHOLD_": "1000000000"}

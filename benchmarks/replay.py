@@ -21,10 +21,11 @@ from _common import RESULTS, about_table, environment, write_json
 from ray.tune.schedulers import HyperBandScheduler
 
 from hyperstar_tune import HyperBandPlan, HyperStarSearcher, RandomSearcher, TaskAwareHyperBand
-from hyperstar_tune.evaluation import Run, Setting, TaskCurves, faults, make_method, replay, run_method
-from hyperstar_tune.metadataset import MetaDataset
+from hyperstar_tune.comparison import Setting, make_method, run_method
 from hyperstar_tune.ranking import Ranking
-from hyperstar_tune.search.bohb import BohbSearcher, has_hpbandster
+from hyperstar_tune.rivals.bohb import BohbSearcher, has_hpbandster
+from hyperstar_tune.simulation import Run, TaskCurves, faults, replay
+from hyperstar_tune.tables.metadataset import MetaDataset
 
 
 def main() -> None:

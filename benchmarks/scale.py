@@ -26,7 +26,7 @@ os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 from _common import RESULTS, environment, write_json
 
 from hyperstar_tune import HyperBandPlan, HyperStarSearcher, Ranking, TaskAwareHyperBand
-from hyperstar_tune.evaluation._controller import METRIC, MODE, VirtualController
+from hyperstar_tune.simulation.controller import METRIC, MODE, VirtualController
 
 
 class Timed(TaskAwareHyperBand):

@@ -18,15 +18,15 @@ from typing import Any
 
 import pandas as pd
 from _common import RESULTS, ROOT, about_table, environment, result_path, scores_path, stale_rankers, write_json
+from scoreboard.tables import development_families
 
-from hyperstar_tune.evaluation import Budgets, LooScores, SweepProgress, make_method, protocol_budgets, sweep
-from hyperstar_tune.evaluation.figures import draw_average, draw_live_beside_replay, draw_regret, draw_tasks
-from hyperstar_tune.evaluation.judging import scored_part, true_scores
-from hyperstar_tune.evaluation.summary import summarize
-from hyperstar_tune.evaluation.sweep_report import finer
-from hyperstar_tune.evaluation.tables import development_families
-from hyperstar_tune.metadataset import MetaDataset
-from hyperstar_tune.search.bohb import has_hpbandster
+from hyperstar_tune.comparison import Budgets, LooScores, SweepProgress, make_method, protocol_budgets, sweep
+from hyperstar_tune.comparison.judging import scored_part, true_scores
+from hyperstar_tune.comparison.summary import summarize
+from hyperstar_tune.comparison.sweep_report import finer
+from hyperstar_tune.report.figures import draw_average, draw_live_beside_replay, draw_regret, draw_tasks
+from hyperstar_tune.rivals.bohb import has_hpbandster
+from hyperstar_tune.tables.metadataset import MetaDataset
 
 HYPERSTAR = "bm_both"  # as published but for its backbone, which stays frozen
 PLUS = "hyperstar_plus"

@@ -17,6 +17,7 @@ os.environ.setdefault("SYNETUNE_FOLDER", tempfile.mkdtemp())  # read when Syne T
 import numpy as np
 import pandas as pd
 from _common import RESULTS, about_table, environment, write_json
+from scoreboard.tables import development_families
 from syne_tune import StoppingCriterion, Tuner
 from syne_tune.backend.simulator_backend.simulator_callback import SimulatorCallback
 from syne_tune.blackbox_repository.blackbox_tabular import BlackboxTabular
@@ -24,10 +25,9 @@ from syne_tune.blackbox_repository.simulated_tabular_backend import UserBlackbox
 from syne_tune.config_space import choice, randint
 from syne_tune.optimizer.baselines import ASHA, BOHB, RandomSearch
 
-from hyperstar_tune.evaluation.curves import TaskCurves
-from hyperstar_tune.evaluation.statistics import bootstrap_mean
-from hyperstar_tune.evaluation.tables import development_families
-from hyperstar_tune.metadataset import MetaDataset
+from hyperstar_tune.comparison.statistics import bootstrap_mean
+from hyperstar_tune.simulation.curves import TaskCurves
+from hyperstar_tune.tables.metadataset import MetaDataset
 
 METHODS = ("syne_random_search", "syne_asha", "syne_bohb")
 

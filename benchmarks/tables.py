@@ -17,17 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from _common import RESULTS, ROOT, about_table, environment, result_path, scores_path, stale_rankers, write_json
+from scoreboard.budget_table import budget_table
+from scoreboard.table_figures import draw_critical_difference, draw_precision, draw_warm_start
+from scoreboard.tables import OURS, TEST_FAMILIES, development_families, ranker_table, warm_start
 from sweep import draw as draw_sweep
 from sweep import sweep_path
 
+from hyperstar_tune.comparison.judging import COSTLY, scored_part, true_scores
+from hyperstar_tune.comparison.leave_out import LooScores
+from hyperstar_tune.comparison.statistics import MIN_FAMILIES
 from hyperstar_tune.errors import MetaDatasetError
-from hyperstar_tune.evaluation.budget_table import budget_table
-from hyperstar_tune.evaluation.judging import COSTLY, scored_part, true_scores
-from hyperstar_tune.evaluation.loo import LooScores
-from hyperstar_tune.evaluation.statistics import MIN_FAMILIES
-from hyperstar_tune.evaluation.table_figures import draw_critical_difference, draw_precision, draw_warm_start
-from hyperstar_tune.evaluation.tables import OURS, TEST_FAMILIES, development_families, ranker_table, warm_start
-from hyperstar_tune.metadataset import MetaDataset
+from hyperstar_tune.tables.metadataset import MetaDataset
 
 TABLES = ("mobilenet-v2-64px", "shufflenet-v2-x1-v0")
 NOT_YET = "scored once, at the end, with --test-families"

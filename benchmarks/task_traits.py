@@ -17,10 +17,10 @@ import pandas as pd
 import torch
 
 from hyperstar_tune.errors import TaskError
-from hyperstar_tune.predictor._backbone import Backbone
-from hyperstar_tune.predictor._pool import make_pool
-from hyperstar_tune.predictor._task_traits import TRAITS, traits_of
-from hyperstar_tune.task import SUB_TASKS, ImageTask
+from hyperstar_tune.predictor.backbone import Backbone
+from hyperstar_tune.predictor.pool import make_pool
+from hyperstar_tune.predictor.traits import TRAITS, traits_of
+from hyperstar_tune.tasks.task import SUB_TASKS, ImageTask
 
 METADATA = Path(__file__).resolve().parent / "metadata"
 TRAITS_FILE = METADATA / "task_traits.parquet"

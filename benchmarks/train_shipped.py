@@ -23,15 +23,15 @@ import numpy as np
 import torch
 from _common import ROOT, about_table
 from loo_scores import task_images
+from scoreboard.tables import development_families
 
-from hyperstar_tune.evaluation.judging import true_scores
-from hyperstar_tune.evaluation.tables import development_families
-from hyperstar_tune.metadataset import MetaDataset
+from hyperstar_tune.comparison.judging import true_scores
 from hyperstar_tune.metrics import average_precision, chance_average_precision, normalized_regret, ranking_of, regret
 from hyperstar_tune.predictor import EpochReport, Predictor, TrainingSettings, meta_train, train_plus
-from hyperstar_tune.predictor._task_traits import MAX_IMAGES
 from hyperstar_tune.predictor.plus import PlusSettings
-from hyperstar_tune.task import ImageTask
+from hyperstar_tune.predictor.traits import MAX_IMAGES
+from hyperstar_tune.tables.metadataset import MetaDataset
+from hyperstar_tune.tasks.task import ImageTask
 
 METHODS = ("network", "hyperstar_plus")
 PLUS_SETTINGS = PlusSettings()

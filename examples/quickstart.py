@@ -20,7 +20,7 @@ from ray import tune
 from rich.console import Console
 
 from hyperstar_tune import HyperBandPlan, HyperStarError, HyperStarSearcher, ImageTask, TaskAwareHyperBand, finetune
-from hyperstar_tune.evaluation.run_report import BudgetProgress, write_report
+from hyperstar_tune.report.run import BudgetProgress, write_report
 
 console = Console(highlight=False, markup=False, soft_wrap=True)
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hyperstar_tune import finetune
     from hyperstar_tune.errors import HyperStarError
-    from hyperstar_tune.metadataset import MetaDataset
     from hyperstar_tune.plan import HyperBandPlan
     from hyperstar_tune.predictor import Predictor
     from hyperstar_tune.ranking import Ranking
     from hyperstar_tune.search import HyperStarSearcher, RandomSearcher, TaskAwareHyperBand
     from hyperstar_tune.space import SearchSpace
-    from hyperstar_tune.task import ImageTask
+    from hyperstar_tune.tables import MetaDataset
+    from hyperstar_tune.tasks import ImageTask
 
 __version__ = "0.1.0"
 
@@ -38,8 +38,8 @@ _ROOMS = {
     "HyperBandPlan": "plan",
     "HyperStarError": "errors",
     "HyperStarSearcher": "search",
-    "ImageTask": "task",
-    "MetaDataset": "metadataset",
+    "ImageTask": "tasks",
+    "MetaDataset": "tables",
     "Predictor": "predictor",
     "RandomSearcher": "search",
     "Ranking": "ranking",

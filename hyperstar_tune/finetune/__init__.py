@@ -2,9 +2,9 @@
 
 from hyperstar_tune.finetune.collect import CollectionSummary, collect
 from hyperstar_tune.finetune.layers import find_groups
+from hyperstar_tune.finetune.loop import FineTune
 from hyperstar_tune.finetune.models import OWN_MODEL, NetworkSpec, build_model, normalization
 from hyperstar_tune.finetune.trainable import FineTuneTrainable, trainable
-from hyperstar_tune.finetune.training import FineTune
 
 __all__ = [
     "OWN_MODEL",

@@ -24,13 +24,13 @@ import ray
 from ray import tune
 
 from hyperstar_tune.errors import MetaDatasetError, SpaceError
-from hyperstar_tune.finetune._cell_searcher import CellSearcher, Progress, WantedCell
-from hyperstar_tune.finetune._cells import Cell
-from hyperstar_tune.finetune._journal import Journal, cell_key
-from hyperstar_tune.finetune._spec import RunSpec
-from hyperstar_tune.finetune.training import PROTOCOL_EPOCHS, check_config
+from hyperstar_tune.finetune.cell_searcher import CellSearcher, Progress, WantedCell
+from hyperstar_tune.finetune.cells import Cell
+from hyperstar_tune.finetune.loop import PROTOCOL_EPOCHS, check_config
+from hyperstar_tune.finetune.settings import RunSpec
 from hyperstar_tune.space import Config, SearchSpace
-from hyperstar_tune.task import ImageTask
+from hyperstar_tune.tables.journal import Journal, cell_key
+from hyperstar_tune.tasks.task import ImageTask
 
 __all__ = ["ORDERS", "CollectionSummary", "collect"]
 

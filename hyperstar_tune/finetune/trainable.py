@@ -12,12 +12,12 @@ import ray
 import torch
 from ray import tune
 
-from hyperstar_tune._watchdog import time_limit
 from hyperstar_tune.errors import ModelError
-from hyperstar_tune.finetune._spec import RunSpec, bind_task
-from hyperstar_tune.finetune.training import FineTune, check_config
+from hyperstar_tune.finetune.loop import FineTune, check_config
+from hyperstar_tune.finetune.settings import RunSpec, bind_task
+from hyperstar_tune.finetune.watchdog import time_limit
 from hyperstar_tune.fingerprint import Fingerprint
-from hyperstar_tune.task import ImageTask
+from hyperstar_tune.tasks.task import ImageTask
 
 __all__ = ["FineTuneTrainable", "trainable"]
 

@@ -18,8 +18,7 @@ import pandas as pd
 from sklearn.linear_model import Ridge
 
 from hyperstar_tune.errors import PredictorError
-from hyperstar_tune.metadataset import MetaDataset
-from hyperstar_tune.predictor._plus_targets import (
+from hyperstar_tune.predictor.plus_targets import (
     CURVES,
     READINGS,
     completed,
@@ -27,10 +26,11 @@ from hyperstar_tune.predictor._plus_targets import (
     default_curve,
     robust_scores,
 )
-from hyperstar_tune.predictor._task_traits import TRAITS, traits_of
+from hyperstar_tune.predictor.traits import TRAITS, traits_of
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.space import Config, SearchSpace
-from hyperstar_tune.task import ImageTask
+from hyperstar_tune.tables.metadataset import MetaDataset
+from hyperstar_tune.tasks.task import ImageTask
 
 __all__ = [
     "HasImages",

@@ -14,12 +14,12 @@ import torch
 
 from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.fingerprint import Fingerprint
-from hyperstar_tune.metadataset import MetaDataset
-from hyperstar_tune.predictor._artifact import CARD, read_artifact
-from hyperstar_tune.predictor._backbone import BACKBONE, backbone_hash
+from hyperstar_tune.predictor.artifact import CARD, read_artifact
+from hyperstar_tune.predictor.backbone import BACKBONE, backbone_hash
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.space import Config, SearchSpace
-from hyperstar_tune.task import ImageTask
+from hyperstar_tune.tables.metadataset import MetaDataset
+from hyperstar_tune.tasks.task import ImageTask
 
 __all__ = ["Predictor", "card_entry", "check_images", "predictor_names"]
 

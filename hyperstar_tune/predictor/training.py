@@ -20,11 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from hyperstar_tune.errors import PredictorError
-from hyperstar_tune.metadataset import MetaDataset
-from hyperstar_tune.predictor import _checkpoint as checkpoints
-from hyperstar_tune.predictor._backbone import Backbone
-from hyperstar_tune.predictor._pool import ImagePool, make_pool
-from hyperstar_tune.predictor._targets import Targets, make_targets
+from hyperstar_tune.predictor import checkpoint as checkpoints
+from hyperstar_tune.predictor.backbone import Backbone
 from hyperstar_tune.predictor.losses import (
     adversarial_loss,
     discriminator_accuracy,
@@ -33,8 +30,11 @@ from hyperstar_tune.predictor.losses import (
 )
 from hyperstar_tune.predictor.network_predictor import NetworkPredictor
 from hyperstar_tune.predictor.networks import Architecture, Discriminator, PredictorNetwork
+from hyperstar_tune.predictor.pool import ImagePool, make_pool
 from hyperstar_tune.predictor.predictor import card_entry, check_images
-from hyperstar_tune.task import ImageTask
+from hyperstar_tune.predictor.targets import Targets, make_targets
+from hyperstar_tune.tables.metadataset import MetaDataset
+from hyperstar_tune.tasks.task import ImageTask
 
 __all__ = ["EpochReport", "TrainingSettings", "meta_train"]
 

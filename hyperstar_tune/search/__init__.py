@@ -2,13 +2,13 @@
 
 from ray.tune import search as _ray_search
 
-from hyperstar_tune.search.gate import Gate, RungRecord
+from hyperstar_tune.search.any_searcher import Gated
+from hyperstar_tune.search.brackets import Gate, RungRecord
 from hyperstar_tune.search.hyperstar import HyperStarSearcher
 from hyperstar_tune.search.ray_space import RaySpace, from_ray, to_ray
+from hyperstar_tune.search.restore import KeepRestorable, make_restorable
 from hyperstar_tune.search.scheduler import TaskAwareHyperBand
 from hyperstar_tune.search.searcher import GatedSearcher, RandomSearcher
-from hyperstar_tune.search.snapshot import KeepRestorable, make_restorable
-from hyperstar_tune.search.wrapper import Gated
 
 __all__ = [
     "Gate",

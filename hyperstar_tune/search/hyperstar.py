@@ -22,7 +22,7 @@ from hyperstar_tune.space import Config, SearchSpace, config_key
 
 if TYPE_CHECKING:
     from hyperstar_tune.predictor import Predictor
-    from hyperstar_tune.task import ImageTask
+    from hyperstar_tune.tasks.task import ImageTask
 
 __all__ = ["HyperStarSearcher"]
 

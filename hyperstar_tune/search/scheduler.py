@@ -20,11 +20,11 @@ from ray.tune.schedulers import TrialScheduler
 from hyperstar_tune.errors import HyperStarError, SearchError
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.plan import HyperBandPlan
+from hyperstar_tune.search.brackets import PAUSE, Gate, RungRecord
 from hyperstar_tune.search.compatible import find_gated
-from hyperstar_tune.search.gate import PAUSE, Gate, RungRecord
 from hyperstar_tune.search.metric_check import MetricCheck, missing_metric
+from hyperstar_tune.search.restore import SnapshotKeeper
 from hyperstar_tune.search.searcher import GatedSearcher
-from hyperstar_tune.search.snapshot import SnapshotKeeper
 
 __all__ = ["TaskAwareHyperBand"]
 

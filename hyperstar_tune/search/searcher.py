@@ -16,8 +16,8 @@ from ray.tune.search import Searcher
 
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.plan import HyperBandPlan
+from hyperstar_tune.search.brackets import Gate
 from hyperstar_tune.search.decks import RandomDeck
-from hyperstar_tune.search.gate import Gate
 from hyperstar_tune.search.ray_space import RaySpace, as_space, from_ray, nest, restrict
 from hyperstar_tune.space import Config, SearchSpace, config_key
 

@@ -6,7 +6,7 @@ from digit_images import digit_pixels
 
 from hyperstar_tune.finetune import collect
 from hyperstar_tune.space import SearchSpace
-from hyperstar_tune.task import ImageTask
+from hyperstar_tune.tasks.task import ImageTask
 
 VALUES = {"lr": [1e-3, 1e-2, 1e-1], "optimizer": ["sgd"], "layers": ["head", "all"], "augmentation": ["basic"]}
 MODEL = {"model": "torchvision/shufflenet_v2_x1_0", "weights": "own", "image_size": 32}

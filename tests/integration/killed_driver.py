@@ -23,7 +23,7 @@ def make_searcher(name, seed):
     if name == "random":
         return RandomSearcher(space, seed=seed)
     if name == "bohb":
-        from hyperstar_tune.search.bohb import BohbSearcher
+        from hyperstar_tune.rivals.bohb import BohbSearcher
 
         return BohbSearcher(space, seed=seed)
     if name == "optuna":

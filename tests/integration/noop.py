@@ -9,7 +9,7 @@ import time
 
 from ray import tune
 
-from hyperstar_tune._watchdog import time_limit
+from hyperstar_tune.finetune.watchdog import time_limit
 
 
 class Table(tune.Trainable):

@@ -12,13 +12,13 @@ from ray.tune.search import Searcher
 
 from hyperstar_tune.errors import MetaDatasetError, SpaceError
 from hyperstar_tune.finetune import FineTune, NetworkSpec, collect
-from hyperstar_tune.finetune._cell_searcher import CellSearcher, Progress
-from hyperstar_tune.finetune._cells import failed_cell
-from hyperstar_tune.finetune._journal import Journal, cell_key
+from hyperstar_tune.finetune.cell_searcher import CellSearcher, Progress
+from hyperstar_tune.finetune.cells import failed_cell
 from hyperstar_tune.finetune.collect import ORDERS, _in_order
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.space import SearchSpace
-from hyperstar_tune.task import ImageTask
+from hyperstar_tune.tables.journal import Journal, cell_key
+from hyperstar_tune.tasks.task import ImageTask
 
 pytestmark = pytest.mark.integration
 SETTINGS = {"model": "torchvision/shufflenet_v2_x1_0", "weights": "own", "image_size": 32, "max_epochs": 3}

@@ -4,10 +4,11 @@ import pytest
 from made_up_table import make_table
 
 from hyperstar_tune import HyperBandPlan
-from hyperstar_tune.evaluation import Setting, TaskCurves, make_method, run_method
-from hyperstar_tune.evaluation.live import run_live, table_trainable
+from hyperstar_tune.comparison import Setting, make_method, run_method
+from hyperstar_tune.comparison.live import run_live, table_trainable
 from hyperstar_tune.ranking import Ranking
-from hyperstar_tune.search.bohb import has_hpbandster
+from hyperstar_tune.rivals.bohb import has_hpbandster
+from hyperstar_tune.simulation import TaskCurves
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("ray_local")]
 

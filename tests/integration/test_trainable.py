@@ -13,7 +13,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from hyperstar_tune.errors import ModelError, TaskError
 from hyperstar_tune.finetune import FineTune, NetworkSpec, trainable
-from hyperstar_tune.task import ImageTask
+from hyperstar_tune.tasks.task import ImageTask
 
 pytestmark = pytest.mark.integration
 trainable_module = sys.modules["hyperstar_tune.finetune.trainable"]  # the name in its package is the function's

@@ -6,7 +6,7 @@ from safetensors.torch import load_file, save_file
 
 from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.predictor import Predictor
-from hyperstar_tune.predictor._artifact import write_artifact
+from hyperstar_tune.predictor.artifact import write_artifact
 
 
 def change_card(directory, **changes):

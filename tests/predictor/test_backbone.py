@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from hyperstar_tune.errors import PredictorError
-from hyperstar_tune.predictor._backbone import Backbone, to_tensor
+from hyperstar_tune.predictor.backbone import Backbone, to_tensor
 
 IMAGES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (70, 3, 32, 32), dtype=np.uint8))
 

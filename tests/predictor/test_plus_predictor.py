@@ -9,10 +9,10 @@ from safetensors.torch import load_file
 
 from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.predictor import PlusPredictor, Predictor, train_plus
-from hyperstar_tune.predictor._artifact import write_artifact
+from hyperstar_tune.predictor.artifact import write_artifact
 from hyperstar_tune.predictor.plus import PlusSettings
 from hyperstar_tune.predictor.predictor import card_entry
-from hyperstar_tune.task import ImageTask
+from hyperstar_tune.tasks.task import ImageTask
 
 SETTINGS = PlusSettings(traits=("sharpness", "brightness"), penalty=1.0)
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from hyperstar_tune.errors import PredictorError
-from hyperstar_tune.metadataset import MetaDataset
 from hyperstar_tune.predictor.plus import PlusAverageRanker, PlusRanker, PlusSettings
+from hyperstar_tune.tables.metadataset import MetaDataset
 
 SETTINGS = PlusSettings(traits=("sharpness", "probe_deep"), penalty=1.0)
 

@@ -3,8 +3,8 @@ import pytest
 from made_up_table import make_table
 
 from hyperstar_tune.errors import PredictorError
-from hyperstar_tune.predictor._plus_targets import CURVES
 from hyperstar_tune.predictor.plus import PlusSettings
+from hyperstar_tune.predictor.plus_targets import CURVES
 
 
 def test_a_steady_accuracy_is_known_where_a_score_is():

@@ -7,7 +7,7 @@ from PIL import Image
 from hyperstar_tune.errors import PredictorError, SpaceError
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.predictor import NetworkPredictor, Predictor, predictor_names
-from hyperstar_tune.predictor._backbone import Backbone
+from hyperstar_tune.predictor.backbone import Backbone
 from hyperstar_tune.predictor.networks import Architecture, PredictorNetwork
 from hyperstar_tune.space import SearchSpace, config_key
 

@@ -3,7 +3,7 @@ import pytest
 
 from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.metrics import normalize_scores
-from hyperstar_tune.predictor._targets import anchored_scores, make_targets
+from hyperstar_tune.predictor.targets import anchored_scores, make_targets
 
 
 def test_a_task_that_lacks_its_best_configurations_is_anchored_to_the_complete_ones():

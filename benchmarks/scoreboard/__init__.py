@@ -1,0 +1,1 @@
+"""What only this project's own tables need: goals, margins, test families, critical differences, diagnosis."""

@@ -1,0 +1,198 @@
+"""How well each ranking found a task's good configurations: a row a ranker, task and seed.
+
+AP@10, NDCG@10 and Spearman's correlation are judged on half A of the validation images, the score configurations are
+ranked by; regret and the number of configurations to the best on half B, which nothing was chosen by. Where a table has
+no half B both are on half A, and ``Truth.has_b`` says so.
+
+Source: docs/protocol.md, "Scores".
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.stats import spearmanr
+
+from hyperstar_tune.comparison.leave_out import LooScores
+from hyperstar_tune.errors import MetaDatasetError
+from hyperstar_tune.metrics import (
+    average_precision,
+    best_so_far,
+    configs_to_best,
+    ndcg,
+    normalized_regret,
+    ranking_of,
+    regret,
+)
+from hyperstar_tune.tables.disagreement import last_values
+from hyperstar_tune.tables.metadataset import MetaDataset
+
+__all__ = [
+    "COSTLY",
+    "KS",
+    "MEASURES",
+    "Truth",
+    "by_family",
+    "judge",
+    "judged",
+    "scored_part",
+    "true_scores",
+    "warm_start_curves",
+]
+
+COSTLY = ("end_to_end",)  # rankers that take hours: they may lack tasks that all others have
+KS = (1, 3, 5, 10)  # configurations tried, of regret@k
+LOWER_IS_BETTER = ("regret", "normalized_regret", "configs_to_best")
+MEASURES = (
+    *("ap_at_10", "ndcg_at_10", "spearman", "configs_to_best", "ap_at_10_half_b"),
+    *(f"{kind}_at_{k}" for kind in ("regret", "normalized_regret") for k in KS),
+)
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the complete tasks of some families really are like."""
+
+    tasks: list[str]  # T
+    families: list[str]  # of each
+    half_a: Floats  # [T, H], mean over the seeds trained
+    half_b: Floats  # [T, H]; half A where the table has no half B
+    has_b: bool
+
+    @property
+    def reported(self) -> str:
+        """The half that regret is on."""
+        return "B" if self.has_b else "A"
+
+
+def true_scores(table: MetaDataset, families: Iterable[str]) -> Truth:
+    """Scores of the tasks of some families on which every configuration was trained.
+
+    Raises:
+        MetaDatasetError: If there is none.
+    """
+    half_a = table.scores()
+    wanted = table.tasks["family"].isin(set(families)).to_numpy(dtype=bool)
+    rows = np.flatnonzero(wanted & np.isfinite(half_a).all(axis=1))
+    if not len(rows):
+        raise MetaDatasetError("a table of rankers needs a task on which every configuration was trained, but has none")
+    last = last_values(table, "val_accuracy_b")[rows]  # [T, H, S]
+    known = np.isfinite(last)
+    has_b = bool(known.any(axis=2).all())
+    sums, counts = np.where(known, last, 0.0).sum(axis=2), np.maximum(known.sum(axis=2), 1)
+    about = table.tasks.iloc[rows]
+    return Truth(
+        about["name"].astype(str).tolist(),
+        about["family"].astype(str).tolist(),
+        half_a[rows],
+        np.where(counts > 1, np.round(sums / counts, 7), sums / counts) if has_b else half_a[rows],
+        has_b,
+    )
+
+
+def scored_part(loo: LooScores, truth: Truth) -> tuple[Truth, list[str]]:
+    """The tasks on which rankers can be compared, and these rankers.
+
+    A table may have grown since it was ranked, and a ranking may have been cut short: what counts are the tasks with
+    scores of all rankers. A ranker that has none of the tasks, or is costly and lacks one of these, is left out.
+
+    Returns:
+        The truth of those tasks, and the names of the rankers, each of which ranked all of them.
+
+    Raises:
+        MetaDatasetError: If no task remains.
+    """
+    has = {name: {task for task in truth.tasks if loo.n_seeds(name, task)} for name in loo.rankers}
+    of_all = [tasks for name, tasks in has.items() if tasks and name not in COSTLY]
+    common = set.intersection(*of_all) if of_all else set()
+    if not common:
+        raise MetaDatasetError(
+            f"a table of rankers needs a complete task with scores of all rankers, but of {len(truth.tasks)} complete "
+            "ones none has; run benchmarks/loo_scores.py"
+        )
+    rows = [place for place, task in enumerate(truth.tasks) if task in common]
+    part = replace(
+        truth,
+        tasks=[truth.tasks[row] for row in rows],
+        families=[truth.families[row] for row in rows],
+        half_a=truth.half_a[rows],
+        half_b=truth.half_b[rows],
+    )
+    return part, [name for name, tasks in has.items() if common <= tasks]
+
+
+def judged(half_a: Floats, half_b: Floats, order: npt.NDArray[np.intp], has_b: bool) -> dict[str, float]:
+    """All measures of one ranking of one task.
+
+    Args:
+        half_a: True scores, shape [H].
+        half_b: The same on half B, shape [H].
+        order: Indices of all H configurations, best predicted first.
+        has_b: Whether half B is another than half A.
+
+    Returns:
+        The entries of ``MEASURES``; regret in points of accuracy (0 to 100), AP@10 on half B NaN without it.
+    """
+    k = min(10, len(half_a))
+    places = np.empty(len(order))
+    places[order] = np.arange(len(order))
+    constant = np.ptp(half_a) <= 0
+    values = {
+        "ap_at_10": average_precision(half_a, order, k),
+        "ndcg_at_10": ndcg(half_a, order, k),
+        "spearman": 0.0 if constant else float(spearmanr(half_a, -places).statistic),
+        "configs_to_best": float(configs_to_best(half_b, order)),
+        "ap_at_10_half_b": average_precision(half_b, order, k) if has_b else np.nan,
+    }
+    for k in KS:
+        first = min(k, len(order))
+        values[f"regret_at_{k}"] = 100 * regret(half_b, order, first)
+        values[f"normalized_regret_at_{k}"] = normalized_regret(half_b, order, first)
+    return values
+
+
+def judge(loo: LooScores, truth: Truth, rankers: Sequence[str]) -> pd.DataFrame:
+    """Judges every ranking of the tasks.
+
+    Args:
+        loo: Leave-family-out scores.
+        truth: Of the tasks to be judged on.
+        rankers: Names of some that ranked every task, see ``scored_part``.
+
+    Returns:
+        Columns ``ranker, family, task, seed`` and those of ``MEASURES``.
+    """
+    rows = []
+    for name in rankers:
+        for place, (task, family) in enumerate(zip(truth.tasks, truth.families, strict=True)):
+            for seed in range(loo.n_seeds(name, task)):
+                order = ranking_of(loo.scores(name, task, seed))
+                values = judged(truth.half_a[place], truth.half_b[place], order, truth.has_b)
+                rows.append({"ranker": name, "family": family, "task": task, "seed": seed, **values})
+    return pd.DataFrame(rows)
+
+
+def by_family(frame: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Means over a family's tasks and seeds, a task weighing alike however many seeds it has: [family, ranker]."""
+    by_task = frame.groupby(["ranker", "family", "task"], sort=False, observed=True)[measure].mean()
+    means = by_task.groupby(["ranker", "family"], sort=False, observed=True).mean().unstack("ranker")
+    return means[list(dict.fromkeys(frame["ranker"]))]
+
+
+def warm_start_curves(loo: LooScores, truth: Truth, ranker: str) -> Floats:
+    """Regret after the first 1, 2, ... H configurations of a ranking, in points of accuracy (Figure 5a).
+
+    Returns:
+        Shape [F, H]: means over seeds and tasks of a family, families in order of appearance.
+    """
+    curves: dict[str, list[Floats]] = {}
+    for place, (task, family) in enumerate(zip(truth.tasks, truth.families, strict=True)):
+        scores = truth.half_b[place]
+        seeds = range(loo.n_seeds(ranker, task))
+        found = [best_so_far(scores, ranking_of(loo.scores(ranker, task, seed))) for seed in seeds]
+        curves.setdefault(family, []).append(100 * (scores.max() - np.mean(found, axis=0)))
+    return np.stack([np.mean(of_family, axis=0) for of_family in curves.values()])

@@ -1,0 +1,181 @@
+"""Rankings of every task by rankers that never saw its family: what replays and the judging of predictors run on.
+
+The scores are kept in a flat table (ranker, seed, family, task, config, score), so that replays need no
+pixels.
+"""
+
+import copy
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hyperstar_tune.errors import MetaDatasetError
+from hyperstar_tune.ranking import Ranking
+from hyperstar_tune.rivals.counts import Ranker
+from hyperstar_tune.space import Config, config_key
+from hyperstar_tune.tables.metadataset import MetaDataset
+
+__all__ = ["LOO_COLUMNS", "LooScores", "complete_rows", "leave_family_out", "rank_family", "scores_without_images"]
+
+LOO_COLUMNS = ("ranker", "seed", "family", "task", "config", "score")
+
+
+def leave_family_out(
+    make: Callable[[int], Ranker],
+    table: MetaDataset,
+    seeds: Iterable[int] = (0,),
+    families: Iterable[str] | None = None,
+    progress: Callable[[str, int, str], None] | None = None,
+) -> pd.DataFrame:
+    """Ranks every complete task of every family with a ranker fitted to all other families.
+
+    Args:
+        make: ``seed -> ranker``.
+        table: Of learning curves. Tasks that lack a configuration are learnt from but not ranked.
+        seeds: Of the rankers.
+        families: Which to leave out; all when None.
+        progress: Called after every family with the ranker's name, the seed and the family.
+
+    Returns:
+        A row a task, seed and configuration, with the columns of ``LOO_COLUMNS``; ``config`` is its ``config_key``.
+    """
+    parts = []
+    for seed in seeds:
+        for family in families if families is not None else table.families:
+            if not complete_rows(table, family).size:
+                continue
+            ranker = make(seed).fit(table.without(family))
+            parts.append(rank_family(ranker, seed, table, family))
+            if progress is not None:
+                progress(ranker.name, seed, family)
+    if not parts:
+        raise MetaDatasetError("ranking needs a task on which every configuration was trained, but the table has none")
+    return pd.concat(parts, ignore_index=True)
+
+
+def scores_without_images(rankers: Iterable[str], table: MetaDataset) -> pd.DataFrame:
+    """Leave-family-out scores, one seed, of rankers that need nothing but the table.
+
+    Raises:
+        PredictorError: If a ranker is unknown.
+        MetaDatasetError: If one needs more, naming it.
+    """
+    from hyperstar_tune.rivals.registry import Supplies, ranker_kind  # brings torch
+
+    supplies, parts = Supplies(table), []
+    for name in rankers:
+        kind = ranker_kind(name)
+        if kind.lacks(supplies):
+            raise MetaDatasetError(f"ranker {name!r} needs {kind.lacks(supplies)}; pass scores of it")
+        parts.append(leave_family_out(partial(kind.make, supplies), table))
+    return pd.concat(parts, ignore_index=True)
+
+
+def rank_family(ranker: Ranker, seed: int, table: MetaDataset, family: str) -> pd.DataFrame:
+    """Ranks every complete task of a family with a ranker fitted to all others.
+
+    Returns:
+        As of ``leave_family_out``.
+    """
+    keys = [config_key(config) for config in table.configs]
+    parts = []
+    for row in complete_rows(table, family):
+        ranking = ranker.rank(table.tasks.iloc[row], table.configs)
+        scores = {config_key(config): score for config, score in zip(ranking.configs, ranking.scores, strict=True)}
+        columns = {
+            "ranker": ranker.name,
+            "seed": seed,
+            "family": family,
+            "task": table.tasks["name"].iloc[row],
+            "config": keys,
+            "score": np.asarray([scores[key] for key in keys], dtype=np.float32),
+        }
+        parts.append(pd.DataFrame(columns))
+    return pd.concat(parts, ignore_index=True)
+
+
+def complete_rows(table: MetaDataset, family: str) -> npt.NDArray[np.intp]:
+    """Row numbers of a family's tasks on which every configuration was trained."""
+    complete = np.isfinite(table.scores()).all(axis=1)
+    return np.flatnonzero(complete & (table.tasks["family"] == family).to_numpy())
+
+
+class LooScores:
+    """Leave-family-out scores, looked up by ranker, task and seed.
+
+    Args:
+        frame: With the columns of ``LOO_COLUMNS``.
+        configs: The configurations of the table, in its order.
+
+    Raises:
+        MetaDatasetError: If a column is missing.
+    """
+
+    def __init__(self, frame: pd.DataFrame, configs: Iterable[Config]) -> None:
+        missing = [column for column in LOO_COLUMNS if column not in frame]
+        if missing:
+            raise MetaDatasetError(f"leave-family-out scores need the column {missing[0]!r}, but have {list(frame)}")
+        self._configs = list(configs)
+        keys = {config_key(config): row for row, config in enumerate(self._configs)}
+        self._scores: dict[tuple[str, str], dict[int, np.ndarray]] = {}
+        groups: Any = frame.groupby(["ranker", "task", "seed"], observed=True, sort=False)
+        for (ranker, task, seed), part in groups:
+            rows = part["config"].map(keys)
+            if rows.isna().any() or len(part) != len(self._configs):
+                raise MetaDatasetError(
+                    f"scores of {ranker!r} on {task!r} must be those of the table's {len(self._configs)} configurations"
+                )
+            scores = np.empty(len(self._configs))
+            scores[rows.to_numpy(dtype=np.intp)] = part["score"].to_numpy(dtype=np.float64)
+            self._scores.setdefault((str(ranker), str(task)), {})[int(seed)] = scores
+
+    @classmethod
+    def load(cls, path: str | Path, configs: Iterable[Config]) -> "LooScores":
+        """Reads a parquet file.
+
+        Raises:
+            MetaDatasetError: If it is missing or damaged.
+        """
+        try:
+            frame = pd.read_parquet(path)
+        except Exception as error:  # pyarrow raises whatever its decoders meet
+            raise MetaDatasetError(f"{path} must hold leave-family-out scores, but: {error!r}") from error
+        return cls(frame, configs)
+
+    def without(self, rankers: Iterable[str]) -> "LooScores":
+        """The scores of all other rankers."""
+        rest, left_out = copy.copy(self), set(rankers)
+        rest._scores = {key: of_seeds for key, of_seeds in self._scores.items() if key[0] not in left_out}
+        return rest
+
+    @property
+    def rankers(self) -> tuple[str, ...]:
+        """Names of the rankers."""
+        return tuple(dict.fromkeys(ranker for ranker, _ in self._scores))
+
+    def n_seeds(self, ranker: str, task: str) -> int:
+        """Seeds of a ranker on a task."""
+        return len(self._scores.get((ranker, task), ()))
+
+    def scores(self, ranker: str, task: str, seed: int) -> np.ndarray:
+        """Scores of all configurations, shape [H]; seeds beyond the ranker's begin again with its first.
+
+        Raises:
+            MetaDatasetError: If the ranker was not run on the task.
+        """
+        by_seed = self._scores.get((ranker, task))
+        if by_seed is None:
+            raise MetaDatasetError(
+                f"there are no leave-family-out scores of ranker {ranker!r} on task {task!r}; the rankers are "
+                f"{', '.join(self.rankers)}; run benchmarks/loo_scores.py"
+            )
+        return by_seed[sorted(by_seed)[seed % len(by_seed)]]
+
+    def ranking(self, ranker: str, task: str, seed: int) -> Ranking:
+        """The same as a ranking; of equal scores, the order is that of the table."""
+        return Ranking.of(self._configs, self.scores(ranker, task, seed), task=task, source=ranker)

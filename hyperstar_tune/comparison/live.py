@@ -1,0 +1,172 @@
+"""The same methods on real Ray Tune: with a network to train, or with a table in its place to hold the replay against.
+
+Costs what training costs, so it is for a few runs; a replay is for thousands.
+"""
+
+import math
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from ray import tune
+
+from hyperstar_tune.comparison.methods import Method, Setting
+from hyperstar_tune.errors import SearchError
+from hyperstar_tune.simulation.controller import METRIC, MODE
+from hyperstar_tune.simulation.curves import TaskCurves
+from hyperstar_tune.space import Config
+
+__all__ = ["LiveRun", "run_live", "table_trainable"]
+
+
+@dataclass(frozen=True, eq=False)
+class LiveRun:
+    """A finished live run."""
+
+    configs: tuple[Config, ...]  # of the trials, in the order in which they were made
+    epochs: tuple[int, ...]  # of each trial
+    order: tuple[tuple[int, int], ...]  # trial and epoch of every new result, in order of arrival
+    accuracy: npt.NDArray[np.float64]  # best half-A accuracy after each of those, NaN before the first finite one
+    accuracy_b: npt.NDArray[np.float64]  # half-B accuracy of that trial at that epoch
+    seconds: npt.NDArray[np.float64]  # since the start of the run
+    statuses: tuple[str, ...]
+
+
+def run_live(
+    method: Method,
+    setting: Setting,
+    trainable: Any,
+    storage_path: str | Path,
+    name: str = "run",
+    resources: dict[str, float] | None = None,
+) -> LiveRun:
+    """Runs a method with ``tune.run`` on the Ray that is up.
+
+    Args:
+        method: Of ``make_method``.
+        setting: What the method may know; its plan's budget ends the run.
+        trainable: Reports ``val_accuracy`` and, where it has it, ``val_accuracy_b`` after every epoch.
+        storage_path: Folder for Ray's files.
+        name: Of the run within it.
+        resources: Of a trial.
+
+    Raises:
+        SearchError: If no trial reported anything.
+    """
+    searcher, scheduler = method.make(setting)
+    recorder = _Recorder()
+    options: dict[str, Any] = {}
+    if not method.has_plan:
+        # Ray's HyperBandScheduler breaks down if someone else ends its trials.
+        options["stop"] = _BudgetStopper(setting.plan.max_epochs if method.is_fifo else None, setting.plan.epoch_budget)
+    if resources is not None:
+        options["resources_per_trial"] = resources
+    trials = tune.run(
+        trainable,
+        search_alg=searcher,
+        scheduler=scheduler,
+        metric=METRIC,
+        mode=MODE,
+        num_samples=-1,
+        storage_path=str(storage_path),
+        name=name,
+        callbacks=[recorder],
+        reuse_actors=True,
+        verbose=0,
+        raise_on_failed_trial=False,
+        **options,
+    ).trials
+    if not recorder.rows:
+        raise SearchError("no trial of the live run reported a result; see the errors that Ray printed")
+    return _live_run(trials, recorder.rows)
+
+
+class _Recorder(tune.Callback):
+    """Keeps every new result; one of an epoch trained again is not new."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, int, float, float, float]] = []
+        self._epochs: dict[str, int] = {}
+        self._start = time.perf_counter()
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        epoch = int(result["training_iteration"])
+        if epoch > self._epochs.get(trial.trial_id, 0):
+            self._epochs[trial.trial_id] = epoch
+            accuracy, accuracy_b = float(result[METRIC]), float(result.get("val_accuracy_b", math.nan))
+            self.rows.append((trial.trial_id, epoch, accuracy, accuracy_b, time.perf_counter() - self._start))
+
+
+class _BudgetStopper(tune.Stopper):
+    """Ends a trial at R, if it is given, and the run at the budget: for schedulers that know no budget."""
+
+    def __init__(self, max_epochs: int | None, epoch_budget: int) -> None:
+        self._max_epochs, self._budget = max_epochs, epoch_budget
+        self._epochs: dict[str, int] = {}
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        self._epochs[trial_id] = max(self._epochs.get(trial_id, 0), int(result["training_iteration"]))
+        return self._max_epochs is not None and bool(result["training_iteration"] >= self._max_epochs)
+
+    def stop_all(self) -> bool:
+        return sum(self._epochs.values()) >= self._budget
+
+
+def _live_run(trials: list[Any], rows: list[tuple[str, int, float, float, float]]) -> LiveRun:
+    places = {trial.trial_id: place for place, trial in enumerate(trials)}
+    best, best_b = math.nan, math.nan
+    accuracy, accuracy_b = [], []
+    epochs = [0] * len(trials)
+    for trial_id, epoch, value, value_b, _ in rows:
+        if math.isfinite(value) and not value <= best:
+            best, best_b = value, value_b
+        accuracy.append(best)
+        accuracy_b.append(best_b)
+        epochs[places[trial_id]] = epoch
+    return LiveRun(
+        configs=tuple(dict(trial.config) for trial in trials),
+        epochs=tuple(epochs),
+        order=tuple((places[row[0]], row[1]) for row in rows),
+        accuracy=np.asarray(accuracy),
+        accuracy_b=np.asarray(accuracy_b),
+        seconds=np.asarray([row[4] for row in rows]),
+        statuses=tuple(trial.status for trial in trials),
+    )
+
+
+class _TableTrainable(tune.Trainable):
+    """Reads its results from recorded curves; a checkpoint is the epoch."""
+
+    def setup(self, config: dict[str, Any], curves: TaskCurves | None = None) -> None:
+        assert curves is not None  # noqa: S101  Ray hands it over
+        self._curves = curves
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._row = self._curves.row(new_config)
+        self._epoch = 0
+        return True
+
+    def step(self) -> dict[str, Any]:
+        self._epoch += 1
+        recorded = self._curves.results[self._row][self._epoch - 1]
+        return {name: recorded[name] for name in ("epoch", METRIC, "val_loss", "val_accuracy_b", "epoch_seconds")}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        with open(os.path.join(checkpoint_dir, "epoch"), "w") as file:
+            file.write(str(self._epoch))
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        with open(os.path.join(checkpoint, "epoch")) as file:
+            self._epoch = int(file.read())
+
+
+def table_trainable(curves: TaskCurves) -> Any:
+    """A trainable that reports recorded curves instead of training."""
+    return tune.with_parameters(_TableTrainable, curves=curves)

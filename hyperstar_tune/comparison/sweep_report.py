@@ -1,0 +1,61 @@
+"""What a sweep says to a person: tables of text and the paper's figures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from hyperstar_tune.comparison.summary import summarize
+from hyperstar_tune.comparison.sweeping import Budgets
+from hyperstar_tune.tables.metadataset import MetaDataset
+
+__all__ = ["finer", "report_sweep"]
+
+
+def finer(budgets: Budgets, table: MetaDataset, steps_an_r: int = 16) -> Budgets:
+    """The same budgets and so many an R between them, for curves: more rows a run, but no more runs."""
+    an_r = min(steps_an_r, budgets.max_epochs or int(table.epochs[-1]))
+    steps = (step / an_r for step in range(1, int(max(budgets.multiples) * an_r) + 1))
+    return Budgets(budgets.eta, tuple(sorted({*budgets.multiples, *steps})), budgets.max_epochs)
+
+
+def report_sweep(
+    results: pd.DataFrame, table: MetaDataset, budgets: Sequence[Budgets], figures: Path | None = None
+) -> str:
+    """Tables of the mean best accuracy and of the epochs to a rival's accuracy; draws figures if asked to.
+
+    Args:
+        results: Of ``sweep``, at ``finer`` budgets.
+        table: The table it was made from.
+        budgets: Those to report.
+        figures: Folder for Figures 3/4 (one panel a task), 5b (the average) and regret against epochs and seconds.
+
+    Returns:
+        Lines of text.
+    """
+    summary = summarize(results, table, budgets)
+    methods = list(dict.fromkeys(results["method"]))
+    lines = []
+    for eta, part in summary["by_eta"].items():
+        lines += [f"Mean best accuracy over families (half {summary['half']}), eta = {eta}, by budget in epochs:"]
+        rows = {
+            method: [f"{at[str(b)]['accuracy']['mean']:.3f}" for b in part["budgets"]]
+            for method, at in ((method, part["methods"][method]["at_budgets"]) for method in methods)
+        }
+        lines += [pd.DataFrame(rows, index=part["budgets"]).T.to_string(), ""]
+        ratios = {
+            f"to {rival}": {method: f"{value['mean']:.2f}" for method, value in values.items()}
+            for rival, values in part["epochs_to_rival"].items()
+        }
+        if ratios:
+            lines += [f"Epochs to a rival's final accuracy over the rival's own, eta = {eta}:"]
+            lines += [pd.DataFrame(ratios, index=methods).to_string(), ""]
+    if figures is not None:
+        from hyperstar_tune.report.figures import draw_average, draw_regret, draw_tasks  # matplotlib: half a second
+
+        draw_average(summary, figures / "average.png", methods)
+        for eta in summary["by_eta"]:
+            draw_tasks(summary, figures / f"tasks_eta_{eta}.png", methods, eta)
+            draw_regret(summary, figures / f"regret_eta_{eta}.png", methods, eta)
+        lines.append(f"figures drawn in {figures}")
+    return "\n".join(lines).rstrip()

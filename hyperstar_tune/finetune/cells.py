@@ -1,0 +1,100 @@
+"""One cell of a collection on the worker's side: a trial of Tune that trains one configuration in a single step."""
+
+import json
+import math
+import os
+import time
+import traceback
+from typing import Any, ClassVar
+
+import torch
+from ray import tune
+
+from hyperstar_tune.errors import HyperStarError, ModelError
+from hyperstar_tune.finetune.loop import METRICS
+from hyperstar_tune.finetune.settings import RunSpec
+from hyperstar_tune.tasks.task import ImageTask
+
+__all__ = ["Cell", "failed_cell", "measure_cell"]
+
+
+def measure_cell(spec: RunSpec, task: ImageTask, config: dict[str, Any], seed: int) -> dict[str, Any]:
+    """One cell's line of the journal, measured in this process.
+
+    Seconds are those of the processor where training runs on one core of it, so that a busy machine measures the same
+    as an idle one; with a GPU they are those of the wall clock. Features of frozen layers that an earlier cell of the
+    task left in the process cost nothing again, as in a run that reuses its processes.
+    """
+    on_cpu = torch.device(spec.device).type == "cpu" if spec.device else not torch.cuda.is_available()
+    clock = time.process_time if on_cpu and torch.get_num_threads() == 1 else time.perf_counter
+    start = clock()
+    run = spec.start(task, config, seed, clock)
+    if spec.max_epochs is None:
+        raise ModelError("a cell is trained to max_epochs, but the settings have none")
+    epochs: list[int] = []
+    curves: dict[str, list[float | None]] = {name: [] for name in METRICS}
+    try:
+        seconds: list[float] = []
+        while run.epoch < spec.max_epochs:
+            metrics = run.train_epoch()
+            seconds.append(metrics["epoch_seconds"])
+            if spec.evaluate_at is None or run.epoch in spec.evaluate_at:
+                epochs.append(run.epoch)
+                metrics["epoch_seconds"] = sum(seconds) / len(seconds)
+                seconds.clear()
+                for name in METRICS:
+                    value = float(metrics[name])
+                    curves[name].append(round(value, 6) if math.isfinite(value) else None)
+        device = run.device_name
+    finally:
+        run.close()
+    return {
+        "config": config,
+        "seed": seed,
+        "epochs": epochs,
+        **curves,
+        "device": device,
+        "seconds": round(clock() - start, 3),
+        "error": None,
+    }
+
+
+class Cell(tune.Trainable):
+    """A trial that measures one cell in its only step; an error is a result like any other."""
+
+    spec: ClassVar[RunSpec]
+    nice: ClassVar[int | None]
+
+    def setup(self, config: dict[str, Any], tasks: dict[str, ImageTask]) -> None:  # type: ignore[override]
+        """Takes all tasks of the run: a worker trains cells of one after the other."""
+        self._tasks, self._cell = tasks, config
+        for task in tasks.values():  # arrays from the object store are read-only, of which torch would warn
+            task.train_labels, task.val_labels = task.train_labels.copy(), task.val_labels.copy()
+        torch.set_num_threads(1)
+        if self.nice is not None:
+            os.nice(max(0, self.nice - os.nice(0)))
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._cell = new_config
+        return True
+
+    def step(self) -> dict[str, Any]:
+        config, seed = self._cell["config"], self._cell["seed"]
+        try:
+            cell = measure_cell(self.spec, self._tasks[self._cell["task"]], config, seed)
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            text = (
+                str(error) if isinstance(error, HyperStarError) else f"{type(error).__name__}: {error} ({where.name})"
+            )
+            cell = failed_cell(config, seed, text.splitlines()[0])
+        return {"cell": json.dumps(cell), "done": True}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing: a cell is measured in one step."""
+
+
+def failed_cell(config: dict[str, Any], seed: int, error: str) -> dict[str, Any]:
+    """The line of a cell that could not be measured."""
+    curves: dict[str, list[float]] = {name: [] for name in METRICS}
+    return {"config": config, "seed": seed, "epochs": [], **curves, "device": "", "seconds": 0.0, "error": error}

@@ -1,0 +1,101 @@
+"""A network with some of its layers trained, on a device; what is frozen before them can be run apart."""
+
+import copy
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hyperstar_tune.errors import ModelError
+from hyperstar_tune.finetune.cache import TensorCache
+from hyperstar_tune.finetune.layers import LayerGroups, Split, find_groups, set_trained
+from hyperstar_tune.finetune.models import NetworkSpec, build_model, normalization
+
+__all__ = ["Network"]
+
+
+class Network:
+    """Normalization, network and trained layers of one run. ``split`` is None where nothing frozen can be run apart."""
+
+    def __init__(
+        self, spec: NetworkSpec, n_classes: int, layers: str, device: torch.device, seed: int, cache: TensorCache
+    ) -> None:
+        self.key = (*spec.key(), layers)
+        self.spec = spec
+        self.device = device
+        model, groups = cache.get(("network", *spec.key(), n_classes, seed), lambda: _pretrained(spec, n_classes, seed))
+        # channels_last about doubles the speed of convolutions on a CPU too.
+        self.model: nn.Module = copy.deepcopy(model).to(device=device, memory_format=torch.channels_last)
+        self._trained = groups.trained(layers)
+        self.parameters = set_trained(self.model, self._trained)
+        split = Split(self.model, groups, self._trained, spec.image_size) if layers != "all" else None
+        self.split = split if split is not None and split.works else None
+        mean, std = normalization(self.model)
+        self._mean, self._std = (
+            torch.tensor(given or found, device=device).view(1, 3, 1, 1)
+            for given, found in ((spec.mean, mean), (spec.std, std))
+        )
+        self.amp_dtype: torch.dtype | None = None
+        if device.type == "cuda":
+            self.amp_dtype = torch.bfloat16 if _has_bfloat16(device) else torch.float16
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Logits [B, classes] from what ``features`` gives where there is a split, else from normalized images."""
+        with self._autocast():
+            return self.model(inputs) if self.split is None else self.split.suffix(inputs)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Images in [0, 1] to the input of the first trained layer (with a split), or just normalized."""
+        images = self.normalize(images)
+        if self.split is None:
+            return images
+        with self._autocast():
+            return self.split.prefix(images).float()
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """[B, 3, S, S] in [0, 1] as the network wants it."""
+        return ((images - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
+
+    def train(self) -> None:
+        """Trained layers in training mode, frozen ones in evaluation mode."""
+        self.model.eval()
+        for name in self._trained:
+            self.model.get_submodule(name).train()
+
+    def eval(self) -> None:
+        """All layers in evaluation mode."""
+        self.model.eval()
+
+    def trained_state(self) -> dict[str, Tensor]:
+        """Parameters and statistics of the trained layers."""
+        prefixes = tuple(f"{name}." if name else "" for name in self._trained)
+        return {k: v for k, v in self.model.state_dict().items() if k.startswith(prefixes)}
+
+    def load_trained_state(self, state: dict[str, Tensor]) -> None:
+        """Takes what ``trained_state`` gave."""
+        if set(state) != set(self.trained_state()):
+            raise ModelError("a checkpoint must hold the trained layers of this network, but it holds others")
+        self.model.load_state_dict(state, strict=False)
+
+    def _autocast(self) -> Any:
+        return nullcontext() if self.amp_dtype is None else torch.autocast(self.device.type, self.amp_dtype)
+
+
+def _pretrained(spec: NetworkSpec, n_classes: int, seed: int) -> list[Any]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # the new head's first weights
+        model = build_model(spec.model, n_classes, spec.weights, spec.image_size, spec.kwargs)
+        groups: LayerGroups = find_groups(model, spec.image_size)
+        for name in groups.head:
+            # timm draws some heads from +-1/sqrt(classes), logits of a wrong certainty that a small learning rate
+            # spends its epochs unlearning; torch's own rule, +-1/sqrt(features), starts near the uniform answer.
+            reset = getattr(model.get_submodule(name), "reset_parameters", None)
+            if reset is not None:
+                reset()
+    return [model, groups]
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    with torch.cuda.device(device):
+        return torch.cuda.is_bf16_supported(including_emulation=False)  # emulated it is slower than float16

@@ -1,0 +1,1 @@
+"""What HyperSTAR is compared with: rankers and searchers of others, one base and one registry row each."""

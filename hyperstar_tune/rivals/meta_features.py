@@ -1,0 +1,56 @@
+"""What can be said of a task without looking at its images: the hand-made features of the baselines.
+
+Source: HyperSTAR (CVPR 2020), Sec. 4.1: "number of images, classes and images per class in the dataset".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hyperstar_tune.errors import TaskError
+
+if TYPE_CHECKING:
+    from hyperstar_tune.tasks.task import ImageTask
+
+__all__ = ["TaskFacts"]
+
+
+@dataclass(frozen=True)
+class TaskFacts:
+    """The counts of a task."""
+
+    name: str
+    classes: int
+    n_train: int  # training images
+    n_val: int  # validation images
+
+    n_features: ClassVar[int] = 4
+
+    @classmethod
+    def of(cls, task: "TaskFacts | Mapping[str, Any] | pd.Series | ImageTask") -> "TaskFacts":
+        """Facts of an image task, or of a row of ``MetaDataset.tasks``.
+
+        Raises:
+            TaskError: If a count is missing or not positive.
+        """
+        if isinstance(task, TaskFacts):
+            return task
+        values: dict[str, Any]
+        if isinstance(task, Mapping | pd.Series):
+            values = {name: task.get(name) for name in ("name", "classes", "n_train", "n_val")}
+        else:
+            values = {name: getattr(task, name, None) for name in ("name", "n_train", "n_val")}
+            values["classes"] = len(getattr(task, "classes", ()))
+        for name in ("classes", "n_train", "n_val"):
+            if values[name] is None or not values[name] > 0:
+                raise TaskError(f"meta-features need the {name} of task {values['name']!r}, but got {values[name]!r}")
+        return cls(str(values["name"]), *(int(values[name]) for name in ("classes", "n_train", "n_val")))
+
+    def features(self) -> npt.NDArray[np.float64]:
+        """Logarithms of training images, classes, training images a class and validation images, shape [4]."""
+        counts = (self.n_train, self.classes, self.n_train / self.classes, self.n_val)
+        return np.log(np.asarray(counts, dtype=np.float64))

@@ -1,0 +1,8 @@
+"""Searches replayed on recorded curves: the very searcher and scheduler, in process, on a virtual clock."""
+
+from hyperstar_tune.simulation import faults
+from hyperstar_tune.simulation.curves import TaskCurves
+from hyperstar_tune.simulation.record import Incumbent, Run, TrialRecord
+from hyperstar_tune.simulation.replaying import replay
+
+__all__ = ["Incumbent", "Run", "TaskCurves", "TrialRecord", "faults", "replay"]

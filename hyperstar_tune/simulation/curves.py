@@ -1,0 +1,146 @@
+"""The recorded curves of one task, laid out for a replay: one row a configuration, one column an epoch.
+
+Between recorded epochs the last value holds (docs/protocol.md, "Training").
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hyperstar_tune.errors import MetaDatasetError
+from hyperstar_tune.metrics import ranking_of
+from hyperstar_tune.space import Config, SearchSpace, config_key
+from hyperstar_tune.tables.metadataset import MetaDataset
+
+__all__ = ["TaskCurves"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class TaskCurves:
+    """All curves of one task and one seed of training.
+
+    Accuracies are NaN from the epoch on at which a configuration diverged; half B is NaN throughout where the table has
+    none.
+    """
+
+    task: str
+    family: str
+    space: SearchSpace
+    configs: tuple[Config, ...]  # H
+    accuracy: Floats  # half A, [H, R]
+    accuracy_b: Floats  # half B, [H, R]
+    loss: Floats  # half A, [H, R]
+    seconds: Floats  # of each epoch, [H, R]
+
+    @classmethod
+    def of(cls, table: MetaDataset, task: str, seed: int = 0) -> "TaskCurves":
+        """The curves of a task.
+
+        Args:
+            table: A table of learning curves.
+            task: Name of one of its tasks.
+            seed: Index of the training seed.
+
+        Raises:
+            MetaDatasetError: If there is no such task or seed, or a configuration was not trained on it.
+        """
+        names = table.tasks["name"].tolist()
+        if task not in names:
+            raise MetaDatasetError(f"a task of the table is one of {', '.join(names)}, but got {task!r}")
+        row = names.index(task)
+        if not 0 <= seed < table.evaluations.shape[2]:
+            raise MetaDatasetError(f"the table has {table.evaluations.shape[2]} seeds, but seed {seed} was asked for")
+        if not table.measured[row, :, seed].all():
+            missing = table.configs[int(np.argmin(table.measured[row, :, seed]))]
+            raise MetaDatasetError(f"a replay needs every configuration, but {missing} was not trained on {task!r}")
+        held = np.searchsorted(table.epochs, np.arange(1, table.epochs[-1] + 1), side="right") - 1
+        if held[0] < 0:
+            raise MetaDatasetError(f"a replay needs the curves from epoch 1, but they begin at {table.epochs[0]}")
+        curves = {
+            name: table.curve(name)[row, :, seed][:, held].astype(np.float64)
+            for name in ("val_accuracy", "val_accuracy_b", "val_loss", "epoch_seconds")
+        }
+        return cls(
+            task=task,
+            family=str(table.tasks["family"].iloc[row]),
+            space=table.space,
+            configs=tuple(table.configs),
+            accuracy=curves["val_accuracy"],
+            accuracy_b=curves["val_accuracy_b"],
+            loss=curves["val_loss"],
+            seconds=np.nan_to_num(curves["epoch_seconds"]),
+        )
+
+    @property
+    def max_epochs(self) -> int:
+        """R, the last recorded epoch."""
+        return self.accuracy.shape[1]
+
+    @property
+    def has_half_b(self) -> bool:
+        """Whether half B was recorded."""
+        return bool(np.isfinite(self.accuracy_b).any())
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """Row of each configuration, by ``config_key``."""
+        return {config_key(config): row for row, config in enumerate(self.configs)}
+
+    @cached_property
+    def _rows_by_values(self) -> dict[tuple[Any, ...], int]:
+        return {tuple(config.values()): row for row, config in enumerate(self.configs)}
+
+    def row(self, config: Config) -> int:
+        """Row of a configuration.
+
+        Raises:
+            MetaDatasetError: If it is not in the table.
+        """
+        row = self._rows_by_values.get(tuple(config.values()))
+        if row is not None:  # parameters in the space's order: much faster than by key
+            return row
+        row = self.rows.get(config_key(config))
+        if row is None:
+            raise MetaDatasetError(f"only recorded configurations can be replayed, but got {config}")
+        return row
+
+    @cached_property
+    def end_seconds(self) -> Floats:
+        """Seconds a trial of its own has taken at the end of each epoch, with a 0 in front, [H, R + 1]."""
+        return np.concatenate([np.zeros((len(self.configs), 1)), np.cumsum(self.seconds, axis=1)], axis=1)
+
+    @cached_property
+    def results(self) -> list[list[dict[str, Any]]]:
+        """What a trainable would report: ``results[row][epoch - 1]``. Do not change them."""
+        return [
+            [
+                {
+                    "training_iteration": epoch + 1,
+                    "epoch": epoch + 1,
+                    "val_accuracy": self.accuracy[row, epoch].item(),
+                    "val_loss": self.loss[row, epoch].item(),
+                    "val_accuracy_b": self.accuracy_b[row, epoch].item(),
+                    "epoch_seconds": self.seconds[row, epoch].item(),
+                    "time_this_iter_s": self.seconds[row, epoch].item(),
+                    "time_total_s": self.end_seconds[row, epoch + 1].item(),
+                    "iterations_since_restore": epoch + 1,
+                    "done": False,
+                }
+                for epoch in range(self.max_epochs)
+            ]
+            for row in range(len(self.configs))
+        ]
+
+    def prefix(self, max_epochs: int) -> "TaskCurves":
+        """The first epochs only: a shorter R, where the learning-rate schedule does not depend on R."""
+        cut = {name: getattr(self, name)[:, :max_epochs] for name in ("accuracy", "accuracy_b", "loss", "seconds")}
+        return replace(self, **cut)
+
+    def true_ranking(self) -> list[Config]:
+        """Configurations by their half-A accuracy at the last epoch, best first."""
+        return [self.configs[row] for row in ranking_of(self.accuracy[:, -1])]

@@ -1,0 +1,87 @@
+"""What a run did: its trials, its epochs in order, and the best accuracy found by any budget."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from hyperstar_tune.simulation.curves import TaskCurves
+
+__all__ = ["Incumbent", "Run", "TrialRecord"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial at the end of a run."""
+
+    trial_id: str
+    row: int  # of its configuration in the curves
+    epochs: int
+    status: str  # as Ray's Trial.status
+    stops: tuple[int, ...]  # epochs after which it was paused or ended
+
+
+@dataclass(frozen=True)
+class Incumbent:
+    """The best so far after every epoch of a run, all of shape [epochs]."""
+
+    accuracy: Floats  # best half-A accuracy so far; NaN before the first finite one
+    accuracy_b: Floats  # half-B accuracy of that trial at that epoch
+    seconds: Floats  # on the virtual clock
+
+    def at(self, epochs: Sequence[int]) -> npt.NDArray[np.intp]:
+        """Index of each budget in these arrays; a budget beyond the run's end gives its end."""
+        return np.minimum(np.asarray(epochs), len(self.accuracy)) - 1
+
+    def at_seconds(self, seconds: Floats) -> npt.NDArray[np.intp]:
+        """Index of what is known at each time; before the first result, the index of the first."""
+        return np.maximum(np.searchsorted(self.seconds, seconds, side="right") - 1, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A finished replay."""
+
+    curves: TaskCurves
+    trials: tuple[TrialRecord, ...]
+    segments: npt.NDArray[np.float64]  # row, epoch before, epoch after, second of the start; one a stretch of training
+    epochs: int  # charged epochs
+    redone_epochs: int  # trained again after a fault, not charged
+    seconds: float  # of the virtual clock
+    searcher_s: float  # measured inside the searcher
+    n_results: int  # delivered to the scheduler
+    stalled: bool  # trials were left that nobody would ever run
+
+    @cached_property
+    def incumbent(self) -> Incumbent:
+        """The best so far, in the order in which epochs ended on the clock; redone epochs do not count."""
+        rows, before, after = self.segments[:, :3].astype(np.intp).T
+        lengths = after - before
+        row = np.repeat(rows, lengths)
+        first = np.repeat(np.cumsum(lengths) - lengths, lengths)
+        epoch = np.arange(len(row)) - first + np.repeat(before, lengths)  # counted from 0
+        ends = self.curves.end_seconds
+        time = np.repeat(self.segments[:, 3] - ends[rows, before], lengths) + ends[row, epoch + 1]
+        order = np.argsort(time, kind="stable")
+        row, epoch, time = row[order], epoch[order], time[order]
+        accuracy = np.nan_to_num(self.curves.accuracy[row, epoch], nan=-np.inf)
+        best = np.maximum.accumulate(accuracy)
+        is_new = np.concatenate([[True], accuracy[1:] > best[:-1]])
+        holder = np.maximum.accumulate(np.where(is_new, np.arange(len(row)), 0))
+        return Incumbent(
+            accuracy=np.where(np.isneginf(best), np.nan, best),
+            accuracy_b=self.curves.accuracy_b[row, epoch][holder],
+            seconds=time,
+        )
+
+    def rungs(self) -> dict[int, int]:
+        """How many trials were paused or ended after each number of epochs."""
+        counts: dict[int, int] = {}
+        for trial in self.trials:
+            for stop in trial.stops:
+                counts[stop] = counts.get(stop, 0) + 1
+        return dict(sorted(counts.items()))

@@ -1,0 +1,100 @@
+"""Replays a search on recorded curves: the very searcher and scheduler, in process, on a virtual clock.
+
+Costs are the recorded seconds; time measured inside the searcher is a column of its own, so that a replay with fixed
+seeds is exact (docs/protocol.md, "Runs under a budget"). Not for what Ray itself costs: that takes a live run.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+
+from hyperstar_tune.errors import SearchError
+from hyperstar_tune.search import GatedSearcher
+from hyperstar_tune.simulation.controller import METRIC, MODE, Fault, ReplayTrial, VirtualController
+from hyperstar_tune.simulation.curves import TaskCurves
+from hyperstar_tune.simulation.record import Run, TrialRecord
+
+__all__ = ["replay"]
+
+
+def replay(
+    curves: TaskCurves,
+    searcher: Searcher,
+    scheduler: TrialScheduler,
+    *,
+    n_workers: int = 1,
+    epoch_budget: int | None = None,
+    reports: Sequence[int] | str = "every epoch",
+    faults: Mapping[int, Fault] | None = None,
+    n_queued: int = 1,
+) -> Run:
+    """Runs one search to its end.
+
+    Args:
+        curves: Of the task.
+        searcher: A fresh one; metric and mode are set here.
+        scheduler: A fresh one; metric and mode are set here.
+        n_workers: Trials that run side by side.
+        epoch_budget: Ends the run at exactly so many epochs; a scheduler with a plan of its own ends it itself.
+        reports: Which results are delivered. The others cost time and epochs, but nobody hears of them. Exact as long
+            as none is left out that anybody reads: ``"every epoch"``; ``"levels"``, every epoch at which some rung of
+            the plan ends, for a gated searcher that learns or may draw a configuration again; ``"targets"``, only the
+            ends of a trial's own rungs, for a gated searcher that does neither; or a list of epochs.
+        faults: What happens instead of the n-th report, counted from 1; every epoch is then reported.
+        n_queued: Trials asked for ahead: 1 with any searcher, as Ray does, 200 with Ray's own variant generator.
+
+    Raises:
+        SearchError: If the scheduler does not take metric and mode, or ``reports`` needs a gated searcher.
+    """
+    searcher.set_search_properties(METRIC, MODE, {})
+    if not scheduler.set_search_properties(METRIC, MODE):
+        raise SearchError(f"a replay sets metric and mode itself, but {type(scheduler).__name__} has them already")
+    next_report = None if faults else _next_report(searcher, reports)
+    controller = VirtualController(curves, searcher, scheduler, n_workers, epoch_budget, next_report, faults, n_queued)
+    controller.run()
+    return Run(
+        curves=curves,
+        trials=tuple(
+            TrialRecord(trial.trial_id, trial.row, trial.top, trial.status, tuple(trial.stops))
+            for trial in controller.get_trials()
+        ),
+        segments=np.asarray(controller.segments, dtype=np.float64).reshape(-1, 4),
+        epochs=controller.epochs,
+        redone_epochs=controller.redone_epochs,
+        seconds=controller.now,
+        searcher_s=controller.searcher_s,
+        n_results=controller.n_results,
+        stalled=controller.stalled,
+    )
+
+
+def _next_report(searcher: Searcher, reports: Sequence[int] | str) -> Callable[[ReplayTrial], int] | None:
+    if reports == "every epoch":
+        return None
+    if not isinstance(reports, str):
+        rising = sorted(reports)
+
+        def listed(trial: ReplayTrial) -> int:
+            place = bisect_right(rising, trial.epoch)
+            return rising[place] if place < len(rising) else trial.epoch + 1
+
+        return listed
+    if not isinstance(searcher, GatedSearcher) or reports not in ("levels", "targets"):
+        raise SearchError(
+            "reports must be 'every epoch', a list of epochs or, for a gated searcher, 'levels' or 'targets', but got "
+            f"{reports!r} for a {type(searcher).__name__}"
+        )
+
+    def target(trial: ReplayTrial) -> int:
+        return searcher.gate.trials[trial.trial_id].target if searcher.gate else trial.epoch + 1
+
+    def level(trial: ReplayTrial) -> int:
+        if searcher.gate is None:
+            return trial.epoch + 1
+        known = searcher.gate.trials[trial.trial_id]
+        return min(known.target, known.next_level)
+
+    return target if reports == "targets" else level

@@ -1,0 +1,5 @@
+"""Meta-datasets: learning curves of many tasks and configurations, on disk and as arrays."""
+
+from hyperstar_tune.tables.metadataset import MetaDataset
+
+__all__ = ["MetaDataset"]

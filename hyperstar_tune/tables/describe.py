@@ -1,0 +1,220 @@
+"""What a table of learning curves holds: coverage, best configurations, and how much its tasks disagree about them.
+
+These numbers say whether a table is worth meta-training on. Not for judging a ranking: see ``evaluation.loo``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hyperstar_tune.errors import MetaDatasetError
+from hyperstar_tune.metrics import normalize_scores, ranking_of
+from hyperstar_tune.space import Config
+from hyperstar_tune.tables.disagreement import (
+    MIN_SEEDS,
+    NoiseCeiling,
+    VarianceSplit,
+    last_values,
+    mean_correlations,
+    noise_ceiling,
+    rank_correlation,
+    size_of,
+    variance_split,
+)
+from hyperstar_tune.tables.metadataset import MetaDataset
+
+__all__ = ["Best", "Description", "best_configs", "describe"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best configuration of one task."""
+
+    task: str
+    config: Config
+    accuracy: float  # half A, last epoch
+    is_average_best: bool  # the configuration best on average reaches the same accuracy
+
+
+@dataclass(frozen=True)
+class Description:
+    """All figures of ``describe``; None where the table cannot tell."""
+
+    tasks: int
+    parents: int
+    sub_tasks: int
+    families: int
+    configurations: int
+    seeds: int
+    epochs: int  # R
+    coverage: float  # share of (task, configuration) that some seed measured
+    tasks_compared: int  # what follows is over these ...
+    configurations_compared: int  # ... and these, all of which were measured
+    mean_rank_correlation: float | None
+    rank_correlations: dict[str, float]
+    variance: VarianceSplit | None
+    variance_upper_half: VarianceSplit | None  # of the configurations that are better than the median on average
+    noise_ceiling: NoiseCeiling | None
+    average_best: Config
+    tasks_with_other_best: float | None  # share
+    own_best_gain: float | None  # half-B accuracy of the task's own best less the average best's, mean over tasks
+    best: tuple[Best, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; the keys that tables are compared by stand at the top."""
+        plain = asdict(self)
+        plain["best"] = [asdict(best) for best in self.best]
+        ceiling = self.noise_ceiling
+        plain["noise_ceiling_ap10"] = ceiling.average_precision if ceiling and not ceiling.same_seed else None
+        plain["same_seed_ap10"] = ceiling.average_precision if ceiling and ceiling.same_seed else None
+        plain["interaction_variance_share"] = self.variance.interaction if self.variance else None
+        return {name: _rounded(value) for name, value in plain.items()}
+
+    def __str__(self) -> str:
+        head = (
+            f"{self.tasks} tasks ({self.parents} parents, {self.sub_tasks} sub-tasks) of {self.families} families x "
+            f"{self.configurations} configurations x {self.seeds} seeds, {self.epochs} epochs, "
+            f"{self.coverage:.1%} of (task, configuration) measured"
+        )
+        lines = [head]
+        if (self.tasks_compared, self.configurations_compared) != (self.tasks, self.configurations):
+            lines.append(
+                f"compared: {self.tasks_compared} tasks x {self.configurations_compared} configurations, all measured"
+            )
+        if self.rank_correlations:
+            pairs = ", ".join(f"{name} {value:.2f}" for name, value in self.rank_correlations.items())
+            lines.append(f"rank correlation of two tasks: {pairs}")
+        if self.variance and self.variance_upper_half:
+            lines.append(f"variance of normalized scores: {self.variance}")
+            lines.append(f"of the better half of the configurations alone: {self.variance_upper_half}")
+        if self.noise_ceiling:
+            ceiling = self.noise_ceiling
+            what = f"no noise ceiling without {MIN_SEEDS} seeds; AP" if ceiling.same_seed else "noise ceiling of AP"
+            lines.append(
+                f"{what}@{ceiling.k}: {ceiling.average_precision:.3f} ({ceiling.judged_from}, "
+                f"{ceiling.tasks} tasks; chance {ceiling.chance:.3f})"
+            )
+        lines.append(f"best on average: {_config_text(self.average_best)}")
+        if self.tasks_with_other_best is not None:
+            gain = (
+                ""
+                if self.own_best_gain is None
+                else f"; their own best is {100 * self.own_best_gain:+.2f} points better on half B"
+            )
+            lines.append(f"another best on {self.tasks_with_other_best:.0%} of the tasks{gain}")
+        width = max(len(best.task) for best in self.best)
+        for best in self.best:
+            mark = "=" if best.is_average_best else " "
+            lines.append(f"{mark} {best.task:{width}}  {best.accuracy:.3f}  {_config_text(best.config)}")
+        return "\n".join(lines)
+
+
+def describe(table: MetaDataset, k: int = 10) -> Description:
+    """Describes a table.
+
+    Tasks are compared over what was measured on all of them: the tasks that have every configuration, or, where those
+    are fewer than two, all tasks over the configurations that all have.
+
+    Args:
+        table: Of any state of completion.
+        k: Places that count in the noise ceiling, at most the number of configurations compared.
+
+    Raises:
+        MetaDatasetError: If no configuration was measured on all tasks.
+    """
+    rows, columns = _compared(table)
+    half_a, half_b = (last_values(table, name)[np.ix_(rows, columns)] for name in ("val_accuracy", "val_accuracy_b"))
+    scores = table.scores()[np.ix_(rows, columns)]
+    about = table.tasks.iloc[rows]
+    names, families = about["name"].tolist(), about["family"].tolist()
+    configs = [table.configs[c] for c in columns]
+    correlation = rank_correlation(scores)
+    correlations = mean_correlations(correlation, families, [size_of(name) for name in names])
+    normalized = np.asarray(normalize_scores(scores))
+    average_ranking = ranking_of(normalized.mean(axis=0))
+    average_best = int(average_ranking[0])
+    upper = average_ranking[: -(-len(average_ranking) // 2)]
+    splits = len(rows) > 1 and len(upper) > 1
+    sizes = [size_of(name) for name in table.tasks["name"]]
+    return Description(
+        tasks=len(table.tasks),
+        parents=sizes.count("parent"),
+        sub_tasks=len(sizes) - sizes.count("parent"),
+        families=len(table.families),
+        configurations=len(table.configs),
+        seeds=table.evaluations.shape[2],
+        epochs=int(table.epochs[-1]),
+        coverage=float(table.measured.any(axis=2).mean()),
+        tasks_compared=len(rows),
+        configurations_compared=len(columns),
+        mean_rank_correlation=correlations.get("all"),
+        rank_correlations=correlations,
+        variance=variance_split(half_a, half_b) if splits else None,
+        variance_upper_half=variance_split(half_a[:, upper], half_b[:, upper]) if splits else None,
+        noise_ceiling=noise_ceiling(half_a, half_b, families, min(k, len(columns))),
+        average_best=configs[average_best],
+        tasks_with_other_best=float(np.mean(scores[:, average_best] < scores.max(axis=1))) if len(rows) > 1 else None,
+        own_best_gain=_own_best_gain(scores, half_b, average_best) if len(rows) > 1 else None,
+        best=best_configs(scores, names, configs, average_best),
+    )
+
+
+def best_configs(
+    scores: Floats, names: Sequence[str], configs: Sequence[Config], average_best: int
+) -> tuple[Best, ...]:
+    """The best configuration of every task; of equal ones the first.
+
+    Args:
+        scores: Shape [T, H].
+        names: T tasks.
+        configs: H configurations.
+        average_best: Index of the one that is best on average.
+    """
+    return tuple(
+        Best(name, configs[int(ranking_of(row)[0])], float(row.max()), bool(row[average_best] >= row.max()))
+        for name, row in zip(names, scores, strict=True)
+    )
+
+
+def _compared(table: MetaDataset) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    # A task must have one seed throughout, or its noise could not be told from its configurations.
+    whole = np.any(np.all(table.measured, axis=1), axis=1)
+    if whole.sum() > 1:
+        return np.flatnonzero(whole), np.arange(len(table.configs))
+    shared = np.all(table.measured[:, :, 0], axis=0)
+    if not shared.any():
+        raise MetaDatasetError(
+            f"a description needs a configuration measured on all tasks, but the {len(table.tasks)} tasks share none; "
+            "leave tasks out or collect on"
+        )
+    return np.arange(len(table.tasks)), np.flatnonzero(shared)
+
+
+def _own_best_gain(scores: Floats, half_b: Floats, average_best: int) -> float | None:
+    complete = np.all(np.isfinite(half_b), axis=1)  # [T, S]
+    if not complete.any(axis=1).all():
+        return None
+    reported = np.where(complete[:, None], half_b, 0.0).sum(axis=2) / complete.sum(axis=1, keepdims=True)  # [T, H]
+    own = [row[int(ranking_of(score)[0])] for row, score in zip(reported, scores, strict=True)]
+    return float(np.mean(own - reported[:, average_best]))
+
+
+def _config_text(config: Config) -> str:
+    return ", ".join(
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in config.items()
+    )
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 5)
+    if isinstance(value, dict):
+        return {name: _rounded(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(inner) for inner in value]
+    return value

@@ -1,0 +1,246 @@
+"""How much tasks disagree about configurations, and how much of that is noise: plain arithmetic on scores.
+
+A ranking made for a task can beat the average ranking only where tasks disagree by more than noise. Not for judging a
+ranking: see ``hyperstar_tune.metrics``.
+
+Source: halves, seeds and the noise ceiling as in docs/protocol.md; variance components by the two-way analysis of
+variance with random effects (Searle, Casella & McCulloch, "Variance Components", 1992).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hyperstar_tune.metrics import average_precision, chance_average_precision, normalize_scores, ranking_of
+from hyperstar_tune.tables.metadataset import MetaDataset
+
+__all__ = [
+    "MIN_SEEDS",
+    "NoiseCeiling",
+    "VarianceSplit",
+    "last_values",
+    "mean_correlations",
+    "noise_ceiling",
+    "noise_variance",
+    "rank_correlation",
+    "size_of",
+    "variance_split",
+]
+
+Floats = npt.NDArray[np.float64]
+
+MIN_SEEDS = 3  # of a noise ceiling: the mean of two others judged by the third; one judged by another is no ceiling
+
+
+@dataclass(frozen=True)
+class VarianceSplit:
+    """Shares of the variance of normalized scores; they sum to 1.
+
+    Without a replicate the noise cannot be told from the interaction: ``noise`` is None and within ``interaction``.
+    """
+
+    configuration: float  # the same on every task: what the average ranking knows
+    interaction: float  # task x configuration: what only a ranking made for the task can know
+    noise: float | None
+    noise_from: str | None  # which replicates the noise was estimated from
+
+    def __str__(self) -> str:
+        if self.noise is None:
+            return f"{self.configuration:.0%} configuration, {self.interaction:.0%} task x configuration with noise"
+        return (
+            f"{self.configuration:.0%} configuration, {self.interaction:.0%} task x configuration, "
+            f"{self.noise:.0%} noise (from {self.noise_from})"
+        )
+
+
+@dataclass(frozen=True)
+class NoiseCeiling:
+    """The AP@k that a repetition of the measurement itself reaches; of the same seed it is no ceiling, but too high."""
+
+    average_precision: float
+    k: int
+    chance: float  # of a random ranking
+    tasks: int  # that it is from; the mean is over their families
+    same_seed: bool  # no task has ``MIN_SEEDS`` seeds: both halves saw the same training
+
+    @property
+    def judged_from(self) -> str:
+        """What ranked and what judged."""
+        if self.same_seed:
+            return "half A judged on half B of the same seed"
+        return "half A of the other seeds judged on half B of one"
+
+
+def last_values(table: MetaDataset, objective: str = "val_accuracy") -> Floats:
+    """An accuracy after the last epoch, shape [T, H, S]; a diverged cell has its task's worst, an unmeasured one NaN.
+
+    NaN throughout where the table does not have the objective (half B of imported curves).
+    """
+    last = table.curve(objective)[..., -1].astype(np.float64)
+    worst = np.where(np.isfinite(last), last, np.inf).min(axis=(1, 2), keepdims=True)
+    recorded = np.any(np.isfinite(table.curve(objective)), axis=(1, 2, 3), keepdims=True)[..., 0]
+    fill = np.where(recorded, np.where(np.isinf(worst), 0.0, worst), np.nan)
+    return np.where(table.measured & ~np.isfinite(last), fill, last)
+
+
+def size_of(name: str) -> str:
+    """What follows ``@`` in the name of a sub-task (``small``, ``large``), else ``parent``."""
+    _, found, kind = name.partition("@")
+    return kind if found else "parent"
+
+
+def rank_correlation(scores: npt.ArrayLike) -> Floats:
+    """Spearman's rank correlation of every two tasks over the configurations both have.
+
+    Args:
+        scores: Shape [T, H], NaN where not measured.
+
+    Returns:
+        Symmetric, shape [T, T]; NaN where a task's scores are all equal.
+    """
+    frame = pd.DataFrame(np.asarray(scores, dtype=np.float64).T)
+    return np.asarray(frame.corr(method="spearman", min_periods=2), dtype=np.float64)
+
+
+def mean_correlations(correlation: Floats, families: Sequence[str], sizes: Sequence[str]) -> dict[str, float]:
+    """Means over pairs of tasks.
+
+    Args:
+        correlation: Shape [T, T].
+        families: Of each task.
+        sizes: Of each task, as of ``size_of``.
+
+    Returns:
+        ``all``; ``within family``; ``between families``; and for each size the pairs of two such tasks of different
+        families. Groups without a pair are left out.
+    """
+    pairs = np.triu(np.ones(correlation.shape, dtype=bool), 1) & np.isfinite(correlation)
+    related = np.equal.outer(np.array(families, dtype=object), np.array(families, dtype=object)).astype(bool)
+    groups = {"all": pairs, "within family": pairs & related, "between families": pairs & ~related}
+    for size in dict.fromkeys(sizes):
+        alike = np.array([s == size for s in sizes])
+        groups[f"{size} tasks"] = pairs & ~related & np.outer(alike, alike)
+    return {name: float(correlation[group].mean()) for name, group in groups.items() if group.any()}
+
+
+def noise_variance(half_a: Floats, half_b: Floats) -> tuple[float, str] | None:
+    """Variance of one measurement, in units of the variance of its task's scores over configurations.
+
+    Half A of one seed against half B of another tells all of it: another training, judged on other images. Half A of
+    both would share the images, and what is particular to these would pass for interaction. Where no task has two
+    seeds, the halves of one seed tell the noise of a finite validation set only, as they share the training. Where some
+    have, the halves of one seed tell how noisy each task is, and the repeated tasks by how much another training adds.
+
+    Args:
+        half_a: Accuracy, shape [T, H, S], NaN where not measured.
+        half_b: The same on half B.
+
+    Returns:
+        The mean over tasks and what it is from, or None if nothing was repeated.
+    """
+
+    def between(a: Floats, b: Floats, pairs: Iterable[tuple[int, int]]) -> float | None:
+        return _mean([_replicate_variance(a[:, one], b[:, other]) for one, other in pairs])
+
+    measured = [(a, b, _seeds(a + b)) for a, b in zip(half_a, half_b, strict=True)]
+    repeated = [(a, b, seeds) for a, b, seeds in measured if len(seeds) > 1]
+    halves = _mean([between(a, b, zip(seeds, seeds, strict=True)) for a, b, seeds in measured])
+    of_seeds = _mean([between(a, b, permutations(seeds, 2)) for a, b, seeds in repeated])
+    if halves is None or of_seeds is None:
+        return None if halves is None else (halves, "the halves A and B of one seed")
+    most = max(len(seeds) for _, _, seeds in repeated)
+    source = f"half A against half B of another seed, {most} seeds of {len(repeated)} tasks"
+    halves_of_repeated = _mean([between(a, b, zip(seeds, seeds, strict=True)) for a, b, seeds in repeated])
+    if len(repeated) == len(measured) or not halves_of_repeated:
+        return of_seeds, source
+    return halves * of_seeds / halves_of_repeated, f"{source}; the other tasks from their halves of one seed"
+
+
+def variance_split(half_a: Floats, half_b: Floats) -> VarianceSplit:
+    """Splits the variance of the scores of one seed, normalized per task, into its components.
+
+    Args:
+        half_a: Accuracy, shape [T, H, S] with at least two tasks and two configurations; the first seed that a task
+            has is the one that is split, the others tell the noise.
+        half_b: The same on half B, NaN where there is none.
+
+    Returns:
+        Shares of the sum of the components; a negative estimate counts as 0.
+    """
+    first = np.stack([task[:, _seeds(task)[0]] for task in half_a])
+    z = np.asarray(normalize_scores(first))  # [T, H]: no task effect is left
+    n_tasks, n_configs = z.shape
+    common = z.mean(axis=0)
+    mean_square = n_tasks * float(np.sum(common**2)) / (n_configs - 1)
+    residual = float(np.sum((z - common) ** 2)) / ((n_tasks - 1) * (n_configs - 1))
+    configuration = max(0.0, (mean_square - residual) / n_tasks)
+    found = noise_variance(half_a, half_b)
+    noise = min(found[0], residual) if found else 0.0
+    total = configuration + residual
+    if total <= 0:  # every task's scores are all equal
+        return VarianceSplit(0.0, 0.0, None, None)
+    return VarianceSplit(
+        configuration / total,
+        (residual - noise) / total,
+        noise / total if found else None,
+        found[1] if found else None,
+    )
+
+
+def noise_ceiling(half_a: Floats, half_b: Floats, families: Sequence[str], k: int = 10) -> NoiseCeiling | None:
+    """AP@k of a repetition of the measurement: what is left to a ranking that knows the task as well as that.
+
+    On tasks with ``MIN_SEEDS`` seeds each seed's half B judges the ranking by the mean half A of the others
+    (docs/protocol.md); more seeds would rank better still. Where no task has so many, half B of one seed judges its own
+    half A: both share the training run, so that this is too high.
+
+    Args:
+        half_a: Accuracy, shape [T, H, S], NaN where not measured.
+        half_b: The same on half B.
+        families: Of each task.
+        k: Places that count.
+
+    Returns:
+        The mean over families, or None if half B was not measured.
+    """
+    values: dict[str, list[float]] = {}
+    single: dict[str, list[float]] = {}
+    for a, b, family in zip(half_a, half_b, families, strict=True):
+        seeds = _seeds(a + b)
+        if len(seeds) >= MIN_SEEDS:
+            judged = [
+                average_precision(b[:, s], ranking_of(a[:, [o for o in seeds if o != s]].mean(axis=1)), k)
+                for s in seeds
+            ]
+            values.setdefault(family, []).append(float(np.mean(judged)))
+        elif seeds:
+            ranking = ranking_of(a[:, seeds[0]])
+            single.setdefault(family, []).append(average_precision(b[:, seeds[0]], ranking, k))
+    if not values and not single:
+        return None
+    used, chance = values or single, chance_average_precision(half_a.shape[1], k)
+    mean = float(np.mean([np.mean(of_family) for of_family in used.values()]))
+    return NoiseCeiling(mean, k, chance, sum(map(len, used.values())), same_seed=not values)
+
+
+def _seeds(values: Floats) -> list[int]:
+    """Seeds that have every configuration, of [H, S]."""
+    return [int(seed) for seed in np.flatnonzero(np.isfinite(values).all(axis=0))]
+
+
+def _replicate_variance(first: Floats, second: Floats) -> float | None:
+    """Variance between two replicates [H] less their means, over the variance of the first; None if that is 0."""
+    spread = float(first.var())
+    if spread <= 1e-12 or len(first) < 2:
+        return None
+    difference = (first - first.mean()) - (second - second.mean())
+    return float(np.sum(difference**2)) / 2 / (len(first) - 1) / spread
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None

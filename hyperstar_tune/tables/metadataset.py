@@ -1,0 +1,367 @@
+"""Tables of learning curves: tasks x configurations x seeds x epochs x objectives.
+
+What a predictor is meta-trained on and what replays run on. On disk a table is a directory in the schema of Syne Tune's
+tabular blackboxes. Not for collecting: a journal of finished cells is kept by
+``hyperstar_tune.finetune`` and read here with ``MetaDataset.from_collection``.
+
+Source: HyperSTAR (CVPR 2020), Sec. 3.1; scores, seeds and families as in docs/protocol.md.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hyperstar_tune.errors import MetaDatasetError
+from hyperstar_tune.fingerprint import Fingerprint
+from hyperstar_tune.metrics import normalize_scores, similarity_matrix
+from hyperstar_tune.space import Config, SearchSpace, config_key
+from hyperstar_tune.tables import files as files
+from hyperstar_tune.tables.collection import check_task_name, read_collection
+from hyperstar_tune.tables.curves_v0 import read_curves_v0
+
+__all__ = ["MetaDataset", "import_curves_v0"]
+
+_SCHEMA = 1
+_TASK_COLUMNS: dict[str, type] = {
+    "name": str,
+    "family": str,
+    "location": str,
+    "classes": int,
+    "n_train": int,
+    "n_val": int,
+    "licence": str,
+    "image_hash": str,
+}
+_SHARES = ("val_accuracy", "val_accuracy_b")  # objectives that lie in [0, 1]
+
+
+@dataclass(frozen=True, eq=False)
+class MetaDataset:
+    """A table of learning curves.
+
+    A cell (task, configuration, seed) that was never trained is NaN throughout. One that was trained has a finite
+    ``epoch_seconds``; its other objectives are NaN from the epoch on at which it diverged.
+
+    Raises:
+        MetaDatasetError: If shapes, names or values do not make a table.
+    """
+
+    space: SearchSpace
+    configs: list[Config]  # H, distinct, all in the space
+    epochs: npt.NDArray[np.int64]  # [F], rising, 1-based
+    evaluations: npt.NDArray[np.float32]  # [T, H, S, F, O]
+    tasks: pd.DataFrame  # T rows: name, family, location, classes, n_train, n_val, licence, image_hash
+    fingerprint: Fingerprint
+
+    objectives: ClassVar[tuple[str, ...]] = (
+        "val_accuracy",
+        "val_loss",
+        "val_accuracy_b",
+        "val_loss_b",
+        "train_loss",
+        "epoch_seconds",
+    )
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "epochs", np.asarray(self.epochs, dtype=np.int64))
+        object.__setattr__(self, "evaluations", np.asarray(self.evaluations, dtype=np.float32))
+        object.__setattr__(self, "tasks", _checked_tasks(self.tasks))
+        _check_shapes(self)
+        _check_configs(self)
+        _check_values(self)
+
+    @classmethod
+    def load(cls, directory: str | Path) -> "MetaDataset":
+        """Reads a table from a directory.
+
+        Raises:
+            MetaDatasetError: If the directory is no table, is damaged or has an unknown schema version, or a file has
+                not the checksum that the table states of it. A table that states none is read as it is.
+        """
+        directory = Path(directory)
+        files.recover_directory(directory)
+        if not directory.is_dir():
+            raise MetaDatasetError(f"a meta-dataset is a directory, but {directory} is none")
+        metadata = files.read_file(directory, files.METADATA)
+        own = metadata.get("hyperstar") if isinstance(metadata, dict) else None
+        if not isinstance(own, dict) or own.get("schema") != _SCHEMA:
+            found = own.get("schema") if isinstance(own, dict) else None
+            raise MetaDatasetError(f"{directory} must state hyperstar schema {_SCHEMA}, but states {found}")
+        if metadata.get("objectives_names") != list(cls.objectives):
+            raise MetaDatasetError(f"{directory} must hold the objectives {', '.join(cls.objectives)}")
+        if "sha256" in own:
+            files.check_sums(directory, own["sha256"])
+        configs = files.read_file(directory, files.HYPERPARAMETERS)
+        tasks = files.read_file(directory, files.TASKS)
+        try:
+            space = SearchSpace.from_json(own["space"])
+            fingerprint = Fingerprint.from_json(own["fingerprint"])
+            table = cls(
+                space=space,
+                configs=[{name: _plain(row[name]) for name in space.parameters} for row in configs.to_dict("records")],
+                epochs=files.read_file(directory, files.FIDELITIES),
+                evaluations=files.read_file(directory, files.EVALUATIONS),
+                tasks=tasks,
+                fingerprint=fingerprint,
+            )
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+            raise MetaDatasetError(f"{directory} is no sound meta-dataset: {_reason(error)}") from error
+        if metadata.get("task_names") != table.tasks["name"].tolist():
+            raise MetaDatasetError(f"{directory} names other tasks in {files.METADATA} than in {files.TASKS}")
+        return table
+
+    @classmethod
+    def from_collection(cls, directory: str | Path, complete_only: bool = False) -> "MetaDataset":
+        """Builds a table from the journals of ``hyperstar collect``.
+
+        Args:
+            directory: With ``collection.json`` and ``cells/TASK.jsonl``. A torn last line of a journal, and a cell that
+                ended with an error, count as not trained.
+            complete_only: Drop the tasks whose first seed lacks a cell, instead of keeping them with NaN, and every
+                further seed of a task that lacks one.
+
+        Raises:
+            MetaDatasetError: If a journal is damaged elsewhere or nothing remains.
+        """
+        table = cls(**read_collection(Path(directory), cls.objectives))
+        return _with_train_size(_complete(table, directory) if complete_only else table)
+
+    def save(self, directory: str | Path) -> None:
+        """Writes the table; an older one at the same place is replaced as a whole."""
+        frame = pd.DataFrame(self.configs, columns=list(self.space.parameters))
+        content = {
+            files.HYPERPARAMETERS: files.parquet_bytes(frame),
+            files.EVALUATIONS: files.array_bytes(self.evaluations),
+            files.FIDELITIES: files.array_bytes(self.epochs),
+            files.CONFIG_SPACE: files.json_bytes(files.syne_space(self.space)),
+            files.FIDELITY_SPACE: files.json_bytes(files.syne_fidelity_space(int(self.epochs[-1]))),
+            files.TASKS: files.parquet_bytes(self.tasks),
+        }
+        metadata = {
+            "objectives_names": list(self.objectives),
+            "task_names": self.tasks["name"].tolist(),
+            "resource_attr": "epoch",
+            "default_metric": "val_accuracy",
+            "hyperstar": {
+                "schema": _SCHEMA,
+                "space": self.space.to_json(),
+                "fingerprint": self.fingerprint.to_json(),
+                "sha256": files.sums(content),
+            },
+        }
+        files.write_directory(Path(directory), content | {files.METADATA: files.json_bytes(metadata)})
+
+    def curve(self, objective: str) -> npt.NDArray[np.float32]:
+        """One objective of all cells, shape [T, H, S, F]."""
+        if objective not in self.objectives:
+            raise MetaDatasetError(f"an objective is one of {', '.join(self.objectives)}, but got {objective!r}")
+        return self.evaluations[..., self.objectives.index(objective)]
+
+    @property
+    def measured(self) -> npt.NDArray[np.bool_]:
+        """Which cells were trained to the last epoch, diverged ones included, shape [T, H, S]."""
+        return np.asarray(np.isfinite(self.curve("epoch_seconds")[..., -1]))
+
+    def scores(self, seed: int | None = None) -> npt.NDArray[np.float64]:
+        """Half-A accuracy after the last epoch: what configurations are ranked by (docs/protocol.md).
+
+        Args:
+            seed: Index of one seed; the mean over the seeds that were trained when None.
+
+        Returns:
+            Shape [T, H]; a diverged cell has its task's worst accuracy, one that was not trained is NaN.
+        """
+        last = self.curve("val_accuracy")[..., -1].astype(np.float64)  # [T, H, S]
+        worst = np.where(np.isfinite(last), last, np.inf).min(axis=(1, 2), keepdims=True)
+        worst[np.isinf(worst)] = 0.0  # every cell of the task diverged
+        last = np.where(self.measured & ~np.isfinite(last), worst, last)
+        if seed is not None:
+            if not 0 <= seed < last.shape[2]:
+                raise MetaDatasetError(f"the table has the seeds 0 to {last.shape[2] - 1}, but got {seed}")
+            return last[..., seed]
+        count = np.isfinite(last).sum(axis=-1)
+        total = np.nansum(last, axis=-1)
+        mean = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+        return np.where(count > 1, np.round(mean, 7), mean)  # or equal counts of images would not tie
+
+    def steady_scores(self) -> npt.NDArray[np.float64]:
+        """Mean of best and mean accuracy over the measured epochs, of both halves where there are two, shape [T, H].
+
+        While the learning rate stays constant, the last epoch is one draw of a noisy plateau, and one half of a small
+        validation set another. As in ``scores`` a diverged cell has its task's worst value, one that was not trained is
+        NaN, and seeds are averaged.
+        """
+        halves = [self.curve(name).astype(np.float64) for name in ("val_accuracy", "val_accuracy_b")]  # [T, H, S, F]
+        both = np.where(np.isfinite(halves[1]), (halves[0] + halves[1]) / 2, halves[0])
+        lasted = np.isfinite(both[..., -1])
+        count = np.maximum(np.isfinite(both).sum(axis=-1), 1)
+        value = (np.fmax.reduce(both, axis=-1) + np.nansum(both, axis=-1) / count) / 2  # [T, H, S]
+        worst = np.where(lasted, value, np.inf).min(axis=(1, 2), keepdims=True)
+        value = np.where(lasted, value, np.where(np.isfinite(worst), worst, 0.0))
+        total, seeds = np.where(self.measured, value, 0.0).sum(axis=-1), self.measured.sum(axis=-1)
+        return np.divide(total, seeds, out=np.full(total.shape, np.nan), where=seeds > 0)
+
+    def normalized(self) -> npt.NDArray[np.float64]:
+        """Scores less their task's mean over its deviation, over the configurations trained on it, shape [T, H].
+
+        Where tasks lack different configurations, their means are over different ones and do not compare.
+
+        Source: HyperSTAR (CVPR 2020), Sec. 3.1.
+        """
+        return np.asarray(normalize_scores(self.scores()), dtype=np.float64)
+
+    def similarity(self, k: int = 10) -> npt.NDArray[np.float64]:
+        """Similarity r_ij of every two tasks: mean AP@k of either's ranking for the other (Eq. 2).
+
+        Returns:
+            Symmetric, shape [T, T], over the configurations trained on both; NaN where those are fewer than ``k``.
+        """
+        scores = self.scores()
+        n_tasks = len(scores)
+        if np.isfinite(scores).all() and scores.shape[1] >= k:
+            return np.asarray(similarity_matrix(scores, k), dtype=np.float64)
+        similarity = np.full((n_tasks, n_tasks), np.nan)
+        for i in range(n_tasks):
+            for j in range(i, n_tasks):
+                both = np.isfinite(scores[i]) & np.isfinite(scores[j])
+                if both.sum() >= k:
+                    pair = similarity_matrix(scores[[i, j]][:, both], k)
+                    similarity[i, j] = similarity[j, i] = pair[0, 1]
+        return similarity
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Groups of tasks that share images or classes, in order of appearance."""
+        return tuple(dict.fromkeys(self.tasks["family"]))
+
+    def without(self, families: str | Iterable[str]) -> "MetaDataset":
+        """The table less some families.
+
+        Raises:
+            MetaDatasetError: If a family is unknown or no task remains.
+        """
+        return self.subset(np.flatnonzero(~self._in(families)))
+
+    def only(self, families: str | Iterable[str]) -> "MetaDataset":
+        """Some families of the table.
+
+        Raises:
+            MetaDatasetError: If a family is unknown.
+        """
+        return self.subset(np.flatnonzero(self._in(families)))
+
+    def subset(self, tasks: Sequence[int] | npt.NDArray[np.intp]) -> "MetaDataset":
+        """The tasks at some row numbers, in that order."""
+        rows = np.asarray(tasks, dtype=np.intp)
+        return replace(self, evaluations=self.evaluations[rows], tasks=self.tasks.iloc[rows].reset_index(drop=True))
+
+    def _in(self, families: str | Iterable[str]) -> npt.NDArray[np.bool_]:
+        wanted = {families} if isinstance(families, str) else set(families)
+        unknown = sorted(wanted - set(self.families))
+        if unknown:
+            raise MetaDatasetError(f"a family is one of {', '.join(self.families)}, but got {unknown[0]!r}")
+        return self.tasks["family"].isin(wanted).to_numpy(dtype=bool)
+
+
+def import_curves_v0(directory: str | Path, about: Sequence[Mapping[str, Any]] = (), weights: str = "") -> MetaDataset:
+    """Reads learning curves of protocol 0: ``NAME.jsonl`` and ``NAME@100.jsonl``, a line a configuration.
+
+    Good to build on, not to publish from: cosine schedule over 16 epochs, one seed, validation not split in halves
+    (``val_accuracy`` is over all of it, half B is NaN). The space is ``shufflenet-v2-x1``; configurations without a
+    line are NaN.
+
+    Args:
+        directory: With the curves.
+        about: What is known of the tasks: objects with ``name``, ``classes``, ``train``, ``val``, ``licence``. A task
+            that is not in it has counts of 0.
+        weights: Fingerprint of the weights that the curves started from.
+
+    Raises:
+        MetaDatasetError: If there is no curve, or a line is damaged or not of this format.
+    """
+    return MetaDataset(**read_curves_v0(Path(directory), MetaDataset.objectives, about, weights))
+
+
+def _complete(table: MetaDataset, directory: str | Path) -> MetaDataset:
+    """The tasks whose first seed is complete, with the further seeds that are complete on them."""
+    whole = np.asarray(table.measured.all(axis=1))  # [T, S]
+    if not whole[:, 0].any():
+        raise MetaDatasetError(f"no task of {directory} is complete; collect on, or keep incomplete tasks")
+    # Half a seed would make scores() average over other seeds for one configuration than for the next.
+    evaluations = np.where(whole[:, None, :, None, None], table.evaluations, np.nan)
+    seeds = whole[whole[:, 0]].any(axis=0)
+    return replace(table, evaluations=evaluations[:, :, seeds]).subset(np.flatnonzero(whole[:, 0]))
+
+
+def _with_train_size(table: MetaDataset) -> MetaDataset:
+    sizes = table.tasks["n_train"]
+    return replace(table, fingerprint=replace(table.fingerprint, train_size=f"{sizes.min()} to {sizes.max()} images"))
+
+
+def _checked_tasks(tasks: pd.DataFrame) -> pd.DataFrame:
+    missing = [column for column in _TASK_COLUMNS if column not in tasks]
+    if missing:
+        raise MetaDatasetError(f"tasks need the columns {', '.join(_TASK_COLUMNS)}, but {missing[0]!r} is missing")
+    if not len(tasks):
+        raise MetaDatasetError("a meta-dataset needs at least one task, but got none")
+    try:
+        checked = tasks[list(_TASK_COLUMNS)].astype(_TASK_COLUMNS).reset_index(drop=True)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise MetaDatasetError(f"a column of the tasks has the wrong type: {_reason(error)}") from error
+    repeated = checked["name"][checked["name"].duplicated()]
+    if len(repeated):
+        raise MetaDatasetError(f"task names must be distinct, but {repeated.iloc[0]!r} appears twice")
+    for name in checked["name"]:
+        check_task_name(name)
+    return checked
+
+
+def _check_shapes(table: MetaDataset) -> None:
+    expected = (len(table.tasks), len(table.configs), None, len(table.epochs), len(table.objectives))
+    shape = table.evaluations.shape
+    fits = len(shape) == 5 and all(want in (None, got) for want, got in zip(expected, shape, strict=True))
+    if not fits or 0 in shape:
+        raise MetaDatasetError(
+            "evaluations must have the shape [tasks, configurations, seeds, epochs, objectives] = "
+            f"[{', '.join('S' if n is None else str(n) for n in expected)}], but have {list(shape)}"
+        )
+    if table.epochs.ndim != 1 or table.epochs[0] < 1 or (np.diff(table.epochs) < 1).any():
+        raise MetaDatasetError(f"epochs must rise from at least 1, but are {table.epochs.tolist()}")
+
+
+def _check_configs(table: MetaDataset) -> None:
+    seen = set()
+    for config in table.configs:
+        table.space.check(config)
+        if config_key(config) in seen:
+            raise MetaDatasetError(f"configurations must be distinct, but {config} appears twice")
+        seen.add(config_key(config))
+    if table.fingerprint.space not in ("", table.space.fingerprint):
+        raise MetaDatasetError("the fingerprint must name the table's own space, but names another")
+
+
+def _check_values(table: MetaDataset) -> None:
+    for place, objective in enumerate(table.objectives):
+        values = table.evaluations[..., place]
+        lower = -np.inf if objective not in (*_SHARES, "epoch_seconds") else 0.0
+        upper = 1.0 if objective in _SHARES else np.finfo(np.float32).max
+        bad = (values < lower) | (values > upper) | np.isinf(values)
+        if bad.any():
+            task = table.tasks["name"].iloc[int(np.argwhere(bad)[0][0])]
+            raise MetaDatasetError(
+                f"{objective} must be NaN or finite{' in [0, 1]' if objective in _SHARES else ''}, "
+                f"but is {values[bad][0]} on task {task!r}"
+            )
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _reason(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

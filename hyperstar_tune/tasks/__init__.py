@@ -1,0 +1,6 @@
+"""Image-classification tasks: labelled images in a training and a validation split, and what is wrong with a folder."""
+
+from hyperstar_tune.tasks.check import TaskReport, check_folder
+from hyperstar_tune.tasks.task import SUB_TASKS, ImageTask
+
+__all__ = ["SUB_TASKS", "ImageTask", "TaskReport", "check_folder"]

@@ -1,0 +1,345 @@
+"""An image-classification task: labelled images in a training and a validation split.
+
+Reads an ImageFolder directory, a torchvision data set by name, or arrays, and decodes only what it is asked for. It
+caches nothing: callers that need the same pixels twice keep them. Not for data sets with several labels an image.
+
+Sub-tasks and validation halves follow docs/protocol.md (Data).
+"""
+
+import hashlib
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+
+from hyperstar_tune.errors import TaskError
+from hyperstar_tune.tasks import folders as _reading
+from hyperstar_tune.tasks import sources as _images
+from hyperstar_tune.tasks.torchvision_sets import read_torchvision
+
+__all__ = ["SUB_TASKS", "ImageTask"]
+
+SPLITS = ("train", "val")
+_SUB_TASK_SIZES = {"small": (80, 160), "large": (200, 320)}  # training images, docs/protocol.md
+SUB_TASKS = (*_SUB_TASK_SIZES, "100")
+_SUB_TASK_PER_CLASS = 5  # training images a class a sub-task has at least, so that there is something to learn
+_HASHED_IMAGES = 64
+
+
+class ImageTask:
+    """Labelled images of one classification task.
+
+    Make one with ``from_folder``, ``from_torchvision``, ``from_arrays`` or ``of``.
+
+    Attributes:
+        name: Short name, used in tables and file names.
+        classes: Class names; label ``i`` means ``classes[i]``.
+        train_labels: int64 [n_train].
+        val_labels: int64 [n_val].
+        location: Where the images came from.
+        family: Name that related tasks share (a sub-task has its parent's).
+        unreadable: Images that could not be read: skipped at the start, or replaced when they were first decoded.
+        parent: The task it was cut from, if any.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        classes: Sequence[str],
+        sources: dict[str, _images.Source],
+        labels: dict[str, np.ndarray],
+        location: str,
+        *,
+        family: str | None = None,
+        unreadable: Sequence[str] = (),
+        max_unreadable: float = 0.1,
+    ) -> None:
+        self.name = name
+        self.classes = tuple(str(c) for c in classes)
+        self.train_labels = np.asarray(labels["train"], dtype=np.int64)
+        self.val_labels = np.asarray(labels["val"], dtype=np.int64)
+        self.location = location
+        self.family = family or name
+        self.unreadable: list[str] = list(unreadable)
+        self._max_unreadable = max_unreadable
+        self._sources = dict(sources)
+        self.parent: ImageTask | None = None
+        self._hash: str | None = None
+        self.token = uuid4().hex  # the same for copies of this very object: what is kept of its images goes by it
+        self._check()
+
+    @property
+    def n_train(self) -> int:
+        """Training images."""
+        return len(self.train_labels)
+
+    @property
+    def n_val(self) -> int:
+        """Validation images, both halves."""
+        return len(self.val_labels)
+
+    def __repr__(self) -> str:
+        return f"ImageTask({self.name!r}, classes={len(self.classes)}, n_train={self.n_train}, n_val={self.n_val})"
+
+    @classmethod
+    def of(cls, task: "str | Path | ImageTask") -> "ImageTask":
+        """A task as it is, a folder by its path, or a data set as ``"torchvision:CIFAR10"`` (found in ``data/``)."""
+        if isinstance(task, ImageTask):
+            return task
+        if isinstance(task, str) and task.startswith("torchvision:"):
+            return cls.from_torchvision(task.removeprefix("torchvision:"), root="data")
+        if isinstance(task, str | Path):
+            return cls.from_folder(task)
+        raise TaskError(f"a task is a folder, 'torchvision:NAME' or an ImageTask, but got {type(task).__name__}")
+
+    @classmethod
+    def from_folder(
+        cls, path: str | Path, name: str | None = None, seed: int = 0, max_unreadable: float = 0.1
+    ) -> "ImageTask":
+        """Reads ``{train,val|valid|validation|test}/CLASS/*`` or ``CLASS/*``, which is split 70/30, stratified.
+
+        Only the headers are read here; pixels are decoded when asked for.
+
+        Args:
+            path: The folder. Symlinks in it may not leave it.
+            name: Defaults to the folder's name.
+            seed: Of the split of a plain folder.
+            max_unreadable: Share of unreadable images (damaged, or above 64 megapixels) that is tolerated.
+
+        Raises:
+            TaskError: If the folder is missing, has no class, a class has too few images, the splits have different
+                classes, a symlink leaves the folder, or too many images are unreadable.
+        """
+        root = Path(path).expanduser().absolute()  # workers have another working directory
+        if not root.is_dir():
+            raise TaskError(f"a task folder must exist and be a folder, but got {str(path)!r}; check the path")
+        name = name or root.resolve().name
+        split_files, unreadable = _reading.read_splits(root, name, seed, max_unreadable)
+        classes = sorted(split_files["train"])
+        return cls(
+            name,
+            classes,
+            {s: _images.Files([p for c in classes for p in split_files[s][c]]) for s in SPLITS},
+            {s: np.repeat(np.arange(len(classes)), [len(split_files[s][c]) for c in classes]) for s in SPLITS},
+            str(root),
+            unreadable=[line.split(": ", 1)[0] for line in unreadable],
+            max_unreadable=max_unreadable,
+        )
+
+    @classmethod
+    def from_torchvision(cls, name: str, root: str | Path = "data", download: bool = False) -> "ImageTask":
+        """Reads a classification data set of ``torchvision.datasets`` by class name, e.g. ``"CIFAR10"``.
+
+        Validation is the data set's own ``val`` split, else its ``test`` split; one without splits (Caltech256, SUN397)
+        is split 70/30, stratified, seed 0. Places365 is read at 256 pixels.
+
+        Raises:
+            TaskError: If torchvision has no such data set, or its files are not under ``root``.
+        """
+        root = Path(root).expanduser().absolute()  # workers have another working directory
+        classes, sources, labels = read_torchvision(name, root, download)
+        return cls(name, classes, sources, labels, f"torchvision:{name}")
+
+    @classmethod
+    def from_arrays(
+        cls,
+        name: str,
+        train_images: np.ndarray,
+        train_labels: Sequence[int] | np.ndarray,
+        val_images: np.ndarray | None = None,
+        val_labels: Sequence[int] | np.ndarray | None = None,
+        classes: Sequence[str] | None = None,
+        seed: int = 0,
+    ) -> "ImageTask":
+        """Takes images in memory, ``uint8 [n, H, W, 3]`` or grey ``[n, H, W]``; without validation it is cut off 70/30.
+
+        Raises:
+            TaskError: If shapes, types or counts do not fit.
+        """
+        images = _reading.check_array(train_images, "train_images")
+        labels = _reading.check_labels(train_labels, len(images), "train_labels")
+        if (val_images is None) != (val_labels is None):
+            raise TaskError("val_images and val_labels go together, but got only one of them; pass both or neither")
+        if classes is not None and labels.max() >= len(classes):
+            raise TaskError(f"train_labels must be below {len(classes)}, the number of classes, but got {labels.max()}")
+        n_classes = len(classes) if classes is not None else int(labels.max()) + 1
+        names = list(classes) if classes is not None else [str(c) for c in range(n_classes)]
+        train: _images.Source = _images.Arrays(images)
+        if val_images is not None and val_labels is not None:
+            held_out = _reading.check_array(val_images, "val_images")
+            val: _images.Source = _images.Arrays(held_out)
+            val_y = _reading.check_labels(val_labels, len(held_out), "val_labels")
+        else:
+            members = [np.flatnonzero(labels == c) for c in range(n_classes)]
+            _reading.refuse_small_classes(dict(zip(names, members, strict=True)), name)
+            cuts = [_reading.stratified_cut(len(m), _reading.VAL_SHARE, seed, i) for i, m in enumerate(members)]
+            kept, cut = (np.concatenate([m[pair[i]] for m, pair in zip(members, cuts, strict=True)]) for i in (0, 1))
+            val, val_y = _images.Subset(train, cut), labels[cut]
+            train, labels = _images.Subset(train, kept), labels[kept]
+        return cls(name, names, {"train": train, "val": val}, {"train": labels, "val": val_y}, "arrays")
+
+    def labels(self, split: str) -> np.ndarray:
+        """int64 [n] of ``"train"`` or ``"val"``."""
+        if split not in SPLITS:
+            raise TaskError(f"a split is one of {', '.join(SPLITS)}, but got {split!r}")
+        return self.train_labels if split == "train" else self.val_labels
+
+    def images(self, split: str, size: int, indices: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
+        """Decodes images as ``uint8 [n, 3, size, size]`` RGB, resized to a square, antialiased bilinear.
+
+        An image that proves unreadable here is counted in ``unreadable`` and replaced by the next readable one of its
+        class and split, so that labels stay aligned.
+
+        Raises:
+            TaskError: If more than the allowed share is unreadable, or a whole class is.
+        """
+        labels = self.labels(split)
+        wanted = np.arange(len(labels)) if indices is None else np.asarray(indices, dtype=np.int64)
+        if size < 1:
+            raise TaskError(f"an image size must be at least 1 pixel, but got {size}")
+        out = np.empty((len(wanted), 3, size, size), dtype=np.uint8)
+        decoded = _images.in_threads(partial(self._try_square, split, size), [int(i) for i in wanted])
+        for row, (index, square) in enumerate(zip(wanted, decoded, strict=True)):
+            out[row] = square if square is not None else self._substitute(split, size, int(index))
+        _reading.refuse_unreadable(self.unreadable, self.n_train + self.n_val, self._max_unreadable, self.name)
+        return out
+
+    def batches(self, n_batches: int = 10, batch_size: int = 64, image_size: int = 64, seed: int = 0) -> np.ndarray:
+        """Seeded samples of the training images, ``uint8 [n_batches, batch_size, 3, S, S]``.
+
+        Without replacement as far as the images go; a smaller task is gone through again in a new order. Only the
+        sampled images are decoded, each once.
+        """
+        if n_batches < 1 or batch_size < 1:
+            raise TaskError(f"batches need positive numbers, but got n_batches={n_batches}, batch_size={batch_size}")
+        rng = np.random.default_rng([seed, 1])
+        total = n_batches * batch_size
+        rounds = [rng.permutation(self.n_train) for _ in range(-(-total // self.n_train))]
+        sample = np.concatenate(rounds)[:total]
+        distinct, place = np.unique(sample, return_inverse=True)
+        return self.images("train", image_size, distinct)[place].reshape(
+            n_batches, batch_size, 3, image_size, image_size
+        )
+
+    def val_halves(self) -> tuple[np.ndarray, np.ndarray]:
+        """Validation indices of half A (decides) and half B (reports): stratified, seed 0, sorted."""
+        rng = np.random.default_rng(0)
+        halves: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+        extra = 0  # classes of odd size give their extra image to the halves in turn
+        for label in range(len(self.classes)):
+            members = rng.permutation(np.flatnonzero(self.val_labels == label))
+            cut = len(members) // 2 + (len(members) % 2 if extra == 0 else 0)
+            extra = (extra + len(members) % 2) % 2
+            halves[0].append(members[:cut])
+            halves[1].append(members[cut:])
+        return np.sort(np.concatenate(halves[0])), np.sort(np.concatenate(halves[1]))
+
+    def sub_task(self, kind: str, seed: int = 0) -> "ImageTask":
+        """A smaller task, named ``NAME@KIND``: a seeded subset of at least two classes and of their training images.
+
+        Args:
+            kind: ``"small"`` (80-160 training images), ``"large"`` (200-320), or ``"100"`` (about 100 images, all
+                classes alike, as in tables measured before the protocol).
+            seed: Of the choice; for the first two it also depends on the task's name.
+
+        Raises:
+            TaskError: If the task has too few images for the kind.
+        """
+        n_classes = len(self.classes)
+        if kind == "100":
+            return self._cut(kind, np.arange(n_classes), [round(100 / n_classes)] * n_classes, seed)
+        if kind not in _SUB_TASK_SIZES:
+            raise TaskError(f"a sub-task is one of {', '.join(SUB_TASKS)}, but got {kind!r}")
+        low, high = _SUB_TASK_SIZES[kind]
+        if self.n_train < low:
+            raise TaskError(f"sub-task {kind} needs {low} training images, but {self.name} has {self.n_train}")
+        digest = hashlib.sha256(f"{self.name}@{kind}:{seed}".encode()).digest()
+        rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+        target = int(rng.integers(low, min(high, self.n_train) + 1))
+        if n_classes > 2:
+            n_classes = int(rng.integers(2, max(2, min(n_classes, target // _SUB_TASK_PER_CLASS)) + 1))
+        order = rng.permutation(len(self.classes))
+        counts = np.bincount(self.train_labels, minlength=len(self.classes))
+        while counts[order[:n_classes]].sum() < low:  # classes too small for the size: take more of them
+            n_classes += 1
+        chosen = np.sort(order[:n_classes])
+        shares = _reading.shares(counts[chosen], min(target, int(counts[chosen].sum())))
+        return self._cut(kind, chosen, shares, rng)
+
+    def _cut(
+        self, kind: str, chosen: np.ndarray, n_images: Sequence[int] | np.ndarray, rng: int | np.random.Generator
+    ) -> "ImageTask":
+        """The chosen classes with so many training images each, and at least one."""
+        rng = np.random.default_rng(rng)
+        train = np.concatenate(
+            [
+                np.sort(rng.permutation(np.flatnonzero(self.train_labels == c))[: max(1, n)])
+                for c, n in zip(chosen, n_images, strict=True)
+            ]
+        )
+        picked = {"train": train, "val": np.flatnonzero(np.isin(self.val_labels, chosen))}
+        cut = ImageTask(
+            f"{self.name}@{kind}",
+            [self.classes[c] for c in chosen],
+            {s: _images.Subset(self._sources[s], picked[s]) for s in SPLITS},
+            {s: np.searchsorted(chosen, self.labels(s)[picked[s]]) for s in SPLITS},
+            self.location,
+            family=self.family,
+            max_unreadable=self._max_unreadable,
+        )
+        cut.parent = self
+        return cut
+
+    def sample_hashes(self) -> list[str]:
+        """Its own ``sample_hash`` and those of the tasks it was cut from."""
+        return [self.sample_hash(), *(self.parent.sample_hashes() if self.parent is not None else ())]
+
+    def sample_hash(self) -> str:
+        """Identifies the task by its images: SHA-256 over the bytes of a fixed sample of 64 training images.
+
+        It does not depend on the names of folders and files beyond their order.
+        """
+        if self._hash is None:
+            sample = np.random.default_rng(0).permutation(self.n_train)[:_HASHED_IMAGES]
+            source = self._sources["train"]
+            digests = _images.in_threads(lambda i: hashlib.sha256(source.raw(i)).digest(), [int(i) for i in sample])
+            self._hash = hashlib.sha256(b"".join([str(self.n_train).encode(), *sorted(digests)])).hexdigest()
+        return self._hash
+
+    def _try_square(self, split: str, size: int, index: int) -> np.ndarray | None:
+        try:
+            return self._sources[split].square(index, size)
+        except _images.UnreadableImageError:
+            return None
+
+    def _substitute(self, split: str, size: int, index: int) -> np.ndarray:
+        labels = self.labels(split)
+        name = self._sources[split].name(index)
+        if name not in self.unreadable:
+            self.unreadable.append(name)
+        members = np.flatnonzero(labels == labels[index])
+        start = int(np.searchsorted(members, index))
+        for other in np.roll(members, -start)[1:]:
+            square = self._try_square(split, size, int(other))
+            if square is not None:
+                return square
+        raise TaskError(
+            f"class {self.classes[labels[index]]!r} of {self.name} needs a readable image in {split}, but has none"
+        )
+
+    def _check(self) -> None:
+        if len(self.classes) < 2:
+            raise TaskError(f"a task needs at least 2 classes, but {self.name} has {len(self.classes)}")
+        for split in SPLITS:
+            labels = self.labels(split)
+            if len(labels) != len(self._sources[split]):
+                raise TaskError(f"{self.name}: {split} has {len(self._sources[split])} images but {len(labels)} labels")
+            if len(labels) and labels.max() >= len(self.classes):
+                raise TaskError(f"labels must be below {len(self.classes)}, but {self.name} {split} has {labels.max()}")
+            for label in range(len(self.classes)):
+                if not np.any(labels == label):
+                    raise TaskError(
+                        f"every class needs images in {split}, but {self.classes[label]!r} of {self.name} has none"
+                    )

@@ -1,0 +1,98 @@
+"""Torchvision's classification data sets as two splits of images and labels.
+
+Private to ``task.py``. Their constructors name the splits in five ways (``train=``, ``split="train"``, ``"trainval"``,
+``"train-standard"``, none at all), and their labels in four.
+"""
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hyperstar_tune.errors import TaskError
+from hyperstar_tune.tasks import folders as _reading
+from hyperstar_tune.tasks import sources as _images
+
+_NOT_CLASSIFICATION = frozenset({"ImageFolder", "DatasetFolder", "FakeData", "VisionDataset"})
+_TRAIN_SPLITS = ("train", "trainval", "train-standard")
+_VAL_SPLITS = ("val", "valid", "test")
+_LABELS = ("targets", "labels", "_labels", "y")
+_CLASSES = ("classes", "categories")
+
+
+def read_torchvision(
+    name: str, root: Path, download: bool
+) -> tuple[list[str], dict[str, _images.Source], dict[str, np.ndarray]]:
+    """Classes, images and labels of a data set; one without a validation split is split 70/30, stratified, seed 0.
+
+    Raises:
+        TaskError: If torchvision has no such data set, or its files are not under ``root``.
+    """
+    from torchvision import datasets  # costs a second: only for those who use it
+
+    kind: Any = getattr(datasets, name, None)
+    if not isinstance(kind, type) or name in _NOT_CLASSIFICATION:
+        raise TaskError(f"torchvision.datasets must have the data set, but got {name!r}; spell it as in its docs")
+    try:
+        parts = _parts(kind, str(root), download)
+    except (RuntimeError, OSError, ValueError, TypeError) as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise TaskError(f"{name} must be readable under {root}, but: {why}; pass download=True") from error
+    labels = [dataset_labels(part) for part in parts]
+    if not all(len(found) for found in labels):
+        raise TaskError(f"{name} must have images under {root}, but a split has none; pass download=True")
+    names = next((getattr(parts[0], a) for a in _CLASSES if getattr(parts[0], a, None)), None)
+    classes = [str(c) for c in names or range(int(max(found.max() for found in labels)) + 1)]
+    if len(parts) == 2:
+        sources: list[_images.Source] = [_images.Dataset(part) for part in parts]
+    else:
+        whole = _images.Dataset(parts[0])
+        order = _order(parts[0])
+        members = [order[labels[0][order] == c] for c in range(len(classes))]
+        _reading.refuse_small_classes(dict(zip(classes, members, strict=True)), name)
+        cuts = [_reading.stratified_cut(len(m), _reading.VAL_SHARE, 0, c) for c, m in enumerate(members)]
+        places = [np.concatenate([m[pair[i]] for m, pair in zip(members, cuts, strict=True)]) for i in (0, 1)]
+        sources = [_images.Subset(whole, place) for place in places]
+        labels = [labels[0][place] for place in places]
+    return classes, dict(zip(("train", "val"), sources, strict=True)), dict(zip(("train", "val"), labels, strict=True))
+
+
+def dataset_labels(dataset: Any) -> np.ndarray:
+    """int64 [n], from an attribute where there is one: decoding every image for its label would take minutes."""
+    for attribute in _LABELS:
+        labels = getattr(dataset, attribute, None)
+        if labels is not None and len(labels) == len(dataset):
+            return np.asarray(labels, dtype=np.int64).reshape(-1)
+    return np.asarray([int(dataset[i][1]) for i in range(len(dataset))], dtype=np.int64)
+
+
+def _parts(kind: Any, root: str, download: bool) -> list[Any]:
+    """A training and a validation part, or one that holds all images."""
+    known = inspect.signature(kind).parameters
+    extra: dict[str, Any] = {"download": download} if "download" in known else {}
+    if "small" in known:
+        extra["small"] = True  # Places365 at 256 pixels: a tenth of the bytes, and no task is read larger
+    if "train" in known:
+        return [kind(root, train=flag, **extra) for flag in (True, False)]
+    if "split" in known:
+        return [_first_split(kind, root, splits, extra) for splits in (_TRAIN_SPLITS, _VAL_SPLITS)]
+    return [kind(root, **extra)]
+
+
+def _first_split(kind: Any, root: str, splits: tuple[str, ...], extra: dict[str, Any]) -> Any:
+    refused: ValueError | None = None
+    for split in splits:
+        try:
+            return kind(root, split=split, **extra)
+        except ValueError as error:  # torchvision's answer to a split it does not have
+            refused = error
+    raise refused if refused is not None else ValueError("no split")
+
+
+def _order(dataset: Any) -> np.ndarray:
+    """Positions sorted by file name: SUN397 lists its files as the file system does, which differs by machine."""
+    files = getattr(dataset, "_image_files", None)
+    if files is None or len(files) != len(dataset):
+        return np.arange(len(dataset))
+    return np.array(sorted(range(len(files)), key=lambda i: str(files[i])), dtype=np.int64)

@@ -1,0 +1,66 @@
+"""Many replicas in one program end where each alone would."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from scoreboard.side_by_side import Fold, fit_side_by_side, train_side_by_side
+
+from hyperstar_tune.errors import PredictorError
+from hyperstar_tune.predictor.backbone import Backbone
+from hyperstar_tune.predictor.pool import ImagePool
+from hyperstar_tune.predictor.targets import Targets, make_targets
+from hyperstar_tune.predictor.training import _Trainer
+from hyperstar_tune.rivals.networks import BatchwiseRanker, FeatureStore
+
+
+@pytest.fixture
+def doubles():
+    """Double precision: in single, rounding grows along training and hides a mistake."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def fold(world, settings, left_out, seed, alpha, beta):
+    names = world.table.tasks["name"].tolist()
+    generator = torch.Generator().manual_seed(0)
+    pools = {name: ImagePool(torch.rand(20, 1024, generator=generator), "") for name in names}
+    table = world.table.without(names[left_out])
+    targets = make_targets(table, settings.similarity_k)
+    targets = Targets(*(getattr(targets, name).double() for name in ("scores", "similarity", "encoded")))
+    settings = replace(settings, seed=seed, alpha=alpha, beta=beta, epochs=2)
+    return Fold(settings, targets, [pools[name] for name in table.tasks["name"]])
+
+
+def test_every_replica_ends_where_it_would_alone(small_world, quick, doubles):
+    kinds = [(0, 0, 0.0, 0.0), (1, 1, 1.0, 0.1), (2, 0, 1.0, 0.0), (2, 3, 0.0, 0.1)]
+    folds = [fold(small_world, quick, *kind) for kind in kinds]  # the table lacks cells
+    backbone = Backbone("none")
+    for own, network in zip(folds, train_side_by_side(folds, backbone), strict=True):
+        alone = _Trainer(own.settings, own.targets, backbone, own.pools)
+        while alone.epoch < own.settings.epochs:
+            alone.run_epoch()
+        for name, value in alone.network.state_dict().items():
+            torch.testing.assert_close(network.state_dict()[name], value, rtol=1e-9, atol=1e-11)
+
+
+def test_rankers_fitted_together_rank_as_alone(small_world, quick):
+    store = FeatureStore(small_world.tasks, image_size=32, n_images=24)
+    settings = replace(quick, epochs=1)
+    tables = [small_world.table.without(family) for family in small_world.table.families[:2]]
+    rankers = [BatchwiseRanker("bm", store, settings, seed) for seed in (0, 1)]
+    fit_side_by_side(rankers, tables)
+    task = small_world.table.tasks.iloc[0]
+    for seed, (ranker, table) in enumerate(zip(rankers, tables, strict=True)):
+        alone = BatchwiseRanker("bm", store, settings, seed).fit(table)
+        together, expected = (r.rank(task, small_world.table.configs) for r in (ranker, alone))
+        assert together.scores == pytest.approx(expected.scores, abs=1e-3)
+
+
+def test_folds_that_cannot_step_together_are_refused(small_world, quick):
+    folds = [fold(small_world, quick, 0, 0, 0.0, 0.0), fold(small_world, replace(quick, dim=4), 1, 0, 0.0, 0.0)]
+    with pytest.raises(PredictorError, match="2 kinds of settings"):
+        train_side_by_side(folds, Backbone("none"))
+    with pytest.raises(PredictorError, match="frozen backbone"):
+        train_side_by_side(folds[:1], Backbone("last_stage"))

@@ -1,0 +1,153 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from digit_images import write_digits
+from made_up_table import make_table
+
+from hyperstar_tune.cli import _task
+from hyperstar_tune.errors import TaskError
+from hyperstar_tune.predictor import Predictor
+from hyperstar_tune.space import SearchSpace
+from hyperstar_tune.tables.metadataset import MetaDataset
+
+LINE = {
+    "lr": 1e-3,
+    "optimizer": "sgd",
+    "depth": "head",
+    "augment": "none",
+    "val_acc": [0.5] * 16,
+    "val_loss": [1.0] * 16,
+    "train_loss": [1.0] * 16,
+    "diverged": False,
+    "seconds": 1.0,
+}
+
+
+def test_plan_prints_the_brackets(hyperstar):
+    status, out, _ = hyperstar("plan", 9, "--epoch-budget", 60)
+    assert status == 0
+    assert "9 x 1 -> 3 x 3 -> 1 x 9" in out
+    assert "budget ends inside (epoch 42 to 60)" in out
+    assert "bracket 1: 3 x 9" in hyperstar("plan", 9, "--least-aggressive-first")[1]
+
+
+def test_a_mistake_is_one_line_and_status_two(hyperstar, tmp_path, digits_folder):
+    for arguments, reason in (
+        (("plan", 100, "--eta", 2, "--epoch-budget", 10), "first rung (64 epochs), but got 10"),
+        (("rank", tmp_path / "nowhere"), "nowhere"),
+        (("rank", digits_folder, "--predictor", "no-such"), "no-such"),
+        (("collect", f"{tmp_path}@tiny", "--out", tmp_path / "out"), "@tiny"),
+        (("import-curves", tmp_path / "nowhere", "--out", tmp_path / "out"), "nowhere"),
+    ):
+        status, out, err = hyperstar(*arguments)
+        assert status == 2
+        assert out == ""
+        assert err.startswith("hyperstar: ")
+        assert err.count("\n") == 1
+        assert reason in err
+
+
+def test_rank_prints_the_head_of_the_ranking_or_all_of_it_as_json(hyperstar, digits_folder):
+    status, out, _ = hyperstar("rank", digits_folder, "--top", 3)
+    assert status == 0
+    nearest, heading, *places = out.strip().splitlines()
+    assert nearest.startswith("Nearest known tasks: ")
+    assert heading.startswith("place")
+    assert len(places) == 3
+    status, out, _ = hyperstar("rank", digits_folder, "--json")
+    ranking = json.loads(out)
+    assert len(ranking["ranking"]) == 108
+    assert ranking["seen"] is False
+    scores = [place["score"] for place in ranking["ranking"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_predictors_are_listed(hyperstar):
+    status, out, _ = hyperstar("predictors", "list")
+    assert status == 0
+    assert "mobilenet-v2-64px: " in out
+    assert "shufflenet-v2-x1-64px: " in out
+
+
+def test_imported_curves_become_a_meta_dataset(hyperstar, tmp_path):
+    (tmp_path / "curves").mkdir()
+    (tmp_path / "curves" / "beans.jsonl").write_text(json.dumps(LINE) + "\n")
+    status, out, _ = hyperstar("import-curves", tmp_path / "curves", "--out", tmp_path / "table")
+    assert status == 0
+    assert "1 tasks x 108 configurations" in out
+    assert MetaDataset.load(tmp_path / "table").tasks["name"].tolist() == ["beans"]
+
+
+@pytest.mark.parametrize("method", ["hyperstar_plus", "network"])
+def test_a_predictor_is_trained_on_a_table_and_ranks(hyperstar, tmp_path, method):
+    rng = np.random.default_rng(0)
+    space = SearchSpace.from_name("shufflenet-v2-x1")
+    (tmp_path / "curves").mkdir()
+    for name in ("bright", "dark"):
+        write_digits(tmp_path / "images" / name)
+        lines = []
+        for config in space.grid():
+            names = {"lr": config["lr"], "optimizer": config["optimizer"], "depth": config["layers"]}
+            accuracies = rng.random(16).round(4).tolist()
+            lines.append(json.dumps({**LINE, **names, "augment": config["augmentation"], "val_acc": accuracies}))
+        (tmp_path / "curves" / f"{name}.jsonl").write_text("\n".join(lines))
+    hyperstar("import-curves", tmp_path / "curves", "--out", tmp_path / "table")
+    images, out = tmp_path / "images", tmp_path / "mine"
+    options = ("--epochs", 2, "--train-backbone", "none") if method == "network" else ()
+    train = ("meta-train", tmp_path / "table", "--tasks", images, "--out", out, "--method")
+    status, printed, _ = hyperstar(*train, method, *options)
+    assert status == 0
+    assert ("pass 2/2: " in printed) == (method == "network")
+    assert Predictor.load(out).card.get("method", "network") == method
+    status, printed, _ = hyperstar("rank", images / "dark", "--predictor", out, "--top", 5)
+    assert status == 0
+    assert "has seen these images" in printed
+    assert "lr=" in printed.strip().splitlines()[-1]
+    status, _, err = hyperstar(*train, "magic")
+    assert status == 2
+    assert "magic" in err
+
+
+def test_folders_may_have_an_at_in_their_names(tmp_path):
+    folder = write_digits(tmp_path / "me@host" / "digits@home")
+    assert _task(str(folder)).n_train == 36
+    assert _task(f"{folder}@100").name == "digits@home@100"
+    with pytest.raises(TaskError, match=r"@small, @large, @100, but got .*digits@tiny"):
+        _task(str(folder.with_name("digits@tiny")))
+
+
+def test_the_images_of_every_task_of_the_table_are_needed(hyperstar, tmp_path):
+    (tmp_path / "curves").mkdir()
+    (tmp_path / "curves" / "beans.jsonl").write_text(json.dumps(LINE) + "\n")
+    hyperstar("import-curves", tmp_path / "curves", "--out", tmp_path / "table")
+    status, _, err = hyperstar("meta-train", tmp_path / "table", "--tasks", tmp_path, "--out", tmp_path / "mine")
+    assert status == 2
+    assert "beans" in err
+
+
+def test_a_sweep_replays_methods_and_goes_on_where_it_stopped(hyperstar, tmp_path):
+    make_table(n_tasks=3).save(tmp_path / "table")
+    common = ("sweep", tmp_path / "table", "--out", tmp_path / "runs.parquet", "--budgets", "1,2", "--seeds", 3)
+    status, out, _ = hyperstar(*common, "--methods", "hyperband")
+    assert status == 0
+    assert "9/9 runs" in out
+    assert "Mean best accuracy over families" in out
+    status, out, _ = hyperstar(*common, "--methods", "hyperband,random_search")
+    assert "9/9 runs" in out  # those of random search alone
+    assert set(pd.read_parquet(tmp_path / "runs.parquet")["method"]) == {"hyperband", "random_search"}
+    figures = tmp_path / "figures"
+    status, out, _ = hyperstar(*common, "--methods", "hyperband,average_top1+alone", "--figures", figures)
+    assert "3/3 runs" in out  # the ranking needs no image, and is not random
+    assert "Epochs to a rival's final accuracy" in out
+    assert {path.name for path in figures.iterdir()} == {"average.png", "tasks_eta_2.png", "regret_eta_2.png"}
+    for wrong, reason in (
+        ("--methods=nothing", "'nothing'"),
+        ("--budgets=one", "'one'"),
+        ("--methods=bm+alone", "'bm'"),
+    ):
+        status, _, err = hyperstar(*common, wrong)
+        assert status == 2
+        assert reason in err
+        assert err.count("\n") == 1

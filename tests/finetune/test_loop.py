@@ -1,0 +1,251 @@
+import math
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from digit_images import digit_pixels
+
+from hyperstar_tune.errors import ModelError, SpaceError
+from hyperstar_tune.finetune import FineTune, NetworkSpec
+from hyperstar_tune.finetune.cache import TensorCache
+from hyperstar_tune.finetune.loop import METRICS, _batches, check_config
+from hyperstar_tune.tasks.task import ImageTask
+
+NETWORK = NetworkSpec(image_size=32)  # the project's own backbone
+LAYERS = ("head", "last_stage", "all")
+
+
+@pytest.fixture(scope="module")
+def task():
+    pixels, labels = digit_pixels(n_classes=3, per_class=40)
+    return ImageTask.from_arrays("digits", pixels, labels)
+
+
+@pytest.fixture(scope="module")
+def cache():
+    return TensorCache()
+
+
+def config(layers="last_stage", optimizer="sgd", augmentation="none", lr=1e-2):
+    return {"lr": lr, "optimizer": optimizer, "layers": layers, "augmentation": augmentation}
+
+
+def curve(run, epochs):
+    """Metrics without the seconds, comparable."""
+    rows = [run.train_epoch() for _ in range(epochs)]
+    return [{k: v for k, v in row.items() if k != "epoch_seconds"} for row in rows]
+
+
+@pytest.mark.parametrize("layers", LAYERS)
+def test_fine_tuning_learns_digits(task, cache, layers):
+    run = FineTune(
+        task, config(layers, augmentation="basic" if layers == "last_stage" else "none"), NETWORK, cache=cache
+    )
+    rows = [run.train_epoch() for _ in range(8)]
+    assert [row["epoch"] for row in rows] == list(range(1, 9))
+    assert set(rows[0]) == {"epoch", *METRICS}
+    assert rows[-1]["train_loss"] < rows[0]["train_loss"]
+    assert rows[-1]["val_accuracy"] > 0.6
+    assert rows[-1]["val_accuracy_b"] > 0.6
+
+
+@pytest.mark.parametrize("layers", LAYERS)
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "rmsprop"])
+def test_a_run_continued_from_a_checkpoint_gives_the_same_curve(task, cache, layers, optimizer):
+    settings = config(layers, optimizer, "strong" if optimizer == "adamw" else "basic", lr=1e-3)
+    undisturbed = curve(FineTune(task, settings, NETWORK, cache=cache), 4)
+    first = FineTune(task, settings, NETWORK, cache=cache)
+    before = curve(first, 2)
+    state = first.state_dict()
+    first.train_epoch()  # must not touch the state taken before
+    second = FineTune(task, settings, NETWORK, cache=TensorCache())
+    second.load_state_dict(state)
+    assert before + curve(second, 2) == undisturbed
+
+
+def test_what_the_cache_holds_does_not_change_a_curve(task):
+    settings = config(augmentation="strong")
+    shared = TensorCache()
+    cold, warm = (curve(FineTune(task, settings, NETWORK, cache=shared), 5) for _ in range(2))
+    assert cold == warm
+
+
+def test_seeds_matter(task, cache):
+    one, two = (curve(FineTune(task, config(), NETWORK, seed=seed, cache=cache), 1) for seed in (0, 1))
+    assert one != two
+
+
+@pytest.mark.parametrize("layers", ["head", "last_stage"])
+def test_frozen_layers_stay_as_they_were(task, cache, layers):
+    run = FineTune(task, config(layers), NETWORK, cache=cache)
+    before = {k: v.clone() for k, v in run._network.model.state_dict().items()}
+    run.train_epoch()
+    changed = {k for k, v in run._network.model.state_dict().items() if not torch.equal(v, before[k])}
+    assert changed
+    assert all(k.startswith(("stage4", "conv5", "fc") if layers == "last_stage" else "fc") for k in changed)
+    assert set(run.state_dict()["trained"]) >= changed
+
+
+@pytest.mark.parametrize("layers", LAYERS)
+def test_streaming_gives_the_curve_of_resident_data(task, cache, layers):
+    resident = curve(FineTune(task, config(layers), NETWORK, cache=cache), 2)
+    streamed_run = FineTune(task, config(layers), NETWORK, cache=TensorCache(), memory_limit=1)
+    for a, b in zip(resident, curve(streamed_run, 2), strict=True):
+        assert a == pytest.approx(b, abs=1e-4)
+
+
+def test_views_of_a_frozen_prefix_are_cycled(task):
+    shared = TensorCache()
+    run = FineTune(task, config("head", augmentation="strong"), NETWORK, cache=shared)
+    views = [next(iter(run._inputs.training([torch.arange(4)], epoch)))[1] for epoch in range(1, 6)]
+    assert not torch.equal(views[0], views[1])
+    assert torch.equal(views[0], views[4])
+
+
+def test_all_layers_augment_afresh_each_epoch(task, cache):
+    run = FineTune(task, config("all", augmentation="basic"), NETWORK, cache=cache)
+    assert run._inputs.augments_afresh
+
+
+def test_a_diverged_run_reports_nan_and_costs_nothing_more(task, cache):
+    run = FineTune(task, config("all", "sgd", lr=1e9), NETWORK, cache=cache)
+    rows = [run.train_epoch() for _ in range(4)]
+    assert run.diverged
+    assert all(math.isnan(rows[-1][name]) for name in METRICS[:5])
+    assert rows[-1]["epoch"] == 4
+    assert rows[-1]["epoch_seconds"] < 0.05
+    again = FineTune(task, run.config, NETWORK, cache=cache)
+    again.load_state_dict(run.state_dict())
+    assert again.diverged
+
+
+def test_between_evaluations_the_last_values_hold(task, cache):
+    every = curve(FineTune(task, config(), NETWORK, cache=cache), 4)
+    some = curve(FineTune(task, config(), NETWORK, cache=cache, evaluate_at=(1, 4)), 4)
+    assert some[3] == every[3]
+    assert [row["val_loss"] for row in some[:3]] == [every[0]["val_loss"]] * 3
+    assert [row["train_loss"] for row in some] == [row["train_loss"] for row in every]
+
+
+def test_validation_is_reported_in_halves(task, cache):
+    run = FineTune(task, config(), NETWORK, cache=cache)
+    metrics = run.train_epoch()
+    right = run.predict("val").argmax(1).numpy() == task.val_labels
+    a, b = task.val_halves()
+    assert metrics["val_accuracy"] == pytest.approx(right[a].mean())
+    assert metrics["val_accuracy_b"] == pytest.approx(right[b].mean())
+
+
+def test_learning_rate_warms_up_over_the_first_epoch_and_then_stays(task, cache, monkeypatch):
+    run = FineTune(task, config("head", lr=0.5), NETWORK, cache=cache, batch_size=20)
+    seen = []
+    step = run._optimizer.step
+    monkeypatch.setattr(
+        run._optimizer, "step", lambda *a, **k: seen.append(run._optimizer.param_groups[0]["lr"]) or step()
+    )
+    run.train_epoch()
+    run.train_epoch()
+    n = len(seen) // 2
+    assert seen == pytest.approx([0.5 * (i + 1) / n for i in range(n)] + [0.5] * n)
+
+
+def test_no_batch_of_one_image():
+    assert [len(b) for b in _batches(torch.arange(65), 32)] == [32, 33]
+    assert [len(b) for b in _batches(torch.arange(66), 32)] == [32, 32, 2]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"momentum": 0.9}, "'momentum'"),
+        ({"optimizer": "lion"}, "optimizer is one of .*'lion'"),
+        ({"layers": "tail"}, "layers is one of"),
+        ({"augmentation": None}, "augmentation is one of"),
+        ({"lr": 0}, "positive"),
+        ({"lr": float("nan")}, "positive"),
+        ({"lr": "fast"}, "positive"),
+    ],
+)
+def test_bad_configurations(wrong, message):
+    with pytest.raises(SpaceError, match=message):
+        check_config(wrong)
+
+
+def test_checkpoint_of_another_configuration_is_refused(task, cache):
+    state = FineTune(task, config("head"), NETWORK, cache=cache).state_dict()
+    with pytest.raises(ModelError, match="same configuration"):
+        FineTune(task, config("all"), NETWORK, cache=cache).load_state_dict(state)
+
+
+def test_cache_forgets_the_least_recently_used():
+    cache = TensorCache(limit_bytes=100)
+    made = []
+
+    def entry(key):
+        return cache.get(key, lambda: made.append(key) or torch.zeros(10))  # 40 bytes
+
+    for key in "abac":  # c pushes out b
+        entry(key)
+    entry("a")
+    entry("b")
+    assert made == ["a", "b", "c", "b"]
+    assert cache.n_bytes <= 100
+    cache.get("large", lambda: torch.zeros(1000))
+    assert cache.n_bytes <= 100
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("layers", LAYERS)
+def test_a_gpu_gives_its_memory_back(task, layers):
+    before = torch.cuda.memory_allocated()
+    run = FineTune(task, config(layers, augmentation="basic"), NETWORK, cache=TensorCache(), device="cuda")
+    rows = [run.train_epoch() for _ in range(8)]
+    assert rows[-1]["val_accuracy"] > 0.6
+    run.close()
+    del run
+    assert torch.cuda.memory_allocated() == before
+
+
+def test_tasks_that_differ_in_their_validation_images_alone_share_nothing():
+    pixels, labels = digit_pixels(n_classes=2, per_class=40)
+    train, val, other = slice(0, None, 2), slice(1, None, 4), slice(3, None, 4)
+    cache, accuracies = TensorCache(), []
+    for part in (val, other):
+        task = ImageTask.from_arrays("mine", pixels[train], labels[train], pixels[part], labels[part])
+        shared, alone = (FineTune(task, config("head"), NETWORK, cache=c) for c in (cache, TensorCache()))
+        accuracies.append((curve(shared, 3), curve(alone, 3)))
+    assert all(shared == alone for shared, alone in accuracies)
+
+
+def test_a_task_and_its_copies_have_a_token_of_their_own():
+    def fresh():
+        pixels, labels = digit_pixels(n_classes=10, per_class=40)
+        return ImageTask.from_arrays("digits", pixels, labels)
+
+    task = fresh()
+    assert pickle.loads(pickle.dumps(task)).token == task.token
+    assert task.token != fresh().token != task.sub_task("small").token
+
+
+def test_the_first_epoch_is_always_evaluated(task, cache):
+    run = FineTune(task, config("head"), NETWORK, cache=cache, evaluate_at=(2,))
+    first, second = run.train_epoch(), run.train_epoch()
+    assert math.isfinite(first["val_accuracy"])
+    assert math.isfinite(second["val_accuracy"])
+
+
+def test_scalars_of_numpy_are_plain_in_a_configuration():
+    found = check_config({"lr": np.float64(0.01), "optimizer": np.str_("sgd")})
+    assert {name: type(value) for name, value in found.items()} == {
+        "lr": float,
+        **dict.fromkeys(("optimizer", "layers", "augmentation"), str),
+    }
+
+
+def test_streamed_features_come_in_the_same_few_views(task):
+    run = FineTune(task, config("head", augmentation="strong"), NETWORK, memory_limit=1, cache=TensorCache())
+    order = [torch.arange(8)]
+    views = [next(run._inputs.training(order, epoch))[1] for epoch in (1, 2, 5)]
+    assert torch.equal(views[0], views[2])
+    assert not torch.equal(views[0], views[1])
