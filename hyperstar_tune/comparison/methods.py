@@ -16,8 +16,9 @@ from hyperstar_tune.errors import SearchError
 from hyperstar_tune.plan import HyperBandPlan
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.rivals.bohb import BohbSearcher
+from hyperstar_tune.rivals.rush import RushScheduler, WarmStartSearcher, best_of_each_task
 from hyperstar_tune.rivals.tpe import TpeSearcher
-from hyperstar_tune.rivals.transfer import RushScheduler, TrAutoMLSearcher, WarmStartSearcher, best_of_each_task
+from hyperstar_tune.rivals.tr_automl import TrAutoMLSearcher
 from hyperstar_tune.search import HyperStarSearcher, RandomSearcher, TaskAwareHyperBand
 from hyperstar_tune.simulation.controller import METRIC, MODE
 from hyperstar_tune.space import SearchSpace

@@ -1,19 +1,17 @@
-"""Rival rankings from later papers that look at counts and recorded scores only: a portfolio and Tr-AutoML.
+"""A rival ranking from later papers that looks at recorded scores only: a zero-shot portfolio.
 
 For tables of rankers. For tuning a network use ``Predictor``.
 
 Source: Wistuba, Schilling & Schmidt-Thieme, "Sequential model-free hyperparameter tuning", ICDM 2015; Feurer et al.,
-"Auto-sklearn 2.0", JMLR 23 (2022); Xue et al., "Transferable AutoML by model sharing over grouped datasets", CVPR 2019.
+"Auto-sklearn 2.0", JMLR 23 (2022).
 """
 
-import random
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.metrics import normalize_scores, ranking_of
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.rivals.counts import _LookUpRanker, complete_scores
@@ -21,9 +19,7 @@ from hyperstar_tune.rivals.meta_features import TaskFacts
 from hyperstar_tune.space import Config, config_key
 from hyperstar_tune.tables.metadataset import MetaDataset
 
-__all__ = ["PortfolioRanker", "TrAutoMLRanker", "greedy_portfolio"]
-
-Floats = npt.NDArray[np.floating]
+__all__ = ["PortfolioRanker", "greedy_portfolio"]
 
 
 class PortfolioRanker(_LookUpRanker):
@@ -70,66 +66,6 @@ def greedy_portfolio(scores: npt.ArrayLike) -> npt.NDArray[np.intp]:
         order.append(chosen)
         so_far = np.minimum(so_far, regret[:, chosen])
     return np.asarray(order, dtype=np.intp)
-
-
-class TrAutoMLRanker:
-    """Tr-AutoML as an order: its random benchmarks, then the ranking of the task on which they did most alike.
-
-    Unlike the other rankers it pays first: the accuracies of the ``n_benchmarks`` configurations at the head of its
-    order are those of the task to be ranked. ``hyperstar_tune.rivals.transfer`` runs the same under a budget.
-
-    Args:
-        trained: A table with the tasks to be ranked, of which the benchmarks' accuracies are read and no others.
-        seed: Of the draw of benchmarks.
-        n_benchmarks: As in HyperSTAR's Sec. 4.3.
-    """
-
-    name = "tr_automl"
-
-    def __init__(self, trained: MetaDataset, seed: int = 0, n_benchmarks: int = 10) -> None:
-        if not 2 <= n_benchmarks < len(trained.configs):
-            raise PredictorError(
-                f"n_benchmarks must be between 2 and {len(trained.configs) - 1}, but got {n_benchmarks}"
-            )
-        rows = random.Random(seed).sample(range(len(trained.configs)), n_benchmarks)  # noqa: S311
-        self._benchmarks = [config_key(trained.configs[row]) for row in rows]
-        names = trained.tasks["name"].tolist()
-        self._accuracies = dict(zip(names, trained.scores()[:, rows], strict=True))
-        self._known: Floats | None = None
-
-    def fit(self, metadataset: MetaDataset) -> "TrAutoMLRanker":
-        """Keeps the normalized scores of the complete tasks."""
-        self._known = np.asarray(normalize_scores(complete_scores(metadataset)[1]))
-        self._rows = {config_key(config): row for row, config in enumerate(metadataset.configs)}
-        return self
-
-    def rank(self, task: Any, configs: Sequence[Config]) -> Ranking:
-        """The benchmarks in the order they are trained, then all others as on the most similar task.
-
-        Raises:
-            PredictorError: If the ranker was not fitted, or a benchmark was not trained on the task.
-        """
-        name = _name_of(task)
-        if self._known is None:
-            raise PredictorError(f"ranker {self.name!r} must be fitted to a table first")
-        mine = self._accuracies.get(name)
-        if mine is None or not np.isfinite(mine).all():
-            raise PredictorError(f"ranker {self.name!r} needs the accuracies of its benchmarks on task {name!r}")
-        of_tasks = self._known[:, [self._rows[key] for key in self._benchmarks]]
-        nearest = self._known[int(np.argmax(_correlations(of_tasks, mine)))]
-        scores = {key: float(nearest[row]) for key, row in self._rows.items()}
-        first = 1.0 + max(scores.values())
-        scores |= {key: first + len(self._benchmarks) - place for place, key in enumerate(self._benchmarks)}
-        values = [scores[config_key(config)] for config in configs]
-        return Ranking.of(configs, values, task=name, source=self.name)
-
-
-def _correlations(of_tasks: Floats, mine: Floats) -> Floats:
-    """Pearson's correlation of each row of [T, n] with [n]; 0 where either is constant."""
-    rows = np.vstack([mine, of_tasks])
-    rows = rows - rows.mean(axis=1, keepdims=True)
-    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    return np.asarray(rows[1:] @ rows[0])
 
 
 def _name_of(task: Any) -> str:

@@ -15,7 +15,8 @@ from hyperstar_tune.rivals.counts import Ranker, make_ranker, ranker_names
 from hyperstar_tune.rivals.deep_kernel import DeepKernelRanker
 from hyperstar_tune.rivals.networks import NEURAL_RANKERS, FeatureStore, make_neural_ranker
 from hyperstar_tune.rivals.pairwise import PairwiseRanker
-from hyperstar_tune.rivals.portfolio import PortfolioRanker, TrAutoMLRanker
+from hyperstar_tune.rivals.portfolio import PortfolioRanker
+from hyperstar_tune.rivals.tr_automl import TrAutoMLRanker
 from hyperstar_tune.tables.metadataset import MetaDataset
 
 __all__ = ["RankerKind", "Supplies", "all_ranker_names", "ranker_kind"]

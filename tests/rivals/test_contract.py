@@ -7,8 +7,8 @@ from ray import tune
 from hyperstar_tune import Ranking, SearchSpace
 from hyperstar_tune.errors import SearchError, SpaceError
 from hyperstar_tune.rivals.bohb import BohbSearcher, has_hpbandster
+from hyperstar_tune.rivals.rush import WarmStartSearcher
 from hyperstar_tune.rivals.tpe import TpeSearcher
-from hyperstar_tune.rivals.transfer import WarmStartSearcher
 from hyperstar_tune.testing import SearcherContract
 
 SPACE = SearchSpace.from_name("se-resnext-50")

@@ -11,8 +11,9 @@ from made_up_table import make_table
 from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.rivals.deep_kernel import DeepKernelRanker, _Kernel, _Solved
 from hyperstar_tune.rivals.pairwise import PairwiseRanker, pairwise_loss
-from hyperstar_tune.rivals.portfolio import PortfolioRanker, TrAutoMLRanker, greedy_portfolio
+from hyperstar_tune.rivals.portfolio import PortfolioRanker, greedy_portfolio
 from hyperstar_tune.rivals.registry import Supplies, all_ranker_names, ranker_kind
+from hyperstar_tune.rivals.tr_automl import TrAutoMLRanker
 
 RIVALS = ("portfolio", "tr_automl", "deep_kernel", "zap_pairwise")
 

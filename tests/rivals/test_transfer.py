@@ -9,7 +9,8 @@ from made_up_table import make_table
 from ray.tune.schedulers import FIFOScheduler
 
 from hyperstar_tune.errors import SearchError
-from hyperstar_tune.rivals.transfer import RushScheduler, TrAutoMLSearcher, WarmStartSearcher, best_of_each_task
+from hyperstar_tune.rivals.rush import RushScheduler, WarmStartSearcher, best_of_each_task
+from hyperstar_tune.rivals.tr_automl import TrAutoMLSearcher
 from hyperstar_tune.simulation import TaskCurves, replay
 
 

@@ -1,0 +1,162 @@
+"""Tr-AutoML: train some benchmark configurations, then follow the known task on which they did most alike.
+
+``TrAutoMLSearcher`` runs it under a budget. ``TrAutoMLRanker`` gives the same as an order, for tables of rankers. For
+rivals only: to tune a network use ``Predictor``.
+
+Source: Xue et al., "Transferable AutoML by model sharing over grouped datasets", CVPR 2019, as HyperSTAR (CVPR 2020),
+Sec. 4.3, runs it.
+"""
+
+import math
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hyperstar_tune.errors import HyperStarError, PredictorError, SearchError
+from hyperstar_tune.metrics import normalize_scores
+from hyperstar_tune.ranking import Ranking
+from hyperstar_tune.rivals.counts import complete_scores
+from hyperstar_tune.rivals.meta_features import TaskFacts
+from hyperstar_tune.search.searcher import GatedSearcher
+from hyperstar_tune.space import Config, config_key
+from hyperstar_tune.tables.metadataset import MetaDataset
+
+__all__ = ["TrAutoMLRanker", "TrAutoMLSearcher"]
+
+Floats = npt.NDArray[np.floating]
+
+
+class TrAutoMLSearcher(GatedSearcher):
+    """Trains some benchmark configurations to the end, then the best configuration of the most similar known task.
+
+    Tasks are similar if their benchmark accuracies correlate. For schedulers that train every trial to the end (FIFO).
+
+    Args:
+        known: A table of the other tasks, of which those on which every configuration was trained count.
+        n_benchmarks: Number of configurations that are trained to compare tasks; they are drawn at random.
+        seed: Random seed of the draw.
+        metric: Reported metric to optimize; usually given to ``tune.run``.
+        mode: "max"; the table holds accuracies.
+
+    Raises:
+        SearchError: If ``n_benchmarks`` is not between 2 and the number of configurations.
+        PredictorError: If no task of the table is complete.
+    """
+
+    def __init__(
+        self,
+        known: MetaDataset,
+        n_benchmarks: int = 10,
+        seed: int = 0,
+        metric: str | None = None,
+        mode: str | None = None,
+    ) -> None:
+        super().__init__(metric, mode)
+        rows = _draw(len(known.configs), n_benchmarks, seed, SearchError)
+        _, scores = complete_scores(known)
+        self._benchmarks = [known.configs[row] for row in rows]
+        self._of_tasks = scores[:, rows]  # [T, n_benchmarks]
+        self._best = [known.configs[int(row)] for row in scores.argmax(axis=1)]
+        self._asked = 0
+        self._accuracies: dict[str, float] = {}
+        self._answered: set[str] = set()
+
+    def suggest(self, trial_id: str) -> Any:
+        """The next benchmark; then None until all benchmarks are done; then one more configuration; then FINISHED."""
+        if self._asked == len(self._benchmarks) and len(self._answered) < len(self._benchmarks):
+            return None
+        return super().suggest(trial_id)
+
+    def next_config(self) -> Config | None:
+        """The next benchmark, then the best configuration of the most similar task if it was not a benchmark."""
+        self._asked += 1
+        if self._asked <= len(self._benchmarks):
+            return self._benchmarks[self._asked - 1]
+        if self._asked > len(self._benchmarks) + 1:
+            return None
+        mine = np.array([self._accuracies.get(config_key(config), math.nan) for config in self._benchmarks])
+        mine = np.where(np.isfinite(mine), mine, np.nanmin(mine) if np.isfinite(mine).any() else 0.0)
+        answer = self._best[_most_similar(self._of_tasks, mine)]
+        return None if answer in self._benchmarks else answer
+
+    def observe(self, config: Config, epoch: int, result: dict[str, Any] | None) -> None:
+        """Keeps the last accuracy of every benchmark."""
+        self._accuracies[config_key(config)] = math.nan if result is None else float(result[self.metric])
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Counts the benchmarks that are done."""
+        super().on_trial_complete(trial_id, result, error)
+        self._answered.add(trial_id)
+
+
+class TrAutoMLRanker:
+    """Tr-AutoML as an order: its random benchmarks, then the ranking of the task on which they did most alike.
+
+    Unlike the other rankers it pays first: the accuracies of the ``n_benchmarks`` configurations at the head of its
+    order are those of the task to be ranked.
+
+    Args:
+        trained: A table with the tasks to be ranked, of which the benchmarks' accuracies are read and no others.
+        seed: Random seed of the draw of benchmarks.
+        n_benchmarks: Number of configurations that are trained to compare tasks, as in HyperSTAR's Sec. 4.3.
+
+    Raises:
+        PredictorError: If ``n_benchmarks`` is not between 2 and the number of configurations.
+    """
+
+    name = "tr_automl"
+
+    def __init__(self, trained: MetaDataset, seed: int = 0, n_benchmarks: int = 10) -> None:
+        rows = _draw(len(trained.configs), n_benchmarks, seed, PredictorError)
+        self._benchmarks = [config_key(trained.configs[row]) for row in rows]
+        names = trained.tasks["name"].tolist()
+        self._accuracies = dict(zip(names, trained.scores()[:, rows], strict=True))
+        self._known: Floats | None = None
+
+    def fit(self, metadataset: MetaDataset) -> "TrAutoMLRanker":
+        """Keeps the normalized scores of the complete tasks."""
+        self._known = np.asarray(normalize_scores(complete_scores(metadataset)[1]))
+        self._rows = {config_key(config): row for row, config in enumerate(metadataset.configs)}
+        return self
+
+    def rank(self, task: Any, configs: Sequence[Config]) -> Ranking:
+        """The benchmarks in the order they are trained, then all others as on the most similar task.
+
+        Raises:
+            PredictorError: If the ranker was not fitted, or a benchmark was not trained on the task.
+        """
+        name = (
+            task.name
+            if isinstance(task, TaskFacts)
+            else str(task["name"] if hasattr(task, "__getitem__") else task.name)
+        )
+        if self._known is None:
+            raise PredictorError(f"ranker {self.name!r} must be fitted to a table first")
+        mine = self._accuracies.get(name)
+        if mine is None or not np.isfinite(mine).all():
+            raise PredictorError(f"ranker {self.name!r} needs the accuracies of its benchmarks on task {name!r}")
+        of_tasks = self._known[:, [self._rows[key] for key in self._benchmarks]]
+        nearest = self._known[_most_similar(of_tasks, mine)]
+        scores = {key: float(nearest[row]) for key, row in self._rows.items()}
+        first = 1.0 + max(scores.values())
+        scores |= {key: first + len(self._benchmarks) - place for place, key in enumerate(self._benchmarks)}
+        values = [scores[config_key(config)] for config in configs]
+        return Ranking.of(configs, values, task=name, source=self.name)
+
+
+def _draw(n_configs: int, n_benchmarks: int, seed: int, error: type[HyperStarError]) -> list[int]:
+    """Rows of the benchmark configurations."""
+    if not 2 <= n_benchmarks < n_configs:
+        raise error(f"n_benchmarks must be between 2 and {n_configs - 1}, but got {n_benchmarks}")
+    return random.Random(seed).sample(range(n_configs), n_benchmarks)  # noqa: S311
+
+
+def _most_similar(of_tasks: Floats, mine: Floats) -> int:
+    """Row of [T, n] with the largest Pearson correlation with [n]; a correlation with a constant counts as 0."""
+    rows = np.vstack([mine, of_tasks])
+    rows = rows - rows.mean(axis=1, keepdims=True)
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return int(np.argmax(rows[1:] @ rows[0]))
