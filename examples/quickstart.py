@@ -55,7 +55,7 @@ def main(
     try:
         task = ImageTask.of(data) if data else digits()
         # The ranking's first configurations go straight to R; Hyperband's own order would begin with one epoch of many.
-        plan = HyperBandPlan(max_epochs, eta, epoch_budget, least_aggressive_first=True)
+        plan = HyperBandPlan(max_epochs, eta, epoch_budget, longest_first=True)
         trainable = finetune.trainable(task, model=model, weights=weights, image_size=image_size, seed=seed)
         searcher = HyperStarSearcher(task=task, predictor=predictor, plan=plan, seed=seed)
     except HyperStarError as error:

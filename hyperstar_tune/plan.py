@@ -1,13 +1,13 @@
 """Hyperband's brackets as plain arithmetic, with a hard epoch budget.
 
 A plan knows nothing of Ray: the scheduler asks it how many configurations a rung takes and how long they train. Below
-about three times ``max_epochs`` a wide first rung wastes the budget: with a ranking to follow, begin with the least
-aggressive bracket, which trains the top of it to the end.
+about three times ``max_epochs`` a wide first rung wastes the budget: with a ranking to follow, pass
+``longest_first=True``, which trains the top of it to the end first.
 
 Source: Li et al., "Hyperband", JMLR 18 (2018), Algorithm 1; whole epochs as in docs/protocol.md.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from math import ceil
@@ -71,8 +71,8 @@ class HyperBandPlan:
         max_epochs: R, the epochs of a configuration that survives every rung.
         eta: Share of survivors is 1 / eta.
         epoch_budget: Epochs of all trials together; by default one pass over all brackets.
-        least_aggressive_first: Run the brackets in the opposite order: the first configurations go straight to R. Worth
-            it where a ranking says which these should be; without one it is random search at first.
+        longest_first: Begin with the bracket whose trials train longest, so that the first configurations go straight
+            to R. Worth it where a ranking says which these should be; without one it is random search at first.
 
     Raises:
         PlanError: If ``max_epochs`` or ``eta`` is too small or the budget is smaller than the first rung.
@@ -87,7 +87,7 @@ class HyperBandPlan:
     max_epochs: int
     eta: int = 3
     epoch_budget: int = 0  # 0 becomes one pass over all brackets
-    least_aggressive_first: bool = False
+    longest_first: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         for name, value, least in (("max_epochs", self.max_epochs, 1), ("eta", self.eta, 2)):
@@ -99,7 +99,7 @@ class HyperBandPlan:
         if budget == 0:
             object.__setattr__(self, "epoch_budget", self.pass_epochs)
         elif budget < self.first_rung_epochs:
-            first = "one configuration" if self.least_aggressive_first else "the first rung"
+            first = "one configuration" if self.longest_first else "the first rung"
             raise PlanError(
                 f"epoch_budget must cover {first} ({self.first_rung_epochs} epochs), but got {budget}; "
                 "lower max_epochs or raise eta"
@@ -109,12 +109,12 @@ class HyperBandPlan:
     def brackets(self) -> tuple[Bracket, ...]:
         """One pass over Hyperband's brackets, in the order they run."""
         brackets = _brackets(self.max_epochs, self.eta)
-        return brackets[::-1] if self.least_aggressive_first else brackets
+        return brackets[::-1] if self.longest_first else brackets
 
     @property
     def first_rung_epochs(self) -> int:
         """Epochs of the first rung, or of one configuration of it that goes to R: the least budget that makes sense."""
-        return self.max_epochs if self.least_aggressive_first else self.brackets[0].rung_costs[0]
+        return self.max_epochs if self.longest_first else self.brackets[0].rung_costs[0]
 
     @property
     def widest_rung(self) -> int:
@@ -128,7 +128,7 @@ class HyperBandPlan:
 
     def __str__(self) -> str:
         """The plan as a table: one line a bracket, and what the budget reaches."""
-        order = ", least aggressive bracket first" if self.least_aggressive_first else ""
+        order = ", longest trials first" if self.longest_first else ""
         lines = [f"Hyperband: R={self.max_epochs} epochs, eta={self.eta}, budget {self.epoch_budget} epochs{order}"]
         spent = 0
         for number, bracket in enumerate(self.brackets, start=1):

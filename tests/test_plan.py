@@ -72,16 +72,16 @@ def test_the_table_says_what_the_budget_reaches():
 
 @given(max_epochs=st.integers(1, 200), eta=st.integers(2, 5))
 def test_the_opposite_order_has_the_same_brackets_and_begins_with_whole_trainings(max_epochs, eta):
-    plan = HyperBandPlan(max_epochs, eta, least_aggressive_first=True)
+    plan = HyperBandPlan(max_epochs, eta, longest_first=True)
     assert plan.brackets == HyperBandPlan(max_epochs, eta).brackets[::-1]
     assert [rung.epochs for rung in plan.brackets[0].rungs] == [max_epochs]
-    assert HyperBandPlan(max_epochs, eta, max_epochs, least_aggressive_first=True).epoch_budget == max_epochs
+    assert HyperBandPlan(max_epochs, eta, max_epochs, longest_first=True).epoch_budget == max_epochs
 
 
 def test_the_opposite_order_is_told_apart():
-    plan = HyperBandPlan(9, 3, least_aggressive_first=True)
+    plan = HyperBandPlan(9, 3, longest_first=True)
     assert plan != HyperBandPlan(9, 3)
-    assert str(plan).splitlines()[0].endswith("budget 69 epochs, least aggressive bracket first")
+    assert str(plan).splitlines()[0].endswith("budget 69 epochs, longest trials first")
     assert "bracket 1: 3 x 9" in str(plan)
     with pytest.raises(PlanError, match=r"must cover one configuration \(9 epochs\), but got 8"):
-        HyperBandPlan(9, 3, 8, least_aggressive_first=True)
+        HyperBandPlan(9, 3, 8, longest_first=True)

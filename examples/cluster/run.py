@@ -31,7 +31,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     ray.init(address=os.environ.get("RAY_ADDRESS", "auto"))
-    plan = HyperBandPlan(arguments.max_epochs, 2, arguments.epoch_budget, least_aggressive_first=True)
+    plan = HyperBandPlan(arguments.max_epochs, 2, arguments.epoch_budget, longest_first=True)
     print(plan)
     trainable = tune.with_resources(
         finetune.trainable(

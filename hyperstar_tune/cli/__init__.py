@@ -85,14 +85,14 @@ def plan(
     max_epochs: Annotated[int, typer.Argument(help="R: epochs of a configuration that survives every rung.")],
     eta: Annotated[int, typer.Option(help="One in eta survives a rung.")] = 3,
     epoch_budget: Annotated[int, typer.Option(help="Epochs of all trials together; 0: one pass.")] = 0,
-    least_aggressive_first: Annotated[
-        bool, typer.Option("--least-aggressive-first", help="The brackets in the opposite order.")
+    longest_first: Annotated[
+        bool, typer.Option("--longest-first", help="Begin with the bracket whose trials train longest.")
     ] = False,
 ) -> None:
     """Prints the brackets of a Hyperband run and what its budget reaches."""
     from hyperstar_tune.plan import HyperBandPlan
 
-    console.print(str(HyperBandPlan(max_epochs, eta, epoch_budget, least_aggressive_first)))
+    console.print(str(HyperBandPlan(max_epochs, eta, epoch_budget, longest_first=longest_first)))
 
 
 @predictors_app.command("list")

@@ -97,7 +97,7 @@ def _known(setting: Setting) -> MetaDataset:
 
 
 def _reversed(plan: HyperBandPlan) -> HyperBandPlan:
-    return replace(plan, least_aggressive_first=True)
+    return replace(plan, longest_first=True)
 
 
 def _asha(plan: HyperBandPlan) -> TrialScheduler:
@@ -105,32 +105,34 @@ def _asha(plan: HyperBandPlan) -> TrialScheduler:
 
 
 def _hyperband(s: Setting) -> Pair:
-    return RandomSearcher(s.space, s.seed, plan=s.plan), TaskAwareHyperBand(s.plan)
+    return RandomSearcher(s.space, plan=s.plan, seed=s.seed), TaskAwareHyperBand(s.plan)
 
 
 def _hyperband_reversed(s: Setting) -> Pair:
     plan = _reversed(s.plan)
-    return RandomSearcher(s.space, s.seed, plan=plan), TaskAwareHyperBand(plan)
+    return RandomSearcher(s.space, plan=plan, seed=s.seed), TaskAwareHyperBand(plan)
 
 
 def _ray_hyperband(s: Setting) -> Pair:
     logging.getLogger("ray.tune.schedulers.hyperband").setLevel(logging.WARNING)  # it logs every bracket it leaves out
-    return RandomSearcher(s.space, s.seed), HyperBandScheduler(max_t=s.plan.max_epochs, reduction_factor=s.plan.eta)
+    return RandomSearcher(s.space, seed=s.seed), HyperBandScheduler(
+        max_t=s.plan.max_epochs, reduction_factor=s.plan.eta
+    )
 
 
 def _tr_automl(s: Setting) -> Pair:
-    return TrAutoMLSearcher(_known(s), seed=s.seed, **_GOAL), FIFOScheduler()
+    return TrAutoMLSearcher(_known(s), **_GOAL, seed=s.seed), FIFOScheduler()
 
 
 def _rush(s: Setting) -> Pair:
     first = best_of_each_task(_known(s))
     scheduler = RushScheduler(len(first), max_t=s.plan.max_epochs, reduction_factor=s.plan.eta)
-    return WarmStartSearcher(first, s.space, s.seed), scheduler
+    return WarmStartSearcher(s.space, first=first, seed=s.seed), scheduler
 
 
 def _follow(use: str = "top", restart: bool = False) -> Callable[[Setting], Pair]:
     def make(s: Setting) -> Pair:
-        searcher = HyperStarSearcher(ranking=_ranking(s), plan=s.plan, use=use, restart=restart, seed=s.seed)
+        searcher = HyperStarSearcher(ranking=_ranking(s), use=use, restart=restart, plan=s.plan, seed=s.seed)
         return searcher, TaskAwareHyperBand(s.plan)
 
     return make
@@ -147,14 +149,14 @@ _FIFO = {"has_plan": False, "is_fifo": True, "reports": "end"}
 _FIXED = {"reports": "targets", "is_random": False}
 
 _PLAIN: dict[str, tuple[Callable[[Setting], Pair], dict]] = {
-    "random_search": (lambda s: (RandomSearcher(s.space, s.seed), FIFOScheduler()), _FIFO),
+    "random_search": (lambda s: (RandomSearcher(s.space, seed=s.seed), FIFOScheduler()), _FIFO),
     "hyperband": (_hyperband, {"reports": "targets"}),
     "hyperband_reversed": (_hyperband_reversed, {"reports": "targets"}),
     "ray_hyperband": (_ray_hyperband, _FREE),
-    "asha": (lambda s: (RandomSearcher(s.space, s.seed), _asha(s.plan)), _FREE),
-    "bohb": (lambda s: (BohbSearcher(s.space, s.seed, plan=s.plan, **_GOAL), TaskAwareHyperBand(s.plan)), _LEARNS),
+    "asha": (lambda s: (RandomSearcher(s.space, seed=s.seed), _asha(s.plan)), _FREE),
+    "bohb": (lambda s: (BohbSearcher(s.space, **_GOAL, plan=s.plan, seed=s.seed), TaskAwareHyperBand(s.plan)), _LEARNS),
     "tpe_hyperband": (
-        lambda s: (TpeSearcher(s.space, s.seed, plan=s.plan, **_GOAL), TaskAwareHyperBand(s.plan)),
+        lambda s: (TpeSearcher(s.space, **_GOAL, plan=s.plan, seed=s.seed), TaskAwareHyperBand(s.plan)),
         _LEARNS,
     ),
     "tr_automl": (_tr_automl, {"needs_table": True, **_FIFO}),
@@ -176,7 +178,10 @@ _USES: dict[str, tuple[Callable[[Setting], Pair], dict]] = {
         {"is_random": False, **_FREE},
     ),
     "bohb": (
-        lambda s: (BohbSearcher(s.space, s.seed, _ranking(s), plan=s.plan, **_GOAL), TaskAwareHyperBand(s.plan)),
+        lambda s: (
+            BohbSearcher(s.space, ranking=_ranking(s), **_GOAL, plan=s.plan, seed=s.seed),
+            TaskAwareHyperBand(s.plan),
+        ),
         _LEARNS,
     ),
 }

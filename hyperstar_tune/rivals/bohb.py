@@ -47,14 +47,14 @@ class BohbSearcher(OwnSpaceSearcher):
 
     Args:
         space: A finite search space, its name, or a Ray dict space.
-        seed: Of all that is random.
         ranking: Tried first, from the top; the model takes over after ``n_ranked`` configurations.
         n_ranked: How many of the ranking are tried; by default those of the plan's widest bracket.
         n_samples: Candidates that the model weighs for a suggestion.
-        plan: The run's plan; makes sure that the scheduler has the same one.
         metric: Reported metric to optimize; usually given to ``tune.run``.
         mode: "max" or "min".
+        plan: The run's plan; makes sure that the scheduler has the same one.
         max_concurrent: Trials that may run at a time.
+        seed: Random seed of BOHB's picks.
 
     Raises:
         SearchError: If hpbandster is not installed, the space is not finite, or a ranking has no end in sight.
@@ -63,16 +63,17 @@ class BohbSearcher(OwnSpaceSearcher):
     def __init__(
         self,
         space: SearchSpace | str | dict[str, Any],
-        seed: int = 0,
+        *,
         ranking: Ranking | None = None,
         n_ranked: int | None = None,
         n_samples: int = 64,
-        plan: HyperBandPlan | None = None,
         metric: str | None = None,
         mode: str | None = None,
+        plan: HyperBandPlan | None = None,
         max_concurrent: int | None = None,
+        seed: int = 0,
     ) -> None:
-        super().__init__(metric, mode, plan, max_concurrent)
+        super().__init__(metric=metric, mode=mode, plan=plan, max_concurrent=max_concurrent)
         if not has_hpbandster():
             raise SearchError("BohbSearcher needs hpbandster, which is not installed; install hyperstar_tune[bohb]")
         self.space, self._paths = as_space(space)

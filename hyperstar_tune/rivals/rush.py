@@ -31,12 +31,12 @@ class WarmStartSearcher(GatedSearcher):
     """Suggests given configurations first, then random ones of a finite space, each once.
 
     Args:
+        space: A finite search space, from which the other configurations come.
         first: Configurations to begin with.
-        space: Search space of the others.
         seed: Random seed of the order of the others.
     """
 
-    def __init__(self, first: Sequence[Config], space: SearchSpace, seed: int = 0) -> None:
+    def __init__(self, space: SearchSpace, *, first: Sequence[Config], seed: int = 0) -> None:
         super().__init__()
         self._first = [dict(config) for config in first]
         self._tried = {config_key(config) for config in self._first}

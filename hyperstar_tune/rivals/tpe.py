@@ -26,11 +26,11 @@ class TpeSearcher(OwnSpaceSearcher):
 
     Args:
         space: A finite search space, its name, or a Ray dict space.
-        seed: Of the sampler.
-        plan: The run's plan; makes sure that the scheduler has the same one.
         metric: Reported metric to optimize; usually given to ``tune.run``.
         mode: "max" or "min".
+        plan: The run's plan; makes sure that the scheduler has the same one.
         max_concurrent: Trials that may run at a time.
+        seed: Random seed of TPE's sampler.
 
     Raises:
         SearchError: If optuna is not installed or the space is not finite.
@@ -42,13 +42,14 @@ class TpeSearcher(OwnSpaceSearcher):
     def __init__(
         self,
         space: SearchSpace | str | dict[str, Any],
-        seed: int = 0,
-        plan: HyperBandPlan | None = None,
+        *,
         metric: str | None = None,
         mode: str | None = None,
+        plan: HyperBandPlan | None = None,
         max_concurrent: int | None = None,
+        seed: int = 0,
     ) -> None:
-        super().__init__(metric, mode, plan, max_concurrent)
+        super().__init__(metric=metric, mode=mode, plan=plan, max_concurrent=max_concurrent)
         try:
             import optuna
         except ImportError as error:

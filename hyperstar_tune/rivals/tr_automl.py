@@ -37,9 +37,9 @@ class TrAutoMLSearcher(GatedSearcher):
     Args:
         known: A table of the other tasks, of which those on which every configuration was trained count.
         n_benchmarks: Number of configurations that are trained to compare tasks; they are drawn at random.
-        seed: Random seed of the draw.
         metric: Reported metric to optimize; usually given to ``tune.run``.
         mode: "max"; the table holds accuracies.
+        seed: Random seed of the draw.
 
     Raises:
         SearchError: If ``n_benchmarks`` is not between 2 and the number of configurations.
@@ -49,12 +49,13 @@ class TrAutoMLSearcher(GatedSearcher):
     def __init__(
         self,
         known: MetaDataset,
+        *,
         n_benchmarks: int = 10,
-        seed: int = 0,
         metric: str | None = None,
         mode: str | None = None,
+        seed: int = 0,
     ) -> None:
-        super().__init__(metric, mode)
+        super().__init__(metric=metric, mode=mode)
         rows = _draw(len(known.configs), n_benchmarks, seed, SearchError)
         _, scores = complete_scores(known)
         self._benchmarks = [known.configs[row] for row in rows]

@@ -28,7 +28,7 @@ class Gated(GatedSearcher):
 
     transient = ("searcher",)  # Ray saves the inner one in a file of its own
 
-    def __init__(self, searcher: Searcher, max_concurrent: int | None = None) -> None:
+    def __init__(self, searcher: Searcher, *, max_concurrent: int | None = None) -> None:
         if not isinstance(searcher, Searcher) or isinstance(searcher, GatedSearcher):
             raise SearchError(f"Gated takes a Ray searcher without a gate, but got a {type(searcher).__name__}")
         inner: Any = searcher
@@ -40,7 +40,7 @@ class Gated(GatedSearcher):
                     f"Gated(searcher, max_concurrent={limit}) instead"
                 )
             inner = getattr(inner, "searcher", None)
-        super().__init__(searcher.metric, searcher.mode, max_concurrent=max_concurrent)
+        super().__init__(metric=searcher.metric, mode=searcher.mode, max_concurrent=max_concurrent)
         self.searcher = searcher
         self._next: Config | None = None
         self._last: dict[str, dict[str, Any]] = {}  # trial id -> last result

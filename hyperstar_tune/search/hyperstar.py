@@ -40,7 +40,6 @@ class HyperStarSearcher(GatedSearcher):
         task: The images: a folder, "torchvision:NAME" or an ``ImageTask``.
         predictor: Name or path of a predictor, or a predictor.
         ranking: A ready ranking instead of task and predictor.
-        plan: The run's plan; makes sure that the scheduler has the same one.
         space: What to search: a space, its name or a Ray dict space. None: what the run's config searches, or the whole
             space of the predictor.
         use: "top": down the ranking; "mixed": with a share of random configurations; "sampled": drawn without
@@ -50,12 +49,13 @@ class HyperStarSearcher(GatedSearcher):
         restart: Every bracket begins at the top of the ranking (the paper's "in each stage") instead of going on; what
             was trained is not trained again. With "top" such a run sees no more configurations than the widest bracket
             takes, and ends before it has spent one pass, when these are trained as far as the brackets ask.
-        seed: Of what is random in "mixed" and "sampled".
+        unknown_space: What to do with a space that the predictor does not know: "error", or "random" for random
+            configurations.
         metric: Reported metric to optimize; usually given to ``tune.run``.
         mode: "max" or "min".
-        unknown_space: What to do with a space that the predictor does not know: "error", or "hyperband" for random
-            configurations.
+        plan: The run's plan; makes sure that the scheduler has the same one.
         max_concurrent: Trials that may run at a time. Use this, not ``max_concurrent_trials`` of ``tune.run``.
+        seed: Random seed of "mixed" and "sampled".
 
     Raises:
         SearchError: If an argument is missing or out of range.
@@ -77,23 +77,24 @@ class HyperStarSearcher(GatedSearcher):
     def __init__(
         self,
         task: "str | Path | ImageTask | None" = None,
+        *,
         predictor: "str | Path | Predictor" = "mobilenet-v2-64px",
         ranking: Ranking | None = None,
-        plan: HyperBandPlan | None = None,
         space: SearchSpace | str | dict[str, Any] | None = None,
         use: str = "top",
         random_share: float = 0.25,
         temperature: float = 0.5,
         restart: bool = False,
-        seed: int = 0,
+        unknown_space: str = "error",
         metric: str | None = None,
         mode: str | None = None,
-        unknown_space: str = "error",
+        plan: HyperBandPlan | None = None,
         max_concurrent: int | None = None,
+        seed: int = 0,
     ) -> None:
-        super().__init__(metric, mode, plan, max_concurrent)
-        if unknown_space not in ("error", "hyperband"):
-            raise SearchError(f"unknown_space must be 'error' or 'hyperband', but got {unknown_space!r}")
+        super().__init__(metric=metric, mode=mode, plan=plan, max_concurrent=max_concurrent)
+        if unknown_space not in ("error", "random"):
+            raise SearchError(f"unknown_space must be 'error' or 'random', but got {unknown_space!r}")
         if (task is None) == (ranking is None):
             raise SearchError("HyperStarSearcher needs either a task or a ranking; pass task=FOLDER or ranking=RANKING")
         self._use = (use, random_share, temperature, seed)

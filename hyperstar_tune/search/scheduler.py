@@ -59,7 +59,7 @@ class TaskAwareHyperBand(TrialScheduler):
 
     _supports_buffered_results = False
 
-    def __init__(self, plan: HyperBandPlan, metric: str | None = None, mode: str | None = None) -> None:
+    def __init__(self, plan: HyperBandPlan, *, metric: str | None = None, mode: str | None = None) -> None:
         super().__init__()
         if not isinstance(plan, HyperBandPlan):
             raise SearchError(f"TaskAwareHyperBand needs a HyperBandPlan, but got {plan!r}")
@@ -395,5 +395,5 @@ def _reason(trial: Trial) -> str:
 
 
 def _brief(plan: HyperBandPlan) -> str:
-    order = ", least aggressive first" if plan.least_aggressive_first else ""
+    order = ", longest trials first" if plan.longest_first else ""
     return f"R={plan.max_epochs}, eta={plan.eta}, budget {plan.epoch_budget}{order}"

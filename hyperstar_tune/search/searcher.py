@@ -43,6 +43,7 @@ class GatedSearcher(Searcher, ABC):
 
     def __init__(
         self,
+        *,
         metric: str | None = None,
         mode: str | None = None,
         plan: HyperBandPlan | None = None,
@@ -308,11 +309,11 @@ class RandomSearcher(GatedSearcher):
 
     Args:
         space: A search space, its name, or a Ray dict space; None: what the run's config searches.
-        seed: Of the order.
         metric: See ``GatedSearcher``.
         mode: See ``GatedSearcher``.
         plan: See ``GatedSearcher``.
         max_concurrent: See ``GatedSearcher``.
+        seed: Random seed of the order.
 
     Raises:
         SpaceError: If the space is unknown or cannot be drawn from.
@@ -321,13 +322,14 @@ class RandomSearcher(GatedSearcher):
     def __init__(
         self,
         space: SearchSpace | str | dict[str, Any] | None = None,
-        seed: int = 0,
+        *,
         metric: str | None = None,
         mode: str | None = None,
         plan: HyperBandPlan | None = None,
         max_concurrent: int | None = None,
+        seed: int = 0,
     ) -> None:
-        super().__init__(metric, mode, plan, max_concurrent)
+        super().__init__(metric=metric, mode=mode, plan=plan, max_concurrent=max_concurrent)
         self.seed = seed
         self.space: SearchSpace | None = None
         self._deck: RandomDeck | None = None

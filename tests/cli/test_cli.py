@@ -30,7 +30,7 @@ def test_plan_prints_the_brackets(hyperstar):
     assert status == 0
     assert "9 x 1 -> 3 x 3 -> 1 x 9" in out
     assert "budget ends inside (epoch 42 to 60)" in out
-    assert "bracket 1: 3 x 9" in hyperstar("plan", 9, "--least-aggressive-first")[1]
+    assert "bracket 1: 3 x 9" in hyperstar("plan", 9, "--longest-first")[1]
 
 
 def test_a_mistake_is_one_line_and_status_two(hyperstar, tmp_path, digits_folder):

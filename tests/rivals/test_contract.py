@@ -29,7 +29,7 @@ class TestBohb(_GivenSpace):
 class TestBohbAfterARanking(_GivenSpace):
     def make_searcher(self, seed):
         ranking = Ranking.of(SPACE.grid(), np.random.default_rng(seed).normal(size=40))
-        return BohbSearcher(SPACE, seed, ranking, n_ranked=3, n_samples=4, metric="score", mode="max")
+        return BohbSearcher(SPACE, ranking=ranking, n_ranked=3, n_samples=4, metric="score", mode="max", seed=seed)
 
 
 class TestTpe(_GivenSpace):
@@ -50,7 +50,7 @@ def _tpe():
 
 
 def _warm_start():
-    return WarmStartSearcher(SPACE.grid()[:2], SPACE)
+    return WarmStartSearcher(SPACE, first=SPACE.grid()[:2])
 
 
 @pytest.mark.parametrize("make", [_bohb, _tpe, _warm_start])
@@ -84,4 +84,4 @@ class TestWarmStart(_GivenSpace):
     n_configs = 40
 
     def make_searcher(self, seed):
-        return WarmStartSearcher(SPACE.grid()[7:9], SPACE, seed=seed)
+        return WarmStartSearcher(SPACE, first=SPACE.grid()[7:9], seed=seed)

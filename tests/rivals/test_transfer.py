@@ -57,7 +57,7 @@ def test_known_configurations_come_first_and_once(table):
     first = best_of_each_task(table)
     assert len({str(config) for config in first}) == len(first)
     curves = TaskCurves.of(table, "task0")
-    run = replay(curves, WarmStartSearcher(first, curves.space, seed=1), FIFOScheduler(), reports=[9])
+    run = replay(curves, WarmStartSearcher(curves.space, first=first, seed=1), FIFOScheduler(), reports=[9])
     rows = [trial.row for trial in run.trials]
     assert rows[: len(first)] == [curves.row(config) for config in first]
     assert sorted(rows) == list(range(48))
@@ -77,7 +77,7 @@ def test_rush_stops_what_is_worse_than_the_known_configurations(table):
     curves = TaskCurves.of(table, "task3")
     first = [curves.configs[int(np.argsort(curves.accuracy[:, 0])[30])]]
     scheduler = RushScheduler(len(first), max_t=9, reduction_factor=3)
-    run = replay(curves, WarmStartSearcher(first, curves.space, seed=1), scheduler)
+    run = replay(curves, WarmStartSearcher(curves.space, first=first, seed=1), scheduler)
     known, others = run.trials[: len(first)], run.trials[len(first) :]
     bar = max(curves.accuracy[trial.row, 0] for trial in known)
     assert all(trial.epochs == 1 for trial in others if curves.accuracy[trial.row, 0] < bar)

@@ -121,7 +121,7 @@ def test_a_plan_of_one_trial_a_bracket_outlives_nine_lost_trials_but_not_ten():
 
 @pytest.mark.parametrize(("max_epochs", "n_epochs"), [(9, 0), (9, 9), (9, 50), (27, 0), (27, 108)])
 def test_a_plan_that_begins_with_its_narrowest_bracket_outlives_as_many_lost_trials_as_any_other(max_epochs, n_epochs):
-    plan = HyperBandPlan(max_epochs, 3, least_aggressive_first=True)
+    plan = HyperBandPlan(max_epochs, 3, longest_first=True)
     runs = []
     for n_lost in (max_epochs - 1, 200):  # the widest rung has room for R
         searcher = RandomSearcher({"x": tune.uniform(0, 1)})  # endless

@@ -130,7 +130,7 @@ def test_a_space_the_predictor_does_not_know_is_an_error_or_plain_hyperband(conf
     searcher = HyperStarSearcher(task="folder", predictor=TablePredictor())
     with pytest.raises(SpaceError, match=parameter):
         searcher.set_search_properties("acc", "max", config)
-    plain = HyperStarSearcher(task="folder", predictor=TablePredictor(), unknown_space="hyperband")
+    plain = HyperStarSearcher(task="folder", predictor=TablePredictor(), unknown_space="random")
     assert plain.set_search_properties("acc", "max", config)
     printed = capsys.readouterr().out
     assert "plain Hyperband" in printed
