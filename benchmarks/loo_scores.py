@@ -10,20 +10,19 @@ alone: once, at the end, by rankers that saw all other families.
 """
 
 import argparse
-import fcntl
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 from _common import ROOT, environment, origin_of, scores_path
+from filelock import FileLock
 from scoreboard.side_by_side import fit_side_by_side
 from scoreboard.tables import TEST_FAMILIES, development_families
 
+from hyperstar_tune._files import replacing
 from hyperstar_tune.comparison.judging import COSTLY
 from hyperstar_tune.comparison.leave_out import LOO_COLUMNS, complete_rows, leave_family_out, rank_family
 from hyperstar_tune.predictor.training import TrainingSettings
@@ -140,18 +139,14 @@ class Scores:
 
     def _write(self, frame: pd.DataFrame, about: dict[str, Any]) -> None:
         plain = frame.astype(dict.fromkeys(("ranker", "family", "task", "config"), "category"))
-        fresh = self.path.with_suffix(".new")
-        plain.astype({"seed": "int16", "score": "float32"}).to_parquet(fresh, index=False, compression="zstd")
-        fresh.replace(self.path)
+        with replacing(self.path) as file:
+            plain.astype({"seed": "int16", "score": "float32"}).to_parquet(file, index=False, compression="zstd")
         text = json.dumps(environment() | {"rankers": about}, indent=1, allow_nan=False)
         self.about_path.write_text(text + "\n", encoding="utf-8")
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """While no other process reads and writes."""
-        with open(self.path.with_suffix(".lock"), "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+    def _alone(self) -> FileLock:
+        """A lock to hold while no other process may read or write."""
+        return FileLock(self.path.with_suffix(".lock"))
 
 
 def run(kind: RankerKind, supplies: Supplies, families: list[str], n_seeds: int, scores: Scores) -> None:

@@ -6,7 +6,6 @@ A run of one (method, task, seed, eta) covers all budgets of that eta, as budget
 
 import gc
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 
+from hyperstar_tune._files import replacing
 from hyperstar_tune.comparison.leave_out import LooScores
 from hyperstar_tune.comparison.methods import Method, Setting, make_method
 from hyperstar_tune.errors import MetaDatasetError, SearchError
@@ -199,7 +199,8 @@ def sweep(
             frames.append(runs.assign(origin=origins[method.name, task]))
             done += len(missing)
             if path is not None:
-                _write(pd.concat(frames, ignore_index=True), path)
+                with replacing(path) as file:
+                    pd.concat(frames, ignore_index=True).to_parquet(file, index=False)
             if progress is not None:
                 progress(SweepProgress(method.name, task, done, total, perf_counter() - start))
     finally:
@@ -292,10 +293,3 @@ def _complete_tasks(table: MetaDataset) -> list[str]:
     if not names:
         raise MetaDatasetError("a sweep needs a task on which every configuration was trained, but the table has none")
     return [str(name) for name in names]
-
-
-def _write(frame: pd.DataFrame, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    frame.to_parquet(fresh, index=False)
-    os.replace(fresh, path)

@@ -3,8 +3,9 @@
 from hyperstar_tune.finetune.collect import CollectionSummary, collect
 from hyperstar_tune.finetune.layers import find_groups
 from hyperstar_tune.finetune.loop import FineTune
-from hyperstar_tune.finetune.models import OWN_MODEL, NetworkSpec, build_model, normalization
+from hyperstar_tune.finetune.models import NetworkSpec, build_model, normalization
 from hyperstar_tune.finetune.trainable import FineTuneTrainable, trainable
+from hyperstar_tune.shipped import OWN_MODEL
 
 __all__ = [
     "OWN_MODEL",

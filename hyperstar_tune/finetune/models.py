@@ -5,23 +5,21 @@ is meant. The package itself ships one small backbone, made by us (see data/back
 no network.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from hyperstar_tune._files import sha256
 from hyperstar_tune.errors import ModelError
+from hyperstar_tune.shipped import OWN_MODEL, backbone_path
 
-__all__ = ["OWN_MODEL", "NetworkSpec", "build_model", "check_model_name", "normalization", "weights_id"]
+__all__ = ["NetworkSpec", "build_model", "check_model_name", "normalization", "weights_id"]
 
-OWN_MODEL = "torchvision/shufflenet_v2_x1_0"
-_OWN_FILE = "shufflenet_v2_x1_0_in200.safetensors"
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
@@ -114,12 +112,7 @@ def normalization(model: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...
 def weights_id(name: str, weights: str | Path) -> str:
     """``hub:TAG``, or the first 16 digits of the SHA-256 of the weights file."""
     if str(weights) != "hub":
-        path = _weights_path(weights)
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
-        return digest.hexdigest()[:16]
+        return sha256(_weights_path(weights))[:16]
     library, plain = check_model_name(name)
     if library == "torchvision":
         return "hub:DEFAULT"
@@ -169,7 +162,7 @@ def _offline(name: str, error: Exception) -> str:
 
 
 def _weights_path(weights: str | Path) -> Path:
-    path = Path(str(files("hyperstar_tune") / "data" / "backbones" / _OWN_FILE)) if weights == "own" else Path(weights)
+    path = backbone_path() if weights == "own" else Path(weights)
     if not path.is_file():
         raise ModelError(f"weights are 'hub', 'own' or a file, but there is no file {str(weights)!r}")
     return path

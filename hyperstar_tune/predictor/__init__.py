@@ -2,8 +2,9 @@
 
 from hyperstar_tune.predictor.network_predictor import NetworkPredictor
 from hyperstar_tune.predictor.plus_predictor import PlusPredictor, train_plus
-from hyperstar_tune.predictor.predictor import Predictor, predictor_names
+from hyperstar_tune.predictor.predictor import Predictor
 from hyperstar_tune.predictor.training import EpochReport, TrainingSettings, meta_train
+from hyperstar_tune.shipped import predictor_names
 
 __all__ = [
     "EpochReport",

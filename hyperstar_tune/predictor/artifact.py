@@ -6,8 +6,6 @@ their code.
 
 import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from hyperstar_tune._files import write_file
 from hyperstar_tune.errors import PredictorError
 
 __all__ = ["CARD", "SCHEMA", "WEIGHTS", "read_artifact", "write_artifact"]
@@ -36,9 +35,8 @@ def write_artifact(directory: Path, card: dict[str, Any], tensors: dict[str, Ten
         "weights": {"file": WEIGHTS, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)},
     }
     card["sha256"] = _card_hash(card)
-    directory.mkdir(parents=True, exist_ok=True)
-    _replace(directory / WEIGHTS, content)
-    _replace(directory / CARD, (json.dumps(card, indent=1) + "\n").encode())
+    write_file(directory / WEIGHTS, content)
+    write_file(directory / CARD, (json.dumps(card, indent=1) + "\n").encode())
     return card
 
 
@@ -85,16 +83,3 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise PredictorError(f"a predictor needs the file {path.name}, but {path.parent} has none to read") from error
-
-
-def _replace(path: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)

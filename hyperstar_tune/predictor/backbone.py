@@ -5,11 +5,8 @@ normalization keeps the statistics of pretraining: a batch of one task would tea
 """
 
 import copy
-import hashlib
 import itertools
 from collections import OrderedDict
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,10 +17,10 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from hyperstar_tune.errors import PredictorError
+from hyperstar_tune.shipped import backbone_path
 
-__all__ = ["BACKBONE", "CHUNK", "TRAINED_PARTS", "Backbone", "backbone_hash", "normalize", "to_tensor"]
+__all__ = ["CHUNK", "TRAINED_PARTS", "Backbone", "normalize", "to_tensor"]
 
-BACKBONE = "shufflenet_v2_x1_0_in200"
 TRAINED_PARTS = ("none", "last_stage", "all")
 _N_FEATURES = 1024
 _MEAN = (0.485, 0.456, 0.406)  # of RGB in [0, 1], as in pretraining
@@ -57,7 +54,7 @@ class Backbone(nn.Module):
         with torch.random.fork_rng(devices=[]):  # its random start is thrown away
             network = shufflenet_v2_x1_0(weights=None)
         network.fc = nn.Identity()
-        state = {name: value for name, value in load_file(_path()).items() if not name.startswith("fc.")}
+        state = {name: value for name, value in load_file(backbone_path()).items() if not name.startswith("fc.")}
         network.load_state_dict(state)  # copies into float32, whatever the file's precision
         stages = [
             (name, getattr(network, name)) for name in ("conv1", "maxpool", "stage2", "stage3", "stage4", "conv5")
@@ -126,15 +123,6 @@ def to_tensor(images: npt.NDArray[np.uint8] | Tensor, device: torch.device | str
             f"images must be uint8 of shape [..., 3, S, S], but are {tensor.dtype} of shape {list(tensor.shape)}"
         )
     return tensor.to(device)
-
-
-def backbone_hash() -> str:
-    """First 16 digits of the SHA-256 of the shipped weights file."""
-    return hashlib.sha256(_path().read_bytes()).hexdigest()[:16]
-
-
-def _path() -> Path:
-    return Path(str(files("hyperstar_tune") / "data" / "backbones" / f"{BACKBONE}.safetensors"))
 
 
 def _fold(sequence: nn.Sequential) -> None:

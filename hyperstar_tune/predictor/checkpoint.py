@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from hyperstar_tune._files import replacing
 from hyperstar_tune.errors import PredictorError
 
 __all__ = ["identity", "read", "write"]
@@ -24,13 +24,8 @@ def identity(run: dict[str, Any], *tensors: Tensor) -> str:
 
 def write(path: Path, run: str, state: dict[str, Any]) -> None:
     """Writes a checkpoint; a kill leaves the one before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.new")
-    with temporary.open("wb") as file:
+    with replacing(path) as file:
         torch.save({"run": run, "state": state}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def read(path: Path, run: str) -> dict[str, Any]:

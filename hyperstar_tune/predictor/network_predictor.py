@@ -19,10 +19,11 @@ from torch import Tensor
 from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.predictor.artifact import write_artifact
-from hyperstar_tune.predictor.backbone import BACKBONE, Backbone, backbone_hash, to_tensor
+from hyperstar_tune.predictor.backbone import Backbone, to_tensor
 from hyperstar_tune.predictor.networks import Architecture, PredictorNetwork
 from hyperstar_tune.predictor.predictor import Predictor
 from hyperstar_tune.ranking import Ranking
+from hyperstar_tune.shipped import BACKBONE, backbone_hash
 from hyperstar_tune.space import Config, SearchSpace
 from hyperstar_tune.tasks.task import ImageTask
 

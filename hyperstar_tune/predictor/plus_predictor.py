@@ -16,11 +16,11 @@ from torch import Tensor
 
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.predictor.artifact import write_artifact
-from hyperstar_tune.predictor.backbone import BACKBONE, backbone_hash
 from hyperstar_tune.predictor.plus import PlusModel, PlusRanker, PlusSettings, interpolated
 from hyperstar_tune.predictor.predictor import Predictor, card_entry, check_images
 from hyperstar_tune.predictor.traits import TRAITS, traits_of
 from hyperstar_tune.ranking import Ranking
+from hyperstar_tune.shipped import BACKBONE, backbone_hash
 from hyperstar_tune.space import Config, SearchSpace
 from hyperstar_tune.tables.metadataset import MetaDataset
 from hyperstar_tune.tasks.task import ImageTask

@@ -6,7 +6,6 @@ which.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +13,16 @@ import torch
 
 from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.fingerprint import Fingerprint
-from hyperstar_tune.predictor.artifact import CARD, read_artifact
-from hyperstar_tune.predictor.backbone import BACKBONE, backbone_hash
+from hyperstar_tune.predictor.artifact import read_artifact
 from hyperstar_tune.ranking import Ranking
+from hyperstar_tune.shipped import BACKBONE, backbone_hash, predictor_names, predictor_path
 from hyperstar_tune.space import Config, SearchSpace
 from hyperstar_tune.tables.metadataset import MetaDataset
 from hyperstar_tune.tasks.task import ImageTask
 
-__all__ = ["Predictor", "card_entry", "check_images", "predictor_names"]
+__all__ = ["Predictor", "card_entry", "check_images"]
 
 _LARGEST_IMAGE = 4096  # pixels a side: ten batches of larger ones would not fit a machine
-
-
-def predictor_names() -> tuple[str, ...]:
-    """Names of the predictors that come with the package."""
-    shipped = Path(str(files("hyperstar_tune") / "data" / "predictors"))
-    return tuple(sorted(path.parent.name for path in shipped.glob(f"*/{CARD}")))
 
 
 class Predictor(ABC):
@@ -57,7 +50,7 @@ class Predictor(ABC):
             return name_or_path
         directory = Path(name_or_path).expanduser()
         if str(name_or_path) in predictor_names():
-            directory = Path(str(files("hyperstar_tune") / "data" / "predictors" / str(name_or_path)))
+            directory = predictor_path(str(name_or_path))
         elif not directory.is_dir():
             raise PredictorError(
                 f"a predictor is one of {', '.join(predictor_names())} or a directory, but got {str(name_or_path)!r}"

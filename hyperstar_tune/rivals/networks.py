@@ -31,7 +31,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from hyperstar_tune.errors import PredictorError
-from hyperstar_tune.predictor.backbone import Backbone, backbone_hash
+from hyperstar_tune.predictor.backbone import Backbone
 from hyperstar_tune.predictor.losses import performance_loss
 from hyperstar_tune.predictor.networks import Architecture, PredictorNetwork
 from hyperstar_tune.predictor.pool import ImagePool, make_pool
@@ -39,6 +39,7 @@ from hyperstar_tune.predictor.targets import Targets, make_targets
 from hyperstar_tune.predictor.training import TrainingSettings, _Trainer
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.rivals.meta_features import TaskFacts
+from hyperstar_tune.shipped import backbone_hash
 from hyperstar_tune.space import Config, SearchSpace
 from hyperstar_tune.tables.metadataset import MetaDataset
 from hyperstar_tune.tasks.task import ImageTask

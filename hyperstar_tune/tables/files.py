@@ -9,9 +9,6 @@ Source of the schema: ``syne_tune/blackbox_repository/{blackbox_tabular,serializ
 import hashlib
 import io
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ import pandas as pd
 from ConfigSpace.hyperparameters import FloatHyperparameter, IntegerHyperparameter
 from pyarrow import parquet
 
+from hyperstar_tune._files import sha256
 from hyperstar_tune.errors import MetaDatasetError
 from hyperstar_tune.space import SearchSpace
 
@@ -88,42 +86,6 @@ def json_bytes(data: Any) -> bytes:
     return (json.dumps(data, indent=1, allow_nan=False) + "\n").encode()
 
 
-def write_directory(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Writes a directory of files, replacing an older one as a whole.
-
-    A kill at any moment leaves the old directory or the new one, found again by ``recover_directory``.
-    """
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    recover_directory(directory)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", suffix=".new", dir=directory.parent))
-    try:
-        fresh.chmod(0o755)
-        for name, content in files.items():
-            with (fresh / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        _sync_directory(fresh)
-        if directory.exists():
-            directory.rename(_aside(directory))
-        fresh.rename(directory)
-        _sync_directory(directory.parent)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-    shutil.rmtree(_aside(directory), ignore_errors=True)
-
-
-def recover_directory(directory: Path) -> None:
-    """Puts the old directory back if a kill fell between the two renames of ``write_directory``."""
-    aside = _aside(directory)
-    if not aside.exists():
-        return
-    if directory.exists():
-        shutil.rmtree(aside)
-    else:
-        aside.rename(directory)
-
-
 def sums(files: Mapping[str, bytes]) -> dict[str, str]:
     """SHA-256 of files, by name."""
     return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
@@ -136,13 +98,10 @@ def check_sums(directory: Path, stated: Any) -> None:
         MetaDatasetError: If a file is missing, is not stated or has another checksum.
     """
     for name in _SUMMED:
-        path, digest = directory / name, hashlib.sha256()
+        path = directory / name
         if not path.is_file():
             raise MetaDatasetError(_missing(directory, name))
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        found = digest.hexdigest()
+        found = sha256(path)
         if not isinstance(stated, dict) or stated.get(name) != found:
             raise MetaDatasetError(
                 f"{path} is damaged: its SHA-256 must be as in {METADATA}, but is {found[:12]}; restore it from a copy"
@@ -174,15 +133,3 @@ def read_file(directory: Path, name: str) -> Any:
 
 def _missing(directory: Path, name: str) -> str:
     return f"a meta-dataset needs the file {name}, but {directory} has none"
-
-
-def _aside(directory: Path) -> Path:
-    return directory.with_name(f".{directory.name}.old")
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

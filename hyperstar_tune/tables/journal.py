@@ -14,6 +14,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
+from hyperstar_tune._files import write_file
 from hyperstar_tune.errors import MetaDatasetError
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.space import SearchSpace, config_key
@@ -48,7 +51,13 @@ class Journal:
         """
         self.directory = Path(directory)
         (self.directory / "cells").mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(self.directory / "lock")
+        self._lock = FileLock(self.directory / "lock")
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout as error:
+            raise MetaDatasetError(
+                f"one process at a time may collect into {self.directory}; wait for the other one"
+            ) from error
         try:
             self._begin(fingerprint, space, network, task_rows)
         except BaseException:
@@ -86,9 +95,7 @@ class Journal:
 
     def close(self) -> None:
         """Lets another process write."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._lock.release()
 
     def _begin(
         self, fingerprint: Fingerprint, space: SearchSpace, network: dict[str, Any], task_rows: list[dict[str, Any]]
@@ -115,12 +122,7 @@ class Journal:
             "space": space.to_json(),
             "tasks": list(rows.values()),
         }
-        temporary = path.with_suffix(".json.tmp")
-        with temporary.open("w") as file:
-            json.dump(content, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_file(path, json.dumps(content, indent=1).encode())
 
     def _cells(self, task: str) -> Path:
         return self.directory / "cells" / f"{task}.jsonl"
@@ -162,19 +164,3 @@ class Journal:
                 "use another folder"
             )
         return old_rows
-
-
-def _lock(path: Path) -> int | None:
-    try:
-        import fcntl
-    except ImportError:  # not on Windows: there nothing guards against two writers
-        return None
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise MetaDatasetError(
-            f"one process at a time may collect into {path.parent}; wait for the other one"
-        ) from error
-    return descriptor

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from hyperstar_tune._files import recover_directory, write_directory
 from hyperstar_tune.errors import MetaDatasetError
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.metrics import normalize_scores, similarity_matrix
@@ -84,7 +85,7 @@ class MetaDataset:
                 not the checksum that the table states of it. A table that states none is read as it is.
         """
         directory = Path(directory)
-        files.recover_directory(directory)
+        recover_directory(directory)
         if not directory.is_dir():
             raise MetaDatasetError(f"a meta-dataset is a directory, but {directory} is none")
         metadata = files.read_file(directory, files.METADATA)
@@ -154,7 +155,7 @@ class MetaDataset:
                 "sha256": files.sums(content),
             },
         }
-        files.write_directory(Path(directory), content | {files.METADATA: files.json_bytes(metadata)})
+        write_directory(Path(directory), content | {files.METADATA: files.json_bytes(metadata)})
 
     def curve(self, objective: str) -> npt.NDArray[np.float32]:
         """One objective of all cells, shape [T, H, S, F]."""

@@ -145,7 +145,7 @@ def test_a_save_that_fails_leaves_the_old_table(tmp_path, monkeypatch):
     old = make_table(seed=1)
     old.save(tmp_path / "table")
     with monkeypatch.context() as patch:
-        patch.setattr(files.os, "fsync", lambda handle: (_ for _ in ()).throw(OSError("disk full")))
+        patch.setattr("hyperstar_tune._files.os.fsync", lambda handle: (_ for _ in ()).throw(OSError("disk full")))
         with pytest.raises(OSError, match="disk full"):
             make_table(seed=2).save(tmp_path / "table")
     assert same(MetaDataset.load(tmp_path / "table"), old)

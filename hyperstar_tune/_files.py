@@ -1,0 +1,94 @@
+"""Files and directories that are written as a whole or not at all, whenever a run is killed."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+__all__ = ["recover_directory", "replacing", "sha256", "write_directory", "write_file"]
+
+_BLOCK_BYTES = 1 << 20
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A binary file to write, which takes the place of ``path`` when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
+    fresh = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.chmod(0o644)  # mkstemp lets nobody else read
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Writes a file; a kill at any moment leaves the old content or the new one."""
+    with replacing(path) as file:
+        file.write(content)
+
+
+def write_directory(directory: Path, files: Mapping[str, bytes]) -> None:
+    """Writes a directory of files, replacing an older one as a whole.
+
+    A kill at any moment leaves the old directory or the new one, found again by ``recover_directory``.
+    """
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    recover_directory(directory)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", suffix=".new", dir=directory.parent))
+    try:
+        fresh.chmod(0o755)  # mkdtemp lets nobody else in
+        for name, content in files.items():
+            with (fresh / name).open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        _sync_directory(fresh)
+        if directory.exists():
+            directory.rename(_aside(directory))
+        fresh.rename(directory)
+        _sync_directory(directory.parent)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    shutil.rmtree(_aside(directory), ignore_errors=True)
+
+
+def recover_directory(directory: Path) -> None:
+    """Puts the old directory back if a kill fell between the two renames of ``write_directory``."""
+    aside = _aside(directory)
+    if not aside.exists():
+        return
+    if directory.exists():
+        shutil.rmtree(aside)
+    else:
+        aside.rename(directory)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file of any size, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _aside(directory: Path) -> Path:
+    return directory.with_name(f".{directory.name}.old")
+
+
+def _sync_directory(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
