@@ -20,15 +20,14 @@ import numpy as np
 import torch
 from _common import RESULTS, environment, write_json
 
-from hyperstar_tune.finetune import collect
+from hyperstar_tune.finetune import OWN_MODEL, FineTuneSettings, collect
 from hyperstar_tune.finetune.cells import measure_cell
-from hyperstar_tune.finetune.loop import PROTOCOL_EPOCHS
-from hyperstar_tune.finetune.settings import RunSpec
 from hyperstar_tune.space import Config, SearchSpace
 from hyperstar_tune.tables.journal import Journal
 from hyperstar_tune.tasks.task import ImageTask
 
-MODEL, WEIGHTS, SIZE, BATCH = "torchvision/shufflenet_v2_x1_0", "own", 64, 32
+SIZE = 64
+PROTOCOL_EPOCHS = (1, 2, 3, 4, 6, 8, 9, 12, 16, 20, 24, 27, 32)
 VALUES = {
     "lr": [1e-4, 3e-4, 1e-3, 3e-3],  # low enough that none diverges, which would end its cell early
     "optimizer": ["sgd", "adamw", "rmsprop"],
@@ -45,17 +44,19 @@ def made_task(n: int = 400) -> ImageTask:
     return ImageTask.from_arrays("made", images.astype(np.uint8), labels)
 
 
-def spec_of(max_epochs: int) -> RunSpec:
+def settings_of(max_epochs: int) -> FineTuneSettings:
     measured_at = (*(e for e in PROTOCOL_EPOCHS if e < max_epochs), max_epochs)
-    return RunSpec.checked(MODEL, WEIGHTS, SIZE, BATCH, max_epochs, None, None, None, "cpu", measured_at)
+    return FineTuneSettings(
+        model=OWN_MODEL, weights="own", image_size=SIZE, max_epochs=max_epochs, evaluate_at=measured_at, device="cpu"
+    )
 
 
 def measure_all(max_epochs: int, configs: list[Config], seconds: Any) -> None:
     """The bare loop: one process, its cells one after the other."""
     torch.set_num_threads(1)
-    task, spec = made_task(), spec_of(max_epochs)
+    task, settings = made_task(), settings_of(max_epochs)
     for config in configs:
-        seconds.append(measure_cell(spec, task, config, 0)["seconds"])
+        seconds.append(measure_cell(settings, task, config, 0)["seconds"])
 
 
 def bare_loop(workers: int, max_epochs: int, configs: list[Config]) -> tuple[float, list[float]]:
@@ -81,16 +82,13 @@ def collected(workers: int, max_epochs: int, space: SearchSpace, configs: int) -
     with tempfile.TemporaryDirectory() as folder:
         task = made_task()
         start = time.perf_counter()
-        summary = collect(
-            [task], space, folder, model=MODEL, weights=WEIGHTS, image_size=SIZE, batch_size=BATCH,
-            max_epochs=max_epochs, workers=workers, device="cpu",
-        )  # fmt: skip
+        settings = settings_of(max_epochs)
+        summary = collect([task], space, folder, settings, workers=workers)
         taken = time.perf_counter() - start
         if (summary.measured, summary.failed) != (configs, 0):
             raise SystemExit(f"collect measured {summary.measured} of {configs} cells, {summary.failed} failed")
-        spec = spec_of(max_epochs)
-        network = {"mean": None, "std": None, "kwargs": {}, "epochs": list(spec.evaluate_at or ())}
-        journal = Journal(folder, spec.fingerprint(space.fingerprint), space, network, [])
+        network = {"mean": None, "std": None, "kwargs": {}, "epochs": list(settings.evaluate_at or ())}
+        journal = Journal(folder, settings.fingerprint(space.fingerprint), space, network, [])
         try:
             return taken, [cell["seconds"] for cell in journal.finished("made").values()]
         finally:
@@ -108,7 +106,7 @@ def main() -> None:
     space = SearchSpace.from_values(values, "throughput")
     configs = space.grid()
     torch.set_num_threads(1)
-    trial = measure_cell(spec_of(3), made_task(), configs[0], 0)
+    trial = measure_cell(settings_of(3), made_task(), configs[0], 0)
     per_epoch = statistics.mean(trial["epoch_seconds"][1:])  # the first also decodes
     max_epochs = max(2, math.ceil(args.cell_seconds / per_epoch))
     print(f"{len(configs)} cells of {max_epochs} epochs, about {max_epochs * per_epoch:.0f} s each")

@@ -86,8 +86,8 @@ def main() -> None:
     import ray
 
     ray.init(address="local", include_dashboard=False, log_to_driver=False)
-    options = {"weights": "own", "image_size": arguments.image_size, "epoch_seconds_limit": 600}
-    trainable = watched(finetune.trainable(noise_task(arguments.images, arguments.image_size), MODEL, **options))
+    options = {"model": MODEL, "weights": "own", "image_size": arguments.image_size, "epoch_seconds_limit": 600}
+    trainable = watched(finetune.trainable(noise_task(arguments.images, arguments.image_size), **options))
     found = {}
     with tempfile.TemporaryDirectory() as storage:
         for n_at_a_time in (1, 4):

@@ -36,7 +36,7 @@ def main() -> None:
     trainable = tune.with_resources(
         finetune.trainable(
             arguments.data,
-            arguments.model,
+            model=arguments.model,
             weights=arguments.weights,
             epoch_seconds_limit=arguments.epoch_seconds_limit,
         ),

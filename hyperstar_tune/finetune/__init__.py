@@ -3,7 +3,8 @@
 from hyperstar_tune.finetune.collect import CollectionSummary, collect
 from hyperstar_tune.finetune.layers import find_groups
 from hyperstar_tune.finetune.loop import FineTune
-from hyperstar_tune.finetune.models import NetworkSpec, build_model, normalization
+from hyperstar_tune.finetune.models import build_model, normalization
+from hyperstar_tune.finetune.settings import FineTuneSettings
 from hyperstar_tune.finetune.trainable import FineTuneTrainable, trainable
 from hyperstar_tune.shipped import OWN_MODEL
 
@@ -11,8 +12,8 @@ __all__ = [
     "OWN_MODEL",
     "CollectionSummary",
     "FineTune",
+    "FineTuneSettings",
     "FineTuneTrainable",
-    "NetworkSpec",
     "build_model",
     "collect",
     "find_groups",

@@ -11,34 +11,34 @@ import torch
 from ray import tune
 
 from hyperstar_tune.errors import HyperStarError, ModelError
-from hyperstar_tune.finetune.loop import METRICS
-from hyperstar_tune.finetune.settings import RunSpec
+from hyperstar_tune.finetune.loop import METRICS, FineTune
+from hyperstar_tune.finetune.settings import FineTuneSettings
 from hyperstar_tune.tasks.task import ImageTask
 
 __all__ = ["Cell", "failed_cell", "measure_cell"]
 
 
-def measure_cell(spec: RunSpec, task: ImageTask, config: dict[str, Any], seed: int) -> dict[str, Any]:
+def measure_cell(settings: FineTuneSettings, task: ImageTask, config: dict[str, Any], seed: int) -> dict[str, Any]:
     """One cell's line of the journal, measured in this process.
 
     Seconds are those of the processor where training runs on one core of it, so that a busy machine measures the same
     as an idle one; with a GPU they are those of the wall clock. Features of frozen layers that an earlier cell of the
     task left in the process cost nothing again, as in a run that reuses its processes.
     """
-    on_cpu = torch.device(spec.device).type == "cpu" if spec.device else not torch.cuda.is_available()
+    if settings.max_epochs is None:
+        raise ModelError("a cell is trained to max_epochs, but the settings have none")
+    on_cpu = settings.torch_device().type == "cpu"
     clock = time.process_time if on_cpu and torch.get_num_threads() == 1 else time.perf_counter
     start = clock()
-    run = spec.start(task, config, seed, clock)
-    if spec.max_epochs is None:
-        raise ModelError("a cell is trained to max_epochs, but the settings have none")
+    run = FineTune(task, config, settings, seed=seed, clock=clock)
     epochs: list[int] = []
     curves: dict[str, list[float | None]] = {name: [] for name in METRICS}
     try:
         seconds: list[float] = []
-        while run.epoch < spec.max_epochs:
+        while run.epoch < settings.max_epochs:
             metrics = run.train_epoch()
             seconds.append(metrics["epoch_seconds"])
-            if spec.evaluate_at is None or run.epoch in spec.evaluate_at:
+            if settings.evaluate_at is None or run.epoch in settings.evaluate_at:
                 epochs.append(run.epoch)
                 metrics["epoch_seconds"] = sum(seconds) / len(seconds)
                 seconds.clear()
@@ -62,7 +62,7 @@ def measure_cell(spec: RunSpec, task: ImageTask, config: dict[str, Any], seed: i
 class Cell(tune.Trainable):
     """A trial that measures one cell in its only step; an error is a result like any other."""
 
-    spec: ClassVar[RunSpec]
+    settings: ClassVar[FineTuneSettings]
     nice: ClassVar[int | None]
 
     def setup(self, config: dict[str, Any], tasks: dict[str, ImageTask]) -> None:  # type: ignore[override]
@@ -75,13 +75,15 @@ class Cell(tune.Trainable):
             os.nice(max(0, self.nice - os.nice(0)))
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Takes the next cell in the same process."""
         self._cell = new_config
         return True
 
     def step(self) -> dict[str, Any]:
+        """Measures the cell and hands its line of the journal to the driver, as text."""
         config, seed = self._cell["config"], self._cell["seed"]
         try:
-            cell = measure_cell(self.spec, self._tasks[self._cell["task"]], config, seed)
+            cell = measure_cell(self.settings, self._tasks[self._cell["task"]], config, seed)
         except Exception as error:
             where = traceback.extract_tb(error.__traceback__)[-1]
             text = (

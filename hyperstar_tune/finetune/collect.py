@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ from ray import tune
 from hyperstar_tune.errors import MetaDatasetError, SpaceError
 from hyperstar_tune.finetune.cell_searcher import CellSearcher, Progress, WantedCell
 from hyperstar_tune.finetune.cells import Cell
-from hyperstar_tune.finetune.loop import PROTOCOL_EPOCHS, check_config
-from hyperstar_tune.finetune.settings import RunSpec
+from hyperstar_tune.finetune.loop import check_config
+from hyperstar_tune.finetune.settings import FineTuneSettings
 from hyperstar_tune.space import Config, SearchSpace
 from hyperstar_tune.tables.journal import Journal, cell_key
 from hyperstar_tune.tasks.task import ImageTask
@@ -35,6 +35,8 @@ from hyperstar_tune.tasks.task import ImageTask
 __all__ = ["ORDERS", "CollectionSummary", "collect"]
 
 ORDERS = ("by-task", "cheap-first", "round-robin")
+_MAX_EPOCHS = 32
+_PROTOCOL_EPOCHS = (1, 2, 3, 4, 6, 8, 9, 12, 16, 20, 24, 27, 32)  # every rung of eta 2, 3 and 4 up to R = 32
 _RUN_CELLS = 500  # of one run of Tune, which grows slow with thousands of trials
 # No result files and no panel for each run of Tune: the journal has all.
 _QUIET = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_AIR_NEW_OUTPUT": "0"}
@@ -62,27 +64,18 @@ def collect(
     tasks: Sequence[str | Path | ImageTask],
     space: SearchSpace | str,
     out_dir: str | Path,
+    settings: FineTuneSettings | None = None,
     *,
-    model: str = "mobilenetv2_100",
-    weights: str | Path = "hub",
     seeds: Sequence[int] = (0,),
-    image_size: int = 64,
-    batch_size: int = 32,
-    max_epochs: int = 32,
-    evaluate_at: tuple[int, ...] | None = None,
     order: str = "by-task",
     max_hours: float | None = None,
     workers: int | None = None,
     gpus_per_cell: float = 0.0,
-    device: str | None = None,
     nice: int | None = None,
     families: Mapping[str, str] | None = None,
     licences: Mapping[str, str] | None = None,
-    mean: tuple[float, float, float] | None = None,
-    std: tuple[float, float, float] | None = None,
-    model_kwargs: dict[str, Any] | None = None,
-    memory_limit: int = 1 << 30,
     progress: Callable[[str], None] = print,
+    **fields: Any,
 ) -> CollectionSummary:
     """Measures the learning curve of every configuration of a finite space on every task.
 
@@ -90,13 +83,10 @@ def collect(
         tasks: In the order to be measured, where ``order`` leaves them one.
         space: Finite; its parameters are those of ``finetune.trainable``.
         out_dir: Collection to begin or to go on with.
-        model: As in ``finetune.trainable``, like the other settings of training.
-        weights: As in ``finetune.trainable``.
-        seeds: Of the training; cells of the first come before those of the second, task by task or altogether.
-        image_size: Side in pixels.
-        batch_size: Training images a step.
-        max_epochs: R, the epochs of a cell.
-        evaluate_at: Epochs to measure; None: the protocol's, up to ``max_epochs``. The last epoch is always measured.
+        settings: As in ``finetune.trainable``. Where ``max_epochs`` is open, a cell has 32 epochs; where
+            ``evaluate_at`` is open, it is measured at the epochs of the protocol; its last epoch always is.
+        seeds: Random seeds of the training; cells of the first come before those of the second, task by task or
+            altogether.
         order: ``"by-task"``: one task after the other, the most expensive configurations first, so that the last core
             is not left waiting. ``"cheap-first"``: small tasks first, and of each the heads, then more layers.
             ``"round-robin"``: each configuration on all tasks before the next, in a random but fixed order, so that
@@ -104,17 +94,13 @@ def collect(
         max_hours: No cell begins later than this.
         workers: Processes; None: as many as Ray has cores. Ignored where a Ray cluster runs already: one that
             ``ray.init`` has connected to, that RAY_ADDRESS names, or that ``ray start`` began on this machine.
-        gpus_per_cell: Share of a GPU a cell reserves.
-        device: None takes the GPU that Ray assigns, if any.
+        gpus_per_cell: Share of a GPU that a cell reserves.
         nice: Niceness of the processes that train.
         families: Family by task name (or by the name of a sub-task's parent); others keep what the collection says of
             them, or are families of their own.
         licences: Licence by task name or parent's name, for the table; others keep theirs.
-        mean: As in ``finetune.trainable``.
-        std: As in ``finetune.trainable``.
-        model_kwargs: As in ``finetune.trainable``.
-        memory_limit: As in ``finetune.trainable``.
         progress: Called with a line now and then.
+        **fields: Fields of ``FineTuneSettings`` by name; they go before ``settings``.
 
     Returns:
         Counts of cells.
@@ -124,7 +110,7 @@ def collect(
             or the order, the seeds or the number of workers make no sense.
         SpaceError: If the space is not finite or not one of fine-tuning.
         TaskError: If a task is none.
-        ModelError: If the network cannot be had.
+        ModelError: If the network cannot be had, or a setting makes no sense.
     """
     space = SearchSpace.from_name(space) if isinstance(space, str) else space
     if not space.is_finite:
@@ -138,15 +124,18 @@ def collect(
         raise MetaDatasetError(f"a collection needs at least one worker, but got {workers}")
     if not tasks or not seeds:
         raise MetaDatasetError(f"a collection needs tasks and seeds, but got {len(tasks)} tasks, {len(seeds)} seeds")
-    measured_at = (*(e for e in (evaluate_at or PROTOCOL_EPOCHS) if e < max_epochs), max_epochs)
-    spec = RunSpec.checked(
-        model, weights, image_size, batch_size, max_epochs, mean, std, model_kwargs, device, measured_at, memory_limit
-    )
+    settings = _whole(FineTuneSettings.of(settings, fields))
+    settings.check_network()
     images = [ImageTask.of(task) for task in tasks]
-    network = {"mean": mean, "std": std, "kwargs": model_kwargs or {}, "epochs": measured_at}
+    network = {
+        "mean": settings.mean,
+        "std": settings.std,
+        "kwargs": settings.model_kwargs,
+        "epochs": settings.evaluate_at,
+    }
     journal = Journal(
         out_dir,
-        spec.fingerprint(space.fingerprint),
+        settings.fingerprint(space.fingerprint),
         space,
         json.loads(json.dumps(network)),
         [_row(task, families or {}, licences or {}) for task in images],
@@ -154,7 +143,7 @@ def collect(
     try:
         began = time.monotonic()
         deadline = math.inf if max_hours is None else began + 3600 * max_hours
-        wanted = _in_order(images, configs, [int(seed) for seed in seeds], order, max_epochs)
+        wanted = _in_order(images, configs, [int(seed) for seed in seeds], order, settings.max_epochs or _MAX_EPOCHS)
         finished = {task.name: journal.finished(task.name) for task in images}
         pending = [
             (task, config, seed)
@@ -167,9 +156,8 @@ def collect(
                 cells = pending[first : first + _RUN_CELLS]
                 searcher = CellSearcher(cells, journal, deadline, report)
                 names = {name for name, _, _ in cells}
-                _measure(
-                    {task.name: task for task in images if task.name in names}, spec, searcher, gpus_per_cell, nice
-                )
+                needed = {task.name: task for task in images if task.name in names}
+                _measure(needed, settings, searcher, gpus_per_cell, nice)
                 if searcher.left:  # out of time, or interrupted
                     report.line(f"{len(pending) - report.measured} cells left")
                     break
@@ -178,6 +166,13 @@ def collect(
         journal.close()
     before = len(wanted) - len(pending)
     return CollectionSummary(len(wanted), before, report.measured, failed, time.monotonic() - began)
+
+
+def _whole(settings: FineTuneSettings) -> FineTuneSettings:
+    """Settings with the epochs of a cell and those at which it is measured."""
+    last = settings.max_epochs or _MAX_EPOCHS
+    measured_at = (*(e for e in settings.evaluate_at or _PROTOCOL_EPOCHS if e < last), last)
+    return replace(settings, max_epochs=last, evaluate_at=measured_at)
 
 
 def _in_order(
@@ -196,9 +191,13 @@ def _in_order(
 
 
 def _measure(
-    tasks: dict[str, ImageTask], spec: RunSpec, searcher: CellSearcher, gpus_per_cell: float, nice: int | None
+    tasks: dict[str, ImageTask],
+    settings: FineTuneSettings,
+    searcher: CellSearcher,
+    gpus_per_cell: float,
+    nice: int | None,
 ) -> None:
-    cell = type("CollectCell", (Cell,), {"spec": spec, "nice": nice, "__module__": __name__})
+    cell = type("CollectCell", (Cell,), {"settings": settings, "nice": nice, "__module__": __name__})
     resources: dict[str, float] = {"cpu": 1, **({"gpu": gpus_per_cell} if gpus_per_cell else {})}
     scratch = tempfile.mkdtemp(prefix="hyperstar-collect-")
     try:

@@ -35,19 +35,17 @@ class Inputs:
         policy: str,
         views: int,
         seed: int,
-        device: torch.device,
         memory_limit: int,
         cache: TensorCache,
     ) -> None:
         self._task, self._network, self._policy, self._views, self._seed = task, network, policy, views, seed
-        self._device, self._cache = device, cache
-        self._size = network.spec.image_size
-        self._key = (task.token, str(device))
+        self._device, self._size, self._cache = network.device, network.image_size, cache
+        self._key = (task.token, str(network.device))
         self._resident = 3 * self._size**2 * (task.n_train + task.n_val) <= memory_limit
         self.augments_afresh = network.split is None
         self._keeps = False
         if network.split is not None:
-            probe = network.features(torch.zeros(1, 3, self._size, self._size, device=device))
+            probe = network.features(torch.zeros(1, 3, self._size, self._size, device=network.device))
             self._keeps = probe.nbytes * (views * task.n_train + task.n_val) <= memory_limit
 
     def training(self, batches: list[Tensor], epoch: int) -> Iterator[tuple[Tensor, Tensor]]:

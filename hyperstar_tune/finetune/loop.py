@@ -22,17 +22,14 @@ from hyperstar_tune.finetune.augmentation import POLICIES, augment
 from hyperstar_tune.finetune.cache import TensorCache, process_cache
 from hyperstar_tune.finetune.inputs import Inputs
 from hyperstar_tune.finetune.layers import GROUPS
-from hyperstar_tune.finetune.models import NetworkSpec
 from hyperstar_tune.finetune.network import Network
+from hyperstar_tune.finetune.settings import VIEWS, FineTuneSettings
 from hyperstar_tune.tasks.task import ImageTask
 
-__all__ = ["DEFAULTS", "METRICS", "OPTIMIZERS", "PROTOCOL_EPOCHS", "SCHEDULE", "VIEWS", "FineTune", "check_config"]
+__all__ = ["DEFAULTS", "METRICS", "OPTIMIZERS", "FineTune", "check_config"]
 
 METRICS = ("val_accuracy", "val_loss", "val_accuracy_b", "val_loss_b", "train_loss", "epoch_seconds")
 OPTIMIZERS = ("sgd", "adamw", "rmsprop")
-PROTOCOL_EPOCHS = (1, 2, 3, 4, 6, 8, 9, 12, 16, 20, 24, 27, 32)  # every rung of eta 2, 3 and 4 up to R = 32
-SCHEDULE = "constant, one warm-up epoch"
-VIEWS = 4  # augmented views of each image when frozen layers are run once
 DEFAULTS: dict[str, Any] = {"lr": 1e-2, "optimizer": "sgd", "layers": "all", "augmentation": "basic"}
 _EVALUATION_BATCH, _EVALUATION_BATCH_CPU = 128, 32  # on a CPU, whose cache holds the activations, twice as fast
 _CHOICES = {"optimizer": OPTIMIZERS, "layers": GROUPS, "augmentation": POLICIES}
@@ -63,13 +60,8 @@ class FineTune:
     Args:
         task: The images.
         config: ``lr``, ``optimizer``, ``layers``, ``augmentation``; what is left out comes from ``DEFAULTS``.
-        network: The pretrained network.
-        batch_size: Images a step.
-        seed: Of the new head, the order of images and the augmentation.
-        device: ``"cpu"``, ``"cuda"``...; None takes a GPU if there is one.
-        evaluate_at: Epochs, besides the first, after which validation accuracy is measured; in between the last
-            values hold. None: all.
-        memory_limit: Bytes of pixels, and of kept features, above which they are not kept but computed as they come.
+        settings: The network and what else all configurations share.
+        seed: Random seed of the new head, the order of images and the augmentation.
         cache: Shared by the runs of a process.
         clock: What ``epoch_seconds`` is read from.
 
@@ -82,31 +74,23 @@ class FineTune:
         self,
         task: ImageTask,
         config: dict[str, Any],
-        network: NetworkSpec | None = None,
+        settings: FineTuneSettings,
         *,
-        batch_size: int = 32,
         seed: int = 0,
-        device: str | torch.device | None = None,
-        evaluate_at: tuple[int, ...] | None = None,
-        memory_limit: int = 1 << 30,
         cache: TensorCache | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        if batch_size < 2:
-            raise ModelError(f"batch_size must be at least 2, for batch normalization, but got {batch_size}")
         self.config = check_config(config)
         self.task = task
         self.epoch = 0
         self.diverged = False
-        self._seed, self._batch_size, self._evaluate_at, self._clock = seed, batch_size, evaluate_at, clock
-        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self._settings, self._seed, self._clock = settings, seed, clock
         cache = process_cache if cache is None else cache
-        network = network or NetworkSpec()
         policy = str(self.config["augmentation"])
-        self._network = Network(network, len(task.classes), str(self.config["layers"]), self._device, seed, cache)
-        self._inputs = Inputs(
-            task, self._network, policy, VIEWS if policy != "none" else 1, seed, self._device, memory_limit, cache
-        )
+        self._network = Network(settings, len(task.classes), str(self.config["layers"]), seed, cache)
+        self._device = self._network.device
+        views = VIEWS if policy != "none" else 1
+        self._inputs = Inputs(task, self._network, policy, views, seed, settings.memory_limit, cache)
         self._optimizer = _optimizer(str(self.config["optimizer"]), self._network.parameters, float(self.config["lr"]))
         # float16 needs its gradients scaled, bfloat16 does not.
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._network.amp_dtype is torch.float16)
@@ -130,7 +114,8 @@ class FineTune:
         start = self._clock()
         self.epoch += 1
         train_loss = math.nan if self.diverged else self._train()
-        if not self.diverged and (self.epoch == 1 or self._evaluate_at is None or self.epoch in self._evaluate_at):
+        evaluate_at = self._settings.evaluate_at
+        if not self.diverged and (self.epoch == 1 or evaluate_at is None or self.epoch in evaluate_at):
             self._last = self.evaluate()
         if self.diverged or not math.isfinite(train_loss) or math.isnan(self._last["val_loss"]):
             self.diverged = True
@@ -202,7 +187,7 @@ class FineTune:
         network, optimizer = self._network, self._optimizer
         seeds = np.random.SeedSequence([self._seed, self.epoch]).generate_state(3)
         order = torch.randperm(self.task.n_train, generator=torch.Generator().manual_seed(int(seeds[0])))
-        batches = _batches(order, self._batch_size)
+        batches = _batches(order, self._settings.batch_size)
         generator = torch.Generator().manual_seed(int(seeds[1]))
         devices = [self._device] if self._device.type == "cuda" else []
         lr = float(self.config["lr"])

@@ -5,9 +5,7 @@ is meant. The package itself ships one small backbone, made by us (see data/back
 no network.
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,30 +16,9 @@ from hyperstar_tune._files import sha256
 from hyperstar_tune.errors import ModelError
 from hyperstar_tune.shipped import OWN_MODEL, backbone_path
 
-__all__ = ["NetworkSpec", "build_model", "check_model_name", "normalization", "weights_id"]
+__all__ = ["build_model", "check_model_name", "normalization", "weights_id"]
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-
-
-@dataclass(frozen=True)
-class NetworkSpec:
-    """Everything that makes a pretrained network, apart from the number of classes."""
-
-    model: str = OWN_MODEL
-    weights: str = "own"  # "hub", "own" or a path
-    image_size: int = 64
-    mean: tuple[float, float, float] | None = None  # of RGB in [0, 1]; None: as the network says
-    std: tuple[float, float, float] | None = None
-    kwargs: dict[str, Any] = field(default_factory=dict)  # passed on to timm or torchvision
-
-    def preprocessing(self) -> str:
-        """What is not as the network says, in words."""
-        given = {"mean": self.mean, "std": self.std, **self.kwargs}
-        return ", ".join(f"{name} {value}" for name, value in given.items() if value is not None) or "the network's own"
-
-    def key(self) -> tuple[str, ...]:
-        """Identifies the network within one process."""
-        return (self.model, self.weights, str(self.image_size), str(self.mean), str(self.std), json.dumps(self.kwargs))
 
 
 def check_model_name(name: str) -> tuple[str, str]:

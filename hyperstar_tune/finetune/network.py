@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from hyperstar_tune.errors import ModelError
 from hyperstar_tune.finetune.cache import TensorCache
 from hyperstar_tune.finetune.layers import LayerGroups, Split, find_groups, set_trained
-from hyperstar_tune.finetune.models import NetworkSpec, build_model, normalization
+from hyperstar_tune.finetune.models import build_model, normalization
+from hyperstar_tune.finetune.settings import FineTuneSettings
 
 __all__ = ["Network"]
 
@@ -18,23 +19,22 @@ __all__ = ["Network"]
 class Network:
     """Normalization, network and trained layers of one run. ``split`` is None where nothing frozen can be run apart."""
 
-    def __init__(
-        self, spec: NetworkSpec, n_classes: int, layers: str, device: torch.device, seed: int, cache: TensorCache
-    ) -> None:
-        self.key = (*spec.key(), layers)
-        self.spec = spec
-        self.device = device
-        model, groups = cache.get(("network", *spec.key(), n_classes, seed), lambda: _pretrained(spec, n_classes, seed))
+    def __init__(self, settings: FineTuneSettings, n_classes: int, layers: str, seed: int, cache: TensorCache) -> None:
+        self.key = (*settings.network_key(), layers)
+        self.image_size = settings.image_size
+        self.device = device = settings.torch_device()
+        key = ("network", *settings.network_key(), n_classes, seed)
+        model, groups = cache.get(key, lambda: _pretrained(settings, n_classes, seed))
         # channels_last about doubles the speed of convolutions on a CPU too.
         self.model: nn.Module = copy.deepcopy(model).to(device=device, memory_format=torch.channels_last)
         self._trained = groups.trained(layers)
         self.parameters = set_trained(self.model, self._trained)
-        split = Split(self.model, groups, self._trained, spec.image_size) if layers != "all" else None
+        split = Split(self.model, groups, self._trained, self.image_size) if layers != "all" else None
         self.split = split if split is not None and split.works else None
         mean, std = normalization(self.model)
         self._mean, self._std = (
             torch.tensor(given or found, device=device).view(1, 3, 1, 1)
-            for given, found in ((spec.mean, mean), (spec.std, std))
+            for given, found in ((settings.mean, mean), (settings.std, std))
         )
         self.amp_dtype: torch.dtype | None = None
         if device.type == "cuda":
@@ -82,11 +82,12 @@ class Network:
         return nullcontext() if self.amp_dtype is None else torch.autocast(self.device.type, self.amp_dtype)
 
 
-def _pretrained(spec: NetworkSpec, n_classes: int, seed: int) -> list[Any]:
+def _pretrained(settings: FineTuneSettings, n_classes: int, seed: int) -> list[Any]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # the new head's first weights
-        model = build_model(spec.model, n_classes, spec.weights, spec.image_size, spec.kwargs)
-        groups: LayerGroups = find_groups(model, spec.image_size)
+        size = settings.image_size
+        model = build_model(settings.model, n_classes, settings.weights, size, settings.model_kwargs)
+        groups: LayerGroups = find_groups(model, size)
         for name in groups.head:
             # timm draws some heads from +-1/sqrt(classes), logits of a wrong certainty that a small learning rate
             # spends its epochs unlearning; torch's own rule, +-1/sqrt(features), starts near the uniform answer.

@@ -1,105 +1,124 @@
-"""What a run of fine-tuning needs besides its configuration, and how it reaches a worker of Ray."""
+"""The settings that all configurations of a fine-tuning run share, documented once for every entry to the room."""
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from ray import cloudpickle, tune
+import torch
 
 from hyperstar_tune.errors import ModelError
 from hyperstar_tune.finetune.layers import find_groups
-from hyperstar_tune.finetune.loop import SCHEDULE, VIEWS, FineTune
-from hyperstar_tune.finetune.models import NetworkSpec, build_model, check_model_name, weights_id
+from hyperstar_tune.finetune.models import build_model, check_model_name, weights_id
 from hyperstar_tune.fingerprint import Fingerprint
-from hyperstar_tune.tasks.task import ImageTask
 
-__all__ = ["RunSpec", "bind_task"]
+__all__ = ["SCHEDULE", "VIEWS", "FineTuneSettings"]
 
-_LARGE_BYTES = 4 << 20  # a task above this goes through Ray's object store, not with the class
+SCHEDULE = "constant, one warm-up epoch"
+VIEWS = 4  # augmented views of each image when frozen layers are run once
 
 
-@dataclass(frozen=True)
-class RunSpec:
-    """Settings that all configurations of a run share."""
+@dataclass(frozen=True, kw_only=True)
+class FineTuneSettings:
+    """What fine-tuning needs besides a task and a configuration.
 
-    network: NetworkSpec
-    batch_size: int
-    max_epochs: int | None
-    device: str | None
-    evaluate_at: tuple[int, ...] | None
-    memory_limit: int
+    ``trainable`` and ``collect`` take such an object, or its fields as keyword arguments, or both (the keyword
+    arguments win).
 
-    @classmethod
-    def checked(
-        cls,
-        model: str,
-        weights: str | Path,
-        image_size: int,
-        batch_size: int,
-        max_epochs: int | None,
-        mean: tuple[float, float, float] | None,
-        std: tuple[float, float, float] | None,
-        model_kwargs: dict[str, Any] | None,
-        device: str | None = None,
-        evaluate_at: tuple[int, ...] | None = None,
-        memory_limit: int = 1 << 30,
-    ) -> "RunSpec":
-        """Refuses, before anything runs, what could not work on a worker.
+    Attributes:
+        model: A network of timm or torchvision by name (see ``finetune.build_model``).
+        weights: ``"hub"``, ``"own"`` (the backbone shipped here) or a local file.
+        image_size: Side of the images in pixels.
+        batch_size: Training images of one step.
+        max_epochs: R, the epochs of a configuration trained to the end. None: unknown; whoever trains decides.
+        evaluate_at: Epochs, besides the first, after which validation accuracy is measured; in between the last values
+            hold. None: after every epoch (``collect``: at the epochs of the protocol).
+        mean: Mean of RGB in [0, 1], where the weights want another than the library says.
+        std: Standard deviation of RGB, as ``mean``.
+        model_kwargs: Further arguments of the network's constructor.
+        device: ``"cpu"``, ``"cuda"``...; None takes a GPU if there is one (under Ray: if one is assigned).
+        memory_limit: Bytes of decoded images, and of kept features, above which they are computed as they come.
 
-        Raises:
-            ModelError: If a number makes no sense, or the network cannot be built, run and divided into layers.
-        """
-        for name, value, low in (
-            ("image_size", image_size, 8),
-            ("batch_size", batch_size, 2),
-            *((("max_epochs", max_epochs, 1),) if max_epochs is not None else ()),
-        ):
+    Raises:
+        ModelError: If a number makes no sense or no library knows the network.
+    """
+
+    model: str = "mobilenetv2_100"
+    weights: str | Path = "hub"
+    image_size: int = 64
+    batch_size: int = 32
+    max_epochs: int | None = None
+    evaluate_at: tuple[int, ...] | None = None
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    model_kwargs: dict[str, Any] = field(default_factory=dict)
+    device: str | None = None
+    memory_limit: int = 1 << 30
+
+    def __post_init__(self) -> None:
+        for name, low in (("image_size", 8), ("batch_size", 2), ("max_epochs", 1)):
+            value = getattr(self, name)
+            if value is None and name == "max_epochs":
+                continue
             if isinstance(value, bool) or not isinstance(value, int) or value < low:
                 raise ModelError(f"{name} must be a whole number of at least {low}, but got {value!r}")
-        if str(weights) not in ("hub", "own"):
-            weights = str(Path(weights).expanduser().absolute())  # workers have another working directory
-        library, plain = check_model_name(model)
-        name = plain if library == "timm" else f"torchvision/{plain}"  # one name a network, for fingerprints
-        network = NetworkSpec(name, str(weights), image_size, mean, std, dict(model_kwargs or {}))
-        find_groups(build_model(name, 2, network.weights, image_size, network.kwargs), image_size)
-        return cls(network, batch_size, max_epochs, device, evaluate_at, memory_limit)
+        library, plain = check_model_name(self.model)
+        weights = str(self.weights)
+        plainly = {
+            "model": plain if library == "timm" else f"torchvision/{plain}",  # one name per network, for fingerprints
+            # Workers have another working directory.
+            "weights": weights if weights in ("hub", "own") else str(Path(weights).expanduser().absolute()),
+            "model_kwargs": dict(self.model_kwargs or {}),
+            **{name: tuple(given) for name in ("evaluate_at", "mean", "std") if (given := getattr(self, name))},
+        }
+        for name, value in plainly.items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def of(cls, settings: "FineTuneSettings | None", changes: dict[str, Any]) -> "FineTuneSettings":
+        """Settings with some fields changed; the defaults where there are no settings.
+
+        Raises:
+            ModelError: If there is no such field, or its value makes no sense.
+        """
+        if settings is not None and not isinstance(settings, cls):
+            raise ModelError(f"settings must be FineTuneSettings, but got {settings!r}; name the model as model=...")
+        known = [f.name for f in fields(cls)]
+        unknown = next((name for name in changes if name not in known), None)
+        if unknown is not None:
+            raise ModelError(f"the settings of fine-tuning are {', '.join(known)}, but got {unknown!r}")
+        return replace(settings or cls(), **changes)
+
+    def check_network(self) -> None:
+        """Builds the network once, so that what cannot work on a worker is refused before anything runs.
+
+        Raises:
+            ModelError: If the network cannot be built, run on the images or divided into layers.
+        """
+        model = build_model(self.model, 2, self.weights, self.image_size, self.model_kwargs)
+        find_groups(model, self.image_size)
+
+    def torch_device(self) -> torch.device:
+        """Where this process trains."""
+        return torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+    def network_key(self) -> tuple[str, ...]:
+        """Identifies the pretrained network within one process."""
+        kwargs = json.dumps(self.model_kwargs, sort_keys=True, default=repr)
+        return (self.model, str(self.weights), str(self.image_size), str(self.mean), str(self.std), kwargs)
 
     def fingerprint(self, space: str = "") -> Fingerprint:
         """What curves measured with these settings must agree on."""
+        given = {"mean": self.mean, "std": self.std, **self.model_kwargs}
+        changed = ", ".join(f"{name} {value}" for name, value in given.items() if value is not None)
         return Fingerprint(
             space=space,
-            model=self.network.model,
-            weights=weights_id(self.network.model, self.network.weights),
-            preprocessing=self.network.preprocessing(),
-            image_size=self.network.image_size,
+            model=self.model,
+            weights=weights_id(self.model, self.weights),
+            preprocessing=changed or "the network's own",
+            image_size=self.image_size,
             schedule=SCHEDULE,
             batch_size=self.batch_size,
             max_epochs=self.max_epochs,
             views=VIEWS,
         )
-
-    def start(
-        self, task: ImageTask, config: dict[str, Any], seed: int, clock: Callable[[], float] = time.perf_counter
-    ) -> FineTune:
-        """A fresh run of one configuration."""
-        return FineTune(
-            task,
-            config,
-            self.network,
-            batch_size=self.batch_size,
-            seed=seed,
-            device=self.device,
-            evaluate_at=self.evaluate_at,
-            memory_limit=self.memory_limit,
-            clock=clock,
-        )
-
-
-def bind_task(trainable: type[tune.Trainable], task: ImageTask) -> type[tune.Trainable]:
-    """Gives ``setup`` its argument ``task``, by value while small, through the object store when large."""
-    if len(cloudpickle.dumps(task)) > _LARGE_BYTES:
-        return tune.with_parameters(trainable, task=task)
-    trainable.bound_task = task  # type: ignore[attr-defined]
-    return trainable

@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 
 import ray
 import torch
-from ray import tune
+from ray import cloudpickle, tune
 
 from hyperstar_tune.errors import ModelError
-from hyperstar_tune.finetune.loop import FineTune, check_config
-from hyperstar_tune.finetune.settings import RunSpec, bind_task
+from hyperstar_tune.finetune.loop import FineTune
+from hyperstar_tune.finetune.settings import FineTuneSettings
 from hyperstar_tune.finetune.watchdog import time_limit
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.tasks.task import ImageTask
@@ -23,12 +23,13 @@ __all__ = ["FineTuneTrainable", "trainable"]
 
 _STATE_FILE = "state.pt"
 _CHECKPOINT_SECONDS = 60.0
+_LARGE_BYTES = 4 << 20  # a task above this goes through Ray's object store, not with the class
 
 
 class FineTuneTrainable(tune.Trainable):
     """Base of the classes that ``trainable`` makes; useless by itself."""
 
-    spec: ClassVar[RunSpec]
+    settings: ClassVar[FineTuneSettings]
     fingerprint: ClassVar[Fingerprint]
     space_name: ClassVar[str | None] = None
     bound_task: ClassVar[ImageTask | None] = None
@@ -38,7 +39,7 @@ class FineTuneTrainable(tune.Trainable):
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory | None:
         """One GPU and one CPU where the cluster has GPUs, else Tune's default; ``tune.with_resources`` goes first."""
-        if cls.spec.device == "cpu" or not ray.is_initialized() or ray.cluster_resources().get("GPU", 0) < 1:
+        if cls.settings.device == "cpu" or not ray.is_initialized() or ray.cluster_resources().get("GPU", 0) < 1:
             return None
         return tune.PlacementGroupFactory([{"CPU": 1, "GPU": 1}])
 
@@ -61,7 +62,7 @@ class FineTuneTrainable(tune.Trainable):
         with time_limit(self.epoch_seconds_limit):
             result = self._run().train_epoch()
         due = time.monotonic() - self._saved_at >= _CHECKPOINT_SECONDS
-        if due or result["epoch"] == self.spec.max_epochs:
+        if due or result["epoch"] == self.settings.max_epochs:
             result["should_checkpoint"] = True
         return result
 
@@ -92,7 +93,7 @@ class FineTuneTrainable(tune.Trainable):
     def _begin(self, config: dict[str, Any]) -> None:
         with time_limit(self.epoch_seconds_limit):
             self.cleanup()
-            self._fine_tune = self.spec.start(self._task, check_config(config), self.seed)
+            self._fine_tune = FineTune(self._task, config, self.settings, seed=self.seed)
         self._saved_at = time.monotonic()
 
     def _run(self) -> FineTune:
@@ -103,21 +104,12 @@ class FineTuneTrainable(tune.Trainable):
 
 def trainable(
     task: str | Path | ImageTask,
-    model: str = "mobilenetv2_100",
+    settings: FineTuneSettings | None = None,
     *,
-    weights: str | Path = "hub",
-    image_size: int = 64,
-    batch_size: int = 32,
-    max_epochs: int | None = None,
     seed: int = 0,
-    device: str | None = None,
-    evaluate_at: tuple[int, ...] | None = None,
-    mean: tuple[float, float, float] | None = None,
-    std: tuple[float, float, float] | None = None,
-    model_kwargs: dict[str, Any] | None = None,
-    memory_limit: int = 1 << 30,
     space_name: str | None = None,
     epoch_seconds_limit: float | None = None,
+    **fields: Any,
 ) -> type[FineTuneTrainable]:
     """A trainable that fine-tunes a pretrained network on a task, for ``tune.run`` and ``tune.Tuner``.
 
@@ -129,44 +121,36 @@ def trainable(
 
     Args:
         task: A folder, ``"torchvision:NAME"`` or an ``ImageTask``.
-        model: A network of timm or torchvision by name (``finetune.build_model``).
-        weights: ``"hub"``, ``"own"`` (the backbone shipped here) or a local file.
-        image_size: Side in pixels.
-        batch_size: Training images a step.
-        max_epochs: R; only recorded, in the fingerprint. None: the plan's.
-        seed: Of head, order and augmentation.
-        device: None takes the GPU that Ray assigns, if any.
-        evaluate_at: Epochs after which accuracy is measured; None: every one.
-        mean: Of RGB in [0, 1], if the weights want another than the library says.
-        std: As ``mean``.
-        model_kwargs: Further arguments of the network's constructor.
-        memory_limit: Bytes of decoded images, and of kept features, above which they are streamed.
-        space_name: Recorded for those who ask.
+        settings: What all configurations share; None takes the defaults of ``FineTuneSettings``.
+        seed: Random seed of the new head, the order of images and the augmentation.
+        space_name: Name of the search space, recorded for those who ask.
         epoch_seconds_limit: An epoch that takes longer ends its worker process, so that a trial that hangs fails
             instead of holding its place for ever. Building the network (a download of its weights included), writing
             a checkpoint and reading one have the same limit each. None: no limit.
+        **fields: Fields of ``FineTuneSettings`` by name, such as ``model="resnet18"``; they go before ``settings``.
 
     Returns:
-        A class with the attributes ``fingerprint`` (whose ``space`` is "", meaning any) and ``space_name``.
+        A class with the attributes ``settings``, ``fingerprint`` (whose ``space`` is "", meaning any) and
+        ``space_name``.
 
     Raises:
         TaskError: If the images do not make a task.
-        ModelError: If the network is unknown or its weights cannot be had, or the limit is not positive.
+        ModelError: If the network is unknown or its weights cannot be had, or a setting makes no sense.
     """
     if epoch_seconds_limit is not None and not epoch_seconds_limit > 0:
         raise ModelError(f"epoch_seconds_limit must be positive or None, but got {epoch_seconds_limit!r}")
     images = ImageTask.of(task)
-    spec = RunSpec.checked(
-        model, weights, image_size, batch_size, max_epochs, mean, std, model_kwargs, device, evaluate_at, memory_limit
-    )
+    settings = FineTuneSettings.of(settings, fields)
+    settings.check_network()
     attributes = {
-        "spec": spec,
-        "fingerprint": spec.fingerprint(),
+        "settings": settings,
+        "fingerprint": settings.fingerprint(),
         "space_name": space_name,
         "seed": seed,
         "epoch_seconds_limit": epoch_seconds_limit,
-        "__doc__": f"Fine-tunes {model} on {images.name}.",
+        "__doc__": f"Fine-tunes {settings.model} on {images.name}.",
         "__module__": __name__,
     }
-    made = type("FineTune", (FineTuneTrainable,), attributes)
-    return bind_task(made, images)  # type: ignore[return-value]
+    is_large = len(cloudpickle.dumps(images)) > _LARGE_BYTES
+    made = type("FineTune", (FineTuneTrainable,), attributes | {"bound_task": None if is_large else images})
+    return tune.with_parameters(made, task=images) if is_large else made

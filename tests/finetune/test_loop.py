@@ -1,5 +1,6 @@
 import math
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,12 +8,12 @@ import torch
 from digit_images import digit_pixels
 
 from hyperstar_tune.errors import ModelError, SpaceError
-from hyperstar_tune.finetune import FineTune, NetworkSpec
+from hyperstar_tune.finetune import OWN_MODEL, FineTune, FineTuneSettings
 from hyperstar_tune.finetune.cache import TensorCache
 from hyperstar_tune.finetune.loop import METRICS, _batches, check_config
 from hyperstar_tune.tasks.task import ImageTask
 
-NETWORK = NetworkSpec(image_size=32)  # the project's own backbone
+SETTINGS = FineTuneSettings(model=OWN_MODEL, weights="own", image_size=32)
 LAYERS = ("head", "last_stage", "all")
 
 
@@ -40,7 +41,7 @@ def curve(run, epochs):
 @pytest.mark.parametrize("layers", LAYERS)
 def test_fine_tuning_learns_digits(task, cache, layers):
     run = FineTune(
-        task, config(layers, augmentation="basic" if layers == "last_stage" else "none"), NETWORK, cache=cache
+        task, config(layers, augmentation="basic" if layers == "last_stage" else "none"), SETTINGS, cache=cache
     )
     rows = [run.train_epoch() for _ in range(8)]
     assert [row["epoch"] for row in rows] == list(range(1, 9))
@@ -54,12 +55,12 @@ def test_fine_tuning_learns_digits(task, cache, layers):
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "rmsprop"])
 def test_a_run_continued_from_a_checkpoint_gives_the_same_curve(task, cache, layers, optimizer):
     settings = config(layers, optimizer, "strong" if optimizer == "adamw" else "basic", lr=1e-3)
-    undisturbed = curve(FineTune(task, settings, NETWORK, cache=cache), 4)
-    first = FineTune(task, settings, NETWORK, cache=cache)
+    undisturbed = curve(FineTune(task, settings, SETTINGS, cache=cache), 4)
+    first = FineTune(task, settings, SETTINGS, cache=cache)
     before = curve(first, 2)
     state = first.state_dict()
     first.train_epoch()  # must not touch the state taken before
-    second = FineTune(task, settings, NETWORK, cache=TensorCache())
+    second = FineTune(task, settings, SETTINGS, cache=TensorCache())
     second.load_state_dict(state)
     assert before + curve(second, 2) == undisturbed
 
@@ -67,18 +68,18 @@ def test_a_run_continued_from_a_checkpoint_gives_the_same_curve(task, cache, lay
 def test_what_the_cache_holds_does_not_change_a_curve(task):
     settings = config(augmentation="strong")
     shared = TensorCache()
-    cold, warm = (curve(FineTune(task, settings, NETWORK, cache=shared), 5) for _ in range(2))
+    cold, warm = (curve(FineTune(task, settings, SETTINGS, cache=shared), 5) for _ in range(2))
     assert cold == warm
 
 
 def test_seeds_matter(task, cache):
-    one, two = (curve(FineTune(task, config(), NETWORK, seed=seed, cache=cache), 1) for seed in (0, 1))
+    one, two = (curve(FineTune(task, config(), SETTINGS, seed=seed, cache=cache), 1) for seed in (0, 1))
     assert one != two
 
 
 @pytest.mark.parametrize("layers", ["head", "last_stage"])
 def test_frozen_layers_stay_as_they_were(task, cache, layers):
-    run = FineTune(task, config(layers), NETWORK, cache=cache)
+    run = FineTune(task, config(layers), SETTINGS, cache=cache)
     before = {k: v.clone() for k, v in run._network.model.state_dict().items()}
     run.train_epoch()
     changed = {k for k, v in run._network.model.state_dict().items() if not torch.equal(v, before[k])}
@@ -89,47 +90,47 @@ def test_frozen_layers_stay_as_they_were(task, cache, layers):
 
 @pytest.mark.parametrize("layers", LAYERS)
 def test_streaming_gives_the_curve_of_resident_data(task, cache, layers):
-    resident = curve(FineTune(task, config(layers), NETWORK, cache=cache), 2)
-    streamed_run = FineTune(task, config(layers), NETWORK, cache=TensorCache(), memory_limit=1)
+    resident = curve(FineTune(task, config(layers), SETTINGS, cache=cache), 2)
+    streamed_run = FineTune(task, config(layers), replace(SETTINGS, memory_limit=1), cache=TensorCache())
     for a, b in zip(resident, curve(streamed_run, 2), strict=True):
         assert a == pytest.approx(b, abs=1e-4)
 
 
 def test_views_of_a_frozen_prefix_are_cycled(task):
     shared = TensorCache()
-    run = FineTune(task, config("head", augmentation="strong"), NETWORK, cache=shared)
+    run = FineTune(task, config("head", augmentation="strong"), SETTINGS, cache=shared)
     views = [next(iter(run._inputs.training([torch.arange(4)], epoch)))[1] for epoch in range(1, 6)]
     assert not torch.equal(views[0], views[1])
     assert torch.equal(views[0], views[4])
 
 
 def test_all_layers_augment_afresh_each_epoch(task, cache):
-    run = FineTune(task, config("all", augmentation="basic"), NETWORK, cache=cache)
+    run = FineTune(task, config("all", augmentation="basic"), SETTINGS, cache=cache)
     assert run._inputs.augments_afresh
 
 
 def test_a_diverged_run_reports_nan_and_costs_nothing_more(task, cache):
-    run = FineTune(task, config("all", "sgd", lr=1e9), NETWORK, cache=cache)
+    run = FineTune(task, config("all", "sgd", lr=1e9), SETTINGS, cache=cache)
     rows = [run.train_epoch() for _ in range(4)]
     assert run.diverged
     assert all(math.isnan(rows[-1][name]) for name in METRICS[:5])
     assert rows[-1]["epoch"] == 4
     assert rows[-1]["epoch_seconds"] < 0.05
-    again = FineTune(task, run.config, NETWORK, cache=cache)
+    again = FineTune(task, run.config, SETTINGS, cache=cache)
     again.load_state_dict(run.state_dict())
     assert again.diverged
 
 
 def test_between_evaluations_the_last_values_hold(task, cache):
-    every = curve(FineTune(task, config(), NETWORK, cache=cache), 4)
-    some = curve(FineTune(task, config(), NETWORK, cache=cache, evaluate_at=(1, 4)), 4)
+    every = curve(FineTune(task, config(), SETTINGS, cache=cache), 4)
+    some = curve(FineTune(task, config(), replace(SETTINGS, evaluate_at=(1, 4)), cache=cache), 4)
     assert some[3] == every[3]
     assert [row["val_loss"] for row in some[:3]] == [every[0]["val_loss"]] * 3
     assert [row["train_loss"] for row in some] == [row["train_loss"] for row in every]
 
 
 def test_validation_is_reported_in_halves(task, cache):
-    run = FineTune(task, config(), NETWORK, cache=cache)
+    run = FineTune(task, config(), SETTINGS, cache=cache)
     metrics = run.train_epoch()
     right = run.predict("val").argmax(1).numpy() == task.val_labels
     a, b = task.val_halves()
@@ -138,7 +139,7 @@ def test_validation_is_reported_in_halves(task, cache):
 
 
 def test_learning_rate_warms_up_over_the_first_epoch_and_then_stays(task, cache, monkeypatch):
-    run = FineTune(task, config("head", lr=0.5), NETWORK, cache=cache, batch_size=20)
+    run = FineTune(task, config("head", lr=0.5), replace(SETTINGS, batch_size=20), cache=cache)
     seen = []
     step = run._optimizer.step
     monkeypatch.setattr(
@@ -173,9 +174,9 @@ def test_bad_configurations(wrong, message):
 
 
 def test_checkpoint_of_another_configuration_is_refused(task, cache):
-    state = FineTune(task, config("head"), NETWORK, cache=cache).state_dict()
+    state = FineTune(task, config("head"), SETTINGS, cache=cache).state_dict()
     with pytest.raises(ModelError, match="same configuration"):
-        FineTune(task, config("all"), NETWORK, cache=cache).load_state_dict(state)
+        FineTune(task, config("all"), SETTINGS, cache=cache).load_state_dict(state)
 
 
 def test_cache_forgets_the_least_recently_used():
@@ -199,7 +200,7 @@ def test_cache_forgets_the_least_recently_used():
 @pytest.mark.parametrize("layers", LAYERS)
 def test_a_gpu_gives_its_memory_back(task, layers):
     before = torch.cuda.memory_allocated()
-    run = FineTune(task, config(layers, augmentation="basic"), NETWORK, cache=TensorCache(), device="cuda")
+    run = FineTune(task, config(layers, augmentation="basic"), replace(SETTINGS, device="cuda"), cache=TensorCache())
     rows = [run.train_epoch() for _ in range(8)]
     assert rows[-1]["val_accuracy"] > 0.6
     run.close()
@@ -213,7 +214,7 @@ def test_tasks_that_differ_in_their_validation_images_alone_share_nothing():
     cache, accuracies = TensorCache(), []
     for part in (val, other):
         task = ImageTask.from_arrays("mine", pixels[train], labels[train], pixels[part], labels[part])
-        shared, alone = (FineTune(task, config("head"), NETWORK, cache=c) for c in (cache, TensorCache()))
+        shared, alone = (FineTune(task, config("head"), SETTINGS, cache=c) for c in (cache, TensorCache()))
         accuracies.append((curve(shared, 3), curve(alone, 3)))
     assert all(shared == alone for shared, alone in accuracies)
 
@@ -229,7 +230,7 @@ def test_a_task_and_its_copies_have_a_token_of_their_own():
 
 
 def test_the_first_epoch_is_always_evaluated(task, cache):
-    run = FineTune(task, config("head"), NETWORK, cache=cache, evaluate_at=(2,))
+    run = FineTune(task, config("head"), replace(SETTINGS, evaluate_at=(2,)), cache=cache)
     first, second = run.train_epoch(), run.train_epoch()
     assert math.isfinite(first["val_accuracy"])
     assert math.isfinite(second["val_accuracy"])
@@ -244,7 +245,7 @@ def test_scalars_of_numpy_are_plain_in_a_configuration():
 
 
 def test_streamed_features_come_in_the_same_few_views(task):
-    run = FineTune(task, config("head", augmentation="strong"), NETWORK, memory_limit=1, cache=TensorCache())
+    run = FineTune(task, config("head", augmentation="strong"), replace(SETTINGS, memory_limit=1), cache=TensorCache())
     order = [torch.arange(8)]
     views = [next(run._inputs.training(order, epoch))[1] for epoch in (1, 2, 5)]
     assert torch.equal(views[0], views[2])

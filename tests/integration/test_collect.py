@@ -11,7 +11,7 @@ from digit_images import digit_pixels
 from ray.tune.search import Searcher
 
 from hyperstar_tune.errors import MetaDatasetError, SpaceError
-from hyperstar_tune.finetune import FineTune, NetworkSpec, collect
+from hyperstar_tune.finetune import FineTune, FineTuneSettings, collect
 from hyperstar_tune.finetune.cell_searcher import CellSearcher, Progress
 from hyperstar_tune.finetune.cells import failed_cell
 from hyperstar_tune.finetune.collect import ORDERS, _in_order
@@ -53,7 +53,7 @@ def test_cells_are_measured_once_and_as_fine_tuning_alone_gives_them(ray_local, 
     cell = next(
         c for c in cells if c["seed"] == 1 and c["config"]["layers"] == "last_stage" and c["config"]["lr"] == 1e-2
     )
-    run = FineTune(tasks[0], cell["config"], NetworkSpec(image_size=32), seed=1)
+    run = FineTune(tasks[0], cell["config"], FineTuneSettings(**SETTINGS), seed=1)
     alone = [run.train_epoch() for _ in range(3)]
     assert cell["epochs"] == [1, 2, 3]
     for name in ("val_accuracy", "val_loss_b", "train_loss"):
@@ -113,7 +113,7 @@ def test_many_cells_take_several_runs_and_stop_together(tasks, tmp_path, monkeyp
     module = importlib.import_module("hyperstar_tune.finetune.collect")  # the function hides it
     sizes, seen = [], []
 
-    def measure(needed, spec, searcher, *_):
+    def measure(needed, settings, searcher, *_):
         sizes.append(0)
         while len(seen) < 7 and isinstance(trial := searcher.suggest("trial"), dict):
             sizes[-1] += 1

@@ -2,7 +2,6 @@
 
 import sys
 from contextlib import contextmanager
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from ray import cloudpickle, tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from hyperstar_tune.errors import ModelError, TaskError
-from hyperstar_tune.finetune import FineTune, NetworkSpec, trainable
+from hyperstar_tune.finetune import FineTune, FineTuneSettings, trainable
 from hyperstar_tune.tasks.task import ImageTask
 
 pytestmark = pytest.mark.integration
@@ -28,7 +27,7 @@ def task():
 
 
 def expected_curve(task, config, epochs):
-    run = FineTune(task, config, NetworkSpec(image_size=32))
+    run = FineTune(task, config, FineTuneSettings(**SETTINGS))
     return [run.train_epoch()["val_loss"] for _ in range(epochs)]
 
 
@@ -66,7 +65,7 @@ def test_checkpoint_at_the_last_epoch_without_asking(ray_local, task, tmp_path):
     results = tune.run(made, config=CONFIG, stop={"training_iteration": 2}, storage_path=str(tmp_path), verbose=0)
     (trial,) = results.trials
     assert trial.checkpoint is not None
-    run = FineTune(task, CONFIG, NetworkSpec(image_size=32))
+    run = FineTune(task, CONFIG, FineTuneSettings(**SETTINGS))
     run.load_state_dict(torch.load(f"{trial.checkpoint.path}/state.pt", weights_only=True))
     assert run.epoch == 2
     assert run.evaluate()["val_accuracy"] == pytest.approx(trial.last_result["val_accuracy"])
@@ -110,19 +109,22 @@ def test_all_that_a_trial_does_is_under_the_time_limit(task, tmp_path, monkeypat
         def __getattr__(self, name):
             def act(*_):
                 seen[name] = list(limits)
-                return self if name == "start" else {"epoch": 1}
+                return {"epoch": 1}
 
             return act
 
+    def begin(*_, **__):
+        seen["begin"] = list(limits)
+        return Run()
+
     monkeypatch.setattr(trainable_module, "time_limit", time_limit)
-    made = trainable(task, **SETTINGS, epoch_seconds_limit=7)
-    made.spec = SimpleNamespace(start=Run().start, max_epochs=4)
-    trial = made(CONFIG)
+    monkeypatch.setattr(trainable_module, "FineTune", begin)
+    trial = trainable(task, **SETTINGS, epoch_seconds_limit=7)(CONFIG)
     trial.step()
     trial.save_checkpoint(str(tmp_path))
     trial.load_checkpoint(str(tmp_path))
     trial.reset_config(CONFIG)
-    assert seen == {name: [7] for name in ("start", "train_epoch", "state_dict", "load_state_dict", "close")}
+    assert seen == {name: [7] for name in ("begin", "train_epoch", "state_dict", "load_state_dict", "close")}
 
 
 @pytest.mark.parametrize(
@@ -134,6 +136,8 @@ def test_all_that_a_trial_does_is_under_the_time_limit(task, tmp_path, monkeypat
         ({"batch_size": 1}, ModelError, "batch_size .* got 1"),
         ({"max_epochs": 2.5}, ModelError, "max_epochs .* got 2.5"),
         ({"task": "/no/such/folder"}, TaskError, "/no/such/folder"),
+        ({"batchsize": 16}, ModelError, "settings of fine-tuning are model, .* got 'batchsize'"),
+        ({"settings": "resnet18"}, ModelError, "got 'resnet18'; name the model as model="),
     ],
 )
 def test_what_cannot_work_fails_before_any_trial(task, change, error, message):
