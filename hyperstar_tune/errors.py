@@ -12,6 +12,7 @@ __all__ = [
     "SearchError",
     "SpaceError",
     "TaskError",
+    "first_line",
 ]
 
 
@@ -45,3 +46,8 @@ class ModelError(HyperStarError):
 
 class SearchError(HyperStarError):
     """A searcher or scheduler used in a way that cannot work."""
+
+
+def first_line(error: BaseException) -> str:
+    """What another library's error says, for a message of one line: its first line, or else its type."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -28,7 +28,7 @@ from ConfigSpace.hyperparameters import (
 
 from hyperstar_tune.errors import SpaceError
 
-__all__ = ["Config", "SearchSpace", "config_key", "space_names"]
+__all__ = ["Config", "SearchSpace", "config_key", "plain", "space_names"]
 
 Config = dict[str, Any]  # plain Python values
 
@@ -62,6 +62,11 @@ def space_names() -> tuple[str, ...]:
 def config_key(config: Config) -> str:
     """A configuration as canonical JSON: equal for equal configurations, whatever the order of their parameters."""
     return json.dumps(config, sort_keys=True, separators=(",", ":"))
+
+
+def plain(value: Any) -> Any:
+    """A value as Python's own type where it is one of numpy's."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 class SearchSpace:
@@ -154,7 +159,7 @@ class SearchSpace:
         space = deepcopy(self.configuration_space)
         space.seed(seed)
         drawn = [space.sample_configuration() for _ in range(n)]
-        return [{name: _plain(config[name]) for name in self._axes} for config in drawn]
+        return [{name: plain(config[name]) for name in self._axes} for config in drawn]
 
     @cached_property
     def dim(self) -> int:
@@ -264,11 +269,11 @@ class _Axis:
         self.choices: list[Any] | None = None
         self.is_integer = isinstance(hp, IntegerHyperparameter)
         if isinstance(hp, Constant):
-            self.choices = [_plain(hp.value)]
+            self.choices = [plain(hp.value)]
         elif isinstance(hp, CategoricalHyperparameter):
-            self.choices = [_plain(choice) for choice in hp.choices]
+            self.choices = [plain(choice) for choice in hp.choices]
         elif isinstance(hp, OrdinalHyperparameter):
-            self.choices = [_plain(choice) for choice in hp.sequence]
+            self.choices = [plain(choice) for choice in hp.sequence]
         elif not isinstance(hp, FloatHyperparameter | IntegerHyperparameter):
             raise SpaceError(
                 f"parameter {hp.name!r} must be categorical, ordinal, integer or float, but is {type(hp).__name__}"
@@ -277,7 +282,7 @@ class _Axis:
         self.is_numeric = self.choices is None or ordered
         if not self.is_numeric:
             return
-        ends = (self.choices[0], self.choices[-1]) if self.choices else (_plain(hp.lower), _plain(hp.upper))
+        ends = (self.choices[0], self.choices[-1]) if self.choices else (plain(hp.lower), plain(hp.upper))
         self.lower, self.upper = ends
         if not (math.isfinite(self.lower) and math.isfinite(self.upper)):
             raise SpaceError(f"parameter {hp.name!r} needs finite bounds, but got [{self.lower}, {self.upper}]")
@@ -334,10 +339,6 @@ class _Axis:
         if self.is_log:
             return math.log(value / self.lower) / math.log(self.upper / self.lower)
         return (value - self.lower) / (self.upper - self.lower)
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def _increasing_numbers(values: Sequence[Any]) -> bool:

@@ -289,7 +289,6 @@ def _kept(path: Path | None, origins: Mapping[tuple[str, str], str]) -> list[pd.
 
 
 def _complete_tasks(table: MetaDataset) -> list[str]:
-    names = table.tasks["name"][np.asarray(table.measured[:, :, 0].all(axis=1))].tolist()
-    if not names:
+    if not table.complete_tasks:
         raise MetaDatasetError("a sweep needs a task on which every configuration was trained, but the table has none")
-    return [str(name) for name in names]
+    return table.complete_tasks

@@ -11,8 +11,9 @@ import torch
 from ray import tune
 
 from hyperstar_tune.errors import HyperStarError, ModelError
-from hyperstar_tune.finetune.loop import METRICS, FineTune
+from hyperstar_tune.finetune.loop import FineTune
 from hyperstar_tune.finetune.settings import FineTuneSettings
+from hyperstar_tune.tables.objectives import OBJECTIVES
 from hyperstar_tune.tasks.task import ImageTask
 
 __all__ = ["Cell", "failed_cell", "measure_cell"]
@@ -32,7 +33,7 @@ def measure_cell(settings: FineTuneSettings, task: ImageTask, config: dict[str, 
     start = clock()
     run = FineTune(task, config, settings, seed=seed, clock=clock)
     epochs: list[int] = []
-    curves: dict[str, list[float | None]] = {name: [] for name in METRICS}
+    curves: dict[str, list[float | None]] = {name: [] for name in OBJECTIVES}
     try:
         seconds: list[float] = []
         while run.epoch < settings.max_epochs:
@@ -42,7 +43,7 @@ def measure_cell(settings: FineTuneSettings, task: ImageTask, config: dict[str, 
                 epochs.append(run.epoch)
                 metrics["epoch_seconds"] = sum(seconds) / len(seconds)
                 seconds.clear()
-                for name in METRICS:
+                for name in OBJECTIVES:
                     value = float(metrics[name])
                     curves[name].append(round(value, 6) if math.isfinite(value) else None)
         device = run.device_name
@@ -98,5 +99,5 @@ class Cell(tune.Trainable):
 
 def failed_cell(config: dict[str, Any], seed: int, error: str) -> dict[str, Any]:
     """The line of a cell that could not be measured."""
-    curves: dict[str, list[float]] = {name: [] for name in METRICS}
+    curves: dict[str, list[float]] = {name: [] for name in OBJECTIVES}
     return {"config": config, "seed": seed, "epochs": [], **curves, "device": "", "seconds": 0.0, "error": error}

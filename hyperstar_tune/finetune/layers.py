@@ -25,7 +25,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from hyperstar_tune.errors import ModelError
+from hyperstar_tune.errors import ModelError, first_line
 
 __all__ = ["GROUPS", "LayerGroups", "Split", "find_groups", "set_trained"]
 
@@ -91,7 +91,7 @@ def find_groups(model: nn.Module, image_size: int, device: torch.device | str = 
             if isinstance(error, ModelError):
                 raise
             if size == image_size:
-                why = (str(error) or type(error).__name__).splitlines()[0]
+                why = first_line(error)
                 raise ModelError(f"the network must run on RGB images of {size} pixels, but: {why}") from error
     return LayerGroups(tuple(units), head, _last_stage_start(units, head))
 

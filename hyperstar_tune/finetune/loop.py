@@ -24,11 +24,11 @@ from hyperstar_tune.finetune.inputs import Inputs
 from hyperstar_tune.finetune.layers import GROUPS
 from hyperstar_tune.finetune.network import Network
 from hyperstar_tune.finetune.settings import VIEWS, FineTuneSettings
+from hyperstar_tune.tables.objectives import OBJECTIVES
 from hyperstar_tune.tasks.task import ImageTask
 
-__all__ = ["DEFAULTS", "METRICS", "OPTIMIZERS", "FineTune", "check_config"]
+__all__ = ["DEFAULTS", "OPTIMIZERS", "FineTune", "check_config"]
 
-METRICS = ("val_accuracy", "val_loss", "val_accuracy_b", "val_loss_b", "train_loss", "epoch_seconds")
 OPTIMIZERS = ("sgd", "adamw", "rmsprop")
 DEFAULTS: dict[str, Any] = {"lr": 1e-2, "optimizer": "sgd", "layers": "all", "augmentation": "basic"}
 _EVALUATION_BATCH, _EVALUATION_BATCH_CPU = 128, 32  # on a CPU, whose cache holds the activations, twice as fast
@@ -97,7 +97,7 @@ class FineTune:
         self._labels = {s: torch.from_numpy(task.labels(s)).to(self._device) for s in ("train", "val")}
         self._evaluation_batch = _EVALUATION_BATCH_CPU if self._device.type == "cpu" else _EVALUATION_BATCH
         self._halves = [torch.from_numpy(half).to(self._device) for half in task.val_halves()]
-        self._last = dict.fromkeys(METRICS[:4], math.nan)
+        self._last = dict.fromkeys(OBJECTIVES[:4], math.nan)
 
     @property
     def device_name(self) -> str:
@@ -108,8 +108,8 @@ class FineTune:
         """Trains one epoch.
 
         Returns:
-            ``epoch`` and ``METRICS``; accuracies and losses are NaN from the epoch on in which the loss stopped being
-            finite, and such a run costs nothing more.
+            ``epoch`` and ``OBJECTIVES``; accuracies and losses are NaN from the epoch on in which the loss stopped
+            being finite, and such a run costs nothing more.
         """
         start = self._clock()
         self.epoch += 1

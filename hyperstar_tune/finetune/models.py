@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from hyperstar_tune._files import sha256
-from hyperstar_tune.errors import ModelError
+from hyperstar_tune.errors import ModelError, first_line
 from hyperstar_tune.shipped import OWN_MODEL, backbone_path
 
 __all__ = ["build_model", "check_model_name", "normalization", "weights_id"]
@@ -72,7 +72,7 @@ def build_model(
     try:
         model = _construct(library, plain, n_classes, str(weights) == "hub", image_size, dict(kwargs or {}))
     except TypeError as error:
-        raise ModelError(f"model_kwargs must be known to {name}, but: {str(error).splitlines()[0]}") from error
+        raise ModelError(f"model_kwargs must be known to {name}, but: {first_line(error)}") from error
     if str(weights) != "hub":
         path = _weights_path(weights)
         _load_weights(model, _read_weights(path), str(path))
@@ -131,7 +131,7 @@ def _construct(
 
 
 def _offline(name: str, error: Exception) -> str:
-    why = (str(error).splitlines() or [type(error).__name__])[0][:120]
+    why = first_line(error)[:120]
     return (
         f"weights='hub' needs the network or a filled cache, but {name} could not be loaded ({why}); "
         "pass weights= a local .safetensors or .pth file, or weights='own'"
@@ -158,7 +158,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
                 if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
                     state = state[wrapper]
     except Exception as error:  # the readers raise many kinds
-        why = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        why = first_line(error)[:120]
         raise ModelError(f"weights must be a safetensors or torch file of tensors, but {path}: {why}") from error
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise ModelError(f"weights must be a dict of tensors, but {path} holds something else")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hyperstar_tune._files import replacing
-from hyperstar_tune.errors import PredictorError
+from hyperstar_tune.errors import PredictorError, first_line
 
 __all__ = ["identity", "read", "write"]
 
@@ -38,8 +38,9 @@ def read(path: Path, run: str) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
         of_run, state = content["run"], content["state"]
     except Exception as error:  # torch, zipfile and the unpickler raise whatever they meet
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise PredictorError(f"checkpoint {path} is damaged: {reason[:120]}; remove it to start again") from error
+        raise PredictorError(
+            f"checkpoint {path} is damaged: {first_line(error)[:120]}; remove it to start again"
+        ) from error
     if of_run != run:
         raise PredictorError(
             f"checkpoint {path} is of a run with another table, tasks or settings; remove it or write elsewhere"

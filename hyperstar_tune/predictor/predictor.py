@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from hyperstar_tune.errors import PredictorError
+from hyperstar_tune.errors import PredictorError, first_line
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.predictor.artifact import read_artifact
 from hyperstar_tune.ranking import Ranking
@@ -80,8 +80,7 @@ class Predictor(ABC):
         except PredictorError:
             raise
         except Exception as error:  # torch raises whatever absurd sizes lead to
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise PredictorError(f"{directory} is no sound predictor: {reason}; fetch it again") from error
+            raise PredictorError(f"{directory} is no sound predictor: {first_line(error)}; fetch it again") from error
 
     @abstractmethod
     def save(self, directory: str | Path) -> None:

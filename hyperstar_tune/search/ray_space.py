@@ -25,7 +25,7 @@ from ray import tune
 from ray.tune.search.sample import Categorical, Domain, Float, Integer, LogUniform, Quantized, Uniform
 
 from hyperstar_tune.errors import SpaceError
-from hyperstar_tune.space import Config, SearchSpace, config_key
+from hyperstar_tune.space import Config, SearchSpace, config_key, plain
 
 __all__ = ["RaySpace", "as_space", "from_ray", "nest", "restrict", "to_ray"]
 
@@ -63,7 +63,7 @@ def from_ray(config: dict[str, Any], name: str = "config") -> RaySpace:
     for path, leaf in leaves:
         parameter = path[-1] if last_parts.count(path[-1]) == 1 else "/".join(path)
         if not isinstance(leaf, Domain):
-            fixed[parameter] = _plain(leaf)
+            fixed[parameter] = plain(leaf)
             continue
         paths[parameter] = path
         found = _convert(parameter, leaf)
@@ -95,10 +95,10 @@ def to_ray(space: SearchSpace) -> dict[str, Any]:
         elif isinstance(hp, UniformFloatHyperparameter):
             config[hp.name] = (tune.loguniform if hp.log else tune.uniform)(float(hp.lower), float(hp.upper))
         elif isinstance(hp, Constant):
-            config[hp.name] = tune.choice([_plain(hp.value)])
+            config[hp.name] = tune.choice([plain(hp.value)])
         elif isinstance(hp, CategoricalHyperparameter | OrdinalHyperparameter):
             values = hp.choices if isinstance(hp, CategoricalHyperparameter) else hp.sequence
-            config[hp.name] = tune.choice([_plain(value) for value in values])
+            config[hp.name] = tune.choice([plain(value) for value in values])
         else:
             raise SpaceError(f"parameter {hp.name!r} has no counterpart in Ray: it is a {type(hp).__name__}")
     return config
@@ -167,7 +167,7 @@ def _convert(name: str, domain: Domain) -> list[Any] | UniformFloatHyperparamete
     if isinstance(sampler, Quantized):
         sampler, step = sampler.get_sampler(), sampler.q
     if isinstance(domain, Categorical):
-        return _distinct(name, [_plain(value) for value in domain.categories])
+        return _distinct(name, [plain(value) for value in domain.categories])
     is_log = isinstance(sampler, LogUniform)
     if not isinstance(domain, Float | Integer) or not (is_log or isinstance(sampler, Uniform)):
         raise SpaceError(
@@ -199,7 +199,3 @@ def _distinct(name: str, values: list[Any]) -> list[Any]:
             f"parameter {name!r} must be a choice of values that JSON has, but one of {values} is not; offer names and "
             "look them up in the trainable"
         ) from None
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value

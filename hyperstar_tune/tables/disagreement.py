@@ -81,10 +81,8 @@ def last_values(table: MetaDataset, objective: str = "val_accuracy") -> Floats:
     NaN throughout where the table does not have the objective (half B of imported curves).
     """
     last = table.curve(objective)[..., -1].astype(np.float64)
-    worst = np.where(np.isfinite(last), last, np.inf).min(axis=(1, 2), keepdims=True)
     recorded = np.any(np.isfinite(table.curve(objective)), axis=(1, 2, 3), keepdims=True)[..., 0]
-    fill = np.where(recorded, np.where(np.isinf(worst), 0.0, worst), np.nan)
-    return np.where(table.measured & ~np.isfinite(last), fill, last)
+    return np.where(recorded, table.filled(last), last)
 
 
 def size_of(name: str) -> str:

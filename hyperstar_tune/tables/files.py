@@ -19,8 +19,8 @@ from ConfigSpace.hyperparameters import FloatHyperparameter, IntegerHyperparamet
 from pyarrow import parquet
 
 from hyperstar_tune._files import sha256
-from hyperstar_tune.errors import MetaDatasetError
-from hyperstar_tune.space import SearchSpace
+from hyperstar_tune.errors import MetaDatasetError, first_line
+from hyperstar_tune.space import SearchSpace, plain
 
 HYPERPARAMETERS = "hyperparameters.parquet"
 EVALUATIONS = "objectives_evaluations.npy"
@@ -49,12 +49,12 @@ def _syne_domain(hp: Any) -> dict[str, Any]:
         bounds = {"lower": kind(hp.lower), "upper": kind(hp.upper)}
         return _domain(kind.__name__.replace("int", "integer").title(), bounds, "LogUniform" if hp.log else "Uniform")
     choices = getattr(hp, "choices", None) or getattr(hp, "sequence", None) or (hp.value,)
-    plain = [choice.item() if isinstance(choice, np.generic) else choice for choice in choices]
-    if len({type(choice) for choice in plain}) > 1:
+    values = [plain(choice) for choice in choices]
+    if len({type(choice) for choice in values}) > 1:
         raise MetaDatasetError(
-            f"a table stores one type of value a parameter, but {hp.name!r} has {plain}; write them all alike"
+            f"a table stores one type of value a parameter, but {hp.name!r} has {values}; write them all alike"
         )
-    return _domain("Categorical", {"categories": plain}, "Uniform")
+    return _domain("Categorical", {"categories": values}, "Uniform")
 
 
 def _domain(kind: str, arguments: dict[str, Any], sampler: str) -> dict[str, Any]:
@@ -127,8 +127,7 @@ def read_file(directory: Path, name: str) -> Any:
             raise ValueError(f"{n_rows} rows, more than {_MOST_ROWS}")
         return pd.read_parquet(path, engine="pyarrow")
     except Exception as error:  # pyarrow and numpy raise whatever their decoders meet
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise MetaDatasetError(f"{path} is damaged: {reason}; restore it from a copy") from error
+        raise MetaDatasetError(f"{path} is damaged: {first_line(error)}; restore it from a copy") from error
 
 
 def _missing(directory: Path, name: str) -> str:

@@ -17,13 +17,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from hyperstar_tune._files import recover_directory, write_directory
-from hyperstar_tune.errors import MetaDatasetError
+from hyperstar_tune.errors import MetaDatasetError, first_line
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.metrics import normalize_scores, similarity_matrix
-from hyperstar_tune.space import Config, SearchSpace, config_key
+from hyperstar_tune.space import Config, SearchSpace, config_key, plain
 from hyperstar_tune.tables import files as files
 from hyperstar_tune.tables.collection import check_task_name, read_collection
 from hyperstar_tune.tables.curves_v0 import read_curves_v0
+from hyperstar_tune.tables.objectives import OBJECTIVES, SHARES
 
 __all__ = ["MetaDataset", "import_curves_v0"]
 
@@ -38,7 +39,6 @@ _TASK_COLUMNS: dict[str, type] = {
     "licence": str,
     "image_hash": str,
 }
-_SHARES = ("val_accuracy", "val_accuracy_b")  # objectives that lie in [0, 1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,14 +59,7 @@ class MetaDataset:
     tasks: pd.DataFrame  # T rows: name, family, location, classes, n_train, n_val, licence, image_hash
     fingerprint: Fingerprint
 
-    objectives: ClassVar[tuple[str, ...]] = (
-        "val_accuracy",
-        "val_loss",
-        "val_accuracy_b",
-        "val_loss_b",
-        "train_loss",
-        "epoch_seconds",
-    )
+    objectives: ClassVar[tuple[str, ...]] = OBJECTIVES
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "epochs", np.asarray(self.epochs, dtype=np.int64))
@@ -104,14 +97,14 @@ class MetaDataset:
             fingerprint = Fingerprint.from_json(own["fingerprint"])
             table = cls(
                 space=space,
-                configs=[{name: _plain(row[name]) for name in space.parameters} for row in configs.to_dict("records")],
+                configs=[{name: plain(row[name]) for name in space.parameters} for row in configs.to_dict("records")],
                 epochs=files.read_file(directory, files.FIDELITIES),
                 evaluations=files.read_file(directory, files.EVALUATIONS),
                 tasks=tasks,
                 fingerprint=fingerprint,
             )
         except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
-            raise MetaDatasetError(f"{directory} is no sound meta-dataset: {_reason(error)}") from error
+            raise MetaDatasetError(f"{directory} is no sound meta-dataset: {first_line(error)}") from error
         if metadata.get("task_names") != table.tasks["name"].tolist():
             raise MetaDatasetError(f"{directory} names other tasks in {files.METADATA} than in {files.TASKS}")
         return table
@@ -168,6 +161,17 @@ class MetaDataset:
         """Which cells were trained to the last epoch, diverged ones included, shape [T, H, S]."""
         return np.asarray(np.isfinite(self.curve("epoch_seconds")[..., -1]))
 
+    @property
+    def complete_tasks(self) -> list[str]:
+        """Names of the tasks on which every configuration was trained with the first seed."""
+        return [str(name) for name in self.tasks["name"][np.asarray(self.measured[:, :, 0].all(axis=1))]]
+
+    def filled(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Values of cells, shape [T, H, S], where one that diverged (NaN) takes its task's worst, or 0 if all did."""
+        worst = np.where(np.isfinite(values), values, np.inf).min(axis=(1, 2), keepdims=True)
+        worst[np.isinf(worst)] = 0.0
+        return np.where(self.measured & ~np.isfinite(values), worst, values)
+
     def scores(self, seed: int | None = None) -> npt.NDArray[np.float64]:
         """Half-A accuracy after the last epoch: what configurations are ranked by (docs/protocol.md).
 
@@ -177,18 +181,14 @@ class MetaDataset:
         Returns:
             Shape [T, H]; a diverged cell has its task's worst accuracy, one that was not trained is NaN.
         """
-        last = self.curve("val_accuracy")[..., -1].astype(np.float64)  # [T, H, S]
-        worst = np.where(np.isfinite(last), last, np.inf).min(axis=(1, 2), keepdims=True)
-        worst[np.isinf(worst)] = 0.0  # every cell of the task diverged
-        last = np.where(self.measured & ~np.isfinite(last), worst, last)
+        last = self.filled(self.curve("val_accuracy")[..., -1].astype(np.float64))
         if seed is not None:
             if not 0 <= seed < last.shape[2]:
                 raise MetaDatasetError(f"the table has the seeds 0 to {last.shape[2] - 1}, but got {seed}")
             return last[..., seed]
-        count = np.isfinite(last).sum(axis=-1)
-        total = np.nansum(last, axis=-1)
-        mean = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
-        return np.where(count > 1, np.round(mean, 7), mean)  # or equal counts of images would not tie
+        several = np.isfinite(last).sum(axis=-1) > 1
+        mean = _over_seeds(last)
+        return np.where(several, np.round(mean, 7), mean)  # or equal counts of images would not tie
 
     def steady_scores(self) -> npt.NDArray[np.float64]:
         """Mean of best and mean accuracy over the measured epochs, of both halves where there are two, shape [T, H].
@@ -202,10 +202,8 @@ class MetaDataset:
         lasted = np.isfinite(both[..., -1])
         count = np.maximum(np.isfinite(both).sum(axis=-1), 1)
         value = (np.fmax.reduce(both, axis=-1) + np.nansum(both, axis=-1) / count) / 2  # [T, H, S]
-        worst = np.where(lasted, value, np.inf).min(axis=(1, 2), keepdims=True)
-        value = np.where(lasted, value, np.where(np.isfinite(worst), worst, 0.0))
-        total, seeds = np.where(self.measured, value, 0.0).sum(axis=-1), self.measured.sum(axis=-1)
-        return np.divide(total, seeds, out=np.full(total.shape, np.nan), where=seeds > 0)
+        filled = self.filled(np.where(lasted, value, np.nan))
+        return _over_seeds(np.where(self.measured, filled, np.nan))
 
     def normalized(self) -> npt.NDArray[np.float64]:
         """Scores less their task's mean over its deviation, over the configurations trained on it, shape [T, H].
@@ -313,7 +311,7 @@ def _checked_tasks(tasks: pd.DataFrame) -> pd.DataFrame:
     try:
         checked = tasks[list(_TASK_COLUMNS)].astype(_TASK_COLUMNS).reset_index(drop=True)
     except (TypeError, ValueError, OverflowError) as error:
-        raise MetaDatasetError(f"a column of the tasks has the wrong type: {_reason(error)}") from error
+        raise MetaDatasetError(f"a column of the tasks has the wrong type: {first_line(error)}") from error
     repeated = checked["name"][checked["name"].duplicated()]
     if len(repeated):
         raise MetaDatasetError(f"task names must be distinct, but {repeated.iloc[0]!r} appears twice")
@@ -349,20 +347,18 @@ def _check_configs(table: MetaDataset) -> None:
 def _check_values(table: MetaDataset) -> None:
     for place, objective in enumerate(table.objectives):
         values = table.evaluations[..., place]
-        lower = -np.inf if objective not in (*_SHARES, "epoch_seconds") else 0.0
-        upper = 1.0 if objective in _SHARES else np.finfo(np.float32).max
+        lower = -np.inf if objective not in (*SHARES, "epoch_seconds") else 0.0
+        upper = 1.0 if objective in SHARES else np.finfo(np.float32).max
         bad = (values < lower) | (values > upper) | np.isinf(values)
         if bad.any():
             task = table.tasks["name"].iloc[int(np.argwhere(bad)[0][0])]
             raise MetaDatasetError(
-                f"{objective} must be NaN or finite{' in [0, 1]' if objective in _SHARES else ''}, "
+                f"{objective} must be NaN or finite{' in [0, 1]' if objective in SHARES else ''}, "
                 f"but is {values[bad][0]} on task {task!r}"
             )
 
 
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _reason(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+def _over_seeds(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Mean over the seeds that have a value, [T, H, S] -> [T, H]; NaN where none has."""
+    count, total = np.isfinite(values).sum(axis=-1), np.nansum(values, axis=-1)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hyperstar_tune.errors import TaskError
+from hyperstar_tune.errors import TaskError, first_line
 from hyperstar_tune.tasks import folders as _reading
 from hyperstar_tune.tasks import sources as _images
 
@@ -37,8 +37,9 @@ def read_torchvision(
     try:
         parts = _parts(kind, str(root), download)
     except (RuntimeError, OSError, ValueError, TypeError) as error:
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TaskError(f"{name} must be readable under {root}, but: {why}; pass download=True") from error
+        raise TaskError(
+            f"{name} must be readable under {root}, but: {first_line(error)}; pass download=True"
+        ) from error
     labels = [dataset_labels(part) for part in parts]
     if not all(len(found) for found in labels):
         raise TaskError(f"{name} must have images under {root}, but a split has none; pass download=True")

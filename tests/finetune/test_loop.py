@@ -10,7 +10,8 @@ from digit_images import digit_pixels
 from hyperstar_tune.errors import ModelError, SpaceError
 from hyperstar_tune.finetune import OWN_MODEL, FineTune, FineTuneSettings
 from hyperstar_tune.finetune.cache import TensorCache
-from hyperstar_tune.finetune.loop import METRICS, _batches, check_config
+from hyperstar_tune.finetune.loop import _batches, check_config
+from hyperstar_tune.tables.objectives import OBJECTIVES
 from hyperstar_tune.tasks.task import ImageTask
 
 SETTINGS = FineTuneSettings(model=OWN_MODEL, weights="own", image_size=32)
@@ -45,7 +46,7 @@ def test_fine_tuning_learns_digits(task, cache, layers):
     )
     rows = [run.train_epoch() for _ in range(8)]
     assert [row["epoch"] for row in rows] == list(range(1, 9))
-    assert set(rows[0]) == {"epoch", *METRICS}
+    assert set(rows[0]) == {"epoch", *OBJECTIVES}
     assert rows[-1]["train_loss"] < rows[0]["train_loss"]
     assert rows[-1]["val_accuracy"] > 0.6
     assert rows[-1]["val_accuracy_b"] > 0.6
@@ -113,7 +114,7 @@ def test_a_diverged_run_reports_nan_and_costs_nothing_more(task, cache):
     run = FineTune(task, config("all", "sgd", lr=1e9), SETTINGS, cache=cache)
     rows = [run.train_epoch() for _ in range(4)]
     assert run.diverged
-    assert all(math.isnan(rows[-1][name]) for name in METRICS[:5])
+    assert all(math.isnan(rows[-1][name]) for name in OBJECTIVES[:5])
     assert rows[-1]["epoch"] == 4
     assert rows[-1]["epoch_seconds"] < 0.05
     again = FineTune(task, run.config, SETTINGS, cache=cache)
