@@ -26,7 +26,8 @@ os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 from _common import RESULTS, environment, write_json
 
 from hyperstar_tune import HyperBandPlan, HyperStarSearcher, Ranking, TaskAwareHyperBand
-from hyperstar_tune.simulation.controller import METRIC, MODE, VirtualController
+from hyperstar_tune.simulation import MadeUpCurves, VirtualController
+from hyperstar_tune.simulation.controller import METRIC, MODE
 
 
 class Timed(TaskAwareHyperBand):
@@ -52,31 +53,6 @@ class Timed(TaskAwareHyperBand):
         return self._time(super().choose_trial_to_run, tune_controller)
 
 
-class Lines:
-    """Learning curves that are straight lines, made when they are asked for: stands for ``TaskCurves``."""
-
-    def __init__(self, n_configs, max_epochs):
-        self.max_epochs = max_epochs
-        self.results = [_Line(row / n_configs) for row in range(n_configs)]
-        self.end_seconds = self
-
-    def tolist(self):
-        """Every epoch takes a second: one range for all configurations."""
-        return [range(self.max_epochs + 1)] * len(self.results)
-
-    def row(self, config):
-        """Configurations are numbered."""
-        return config["x"]
-
-
-class _Line:
-    def __init__(self, score):
-        self.score = score
-
-    def __getitem__(self, place):
-        return {METRIC: self.score * (1 - 1 / (place + 2)), "training_iteration": place + 1}
-
-
 def _ranking(n_configs: int) -> Ranking:
     return Ranking.of([{"x": x} for x in range(n_configs)], [-x for x in range(n_configs)])
 
@@ -85,16 +61,16 @@ def in_process(size: int) -> dict[str, float]:
     """One pass with R = ``size``."""
     plan = HyperBandPlan(size, 3)
     n_configs = 2 * sum(bracket.n_configs for bracket in plan.brackets)
-    curves = Lines(n_configs, size)
+    curves = MadeUpCurves(lambda config, epoch: config["x"] / n_configs * (1 - 1 / (epoch + 1)), size)
     searcher = HyperStarSearcher(ranking=_ranking(n_configs))
     scheduler = Timed(plan)
 
     def target(trial):
-        return searcher.gate.trials[trial.trial_id].target
+        return searcher.next_report(trial.trial_id, trial.epoch, every_level=False)
 
     searcher.set_search_properties(METRIC, MODE, {})
     scheduler.set_search_properties(METRIC, MODE)
-    controller = VirtualController(curves, searcher, scheduler, 4, next_report=target)
+    controller = VirtualController(curves, searcher, scheduler, n_workers=4, next_report=target)
     gc.collect()
     controller.run()
     n_trials = len(controller.get_trials())

@@ -155,7 +155,7 @@ class _TableTrainable(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         self._epoch += 1
-        recorded = self._curves.results[self._row][self._epoch - 1]
+        recorded = self._curves.result(self._row, self._epoch)
         return {name: recorded[name] for name in ("epoch", METRIC, "val_loss", "val_accuracy_b", "epoch_seconds")}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:

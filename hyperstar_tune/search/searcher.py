@@ -228,6 +228,16 @@ class GatedSearcher(Searcher, ABC):
         """What searcher and scheduler share; None before the first trial or with another scheduler."""
         return self._gate
 
+    def next_report(self, trial_id: str, epoch: int, *, every_level: bool) -> int:
+        """The next epoch whose result decides something: the end of the trial's rung, or of any (``every_level``).
+
+        A method that learns, or may suggest a configuration again, needs the ends of all rungs.
+        """
+        if self._gate is None:
+            return epoch + 1
+        trial = self._gate.trials[trial_id]
+        return min(trial.target, trial.next_level) if every_level else trial.target
+
     def join(self, gate: Gate) -> None:
         """Puts the searcher behind a gate; the trial suggested before takes its first slot."""
         self._gate = gate
@@ -309,10 +319,7 @@ class RandomSearcher(GatedSearcher):
 
     Args:
         space: A search space, its name, or a Ray dict space; None: what the run's config searches.
-        metric: See ``GatedSearcher``.
-        mode: See ``GatedSearcher``.
-        plan: See ``GatedSearcher``.
-        max_concurrent: See ``GatedSearcher``.
+        metric, mode, plan, max_concurrent: See ``GatedSearcher``.
         seed: Random seed of the order.
 
     Raises:

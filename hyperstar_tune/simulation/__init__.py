@@ -1,8 +1,10 @@
-"""Searches replayed on recorded curves: the very searcher and scheduler, in process, on a virtual clock."""
+"""Searches replayed on learning curves: the very searcher and scheduler, in process, on a virtual clock."""
 
 from hyperstar_tune.simulation import faults
+from hyperstar_tune.simulation.controller import VirtualController
 from hyperstar_tune.simulation.curves import TaskCurves
+from hyperstar_tune.simulation.made_up import MadeUpCurves
 from hyperstar_tune.simulation.record import Incumbent, Run, TrialRecord
 from hyperstar_tune.simulation.replaying import replay
 
-__all__ = ["Incumbent", "Run", "TaskCurves", "TrialRecord", "faults", "replay"]
+__all__ = ["Incumbent", "MadeUpCurves", "Run", "TaskCurves", "TrialRecord", "VirtualController", "faults", "replay"]

@@ -1,133 +1,107 @@
-"""A stand-in for Ray's TuneController on a virtual clock: same calls in the same order, no processes.
+"""A stand-in for Ray's TuneController on a virtual clock: the same calls in the same order, without processes.
 
 It keeps what ``ray/tune/execution/tune_controller.py`` (2.60) does between two events: one pending trial is queued
 ahead, the scheduler's choice goes first, then pending trials in order of arrival.
 """
 
 import heapq
+import pickle
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from hyperstar_tune.simulation.curves import TaskCurves
+from hyperstar_tune.simulation.trial import ERROR, PAUSED, PENDING, RUNNING, TERMINATED, Curves, ReplayTrial
 
-__all__ = ["METRIC", "MODE", "Fault", "ReplayTrial", "VirtualController"]
+__all__ = ["METRIC", "MODE", "Fault", "Saved", "VirtualController"]
 
 METRIC, MODE = "val_accuracy", "max"  # of every replay
-PENDING, RUNNING, PAUSED, TERMINATED, ERROR = "PENDING", "RUNNING", "PAUSED", "TERMINATED", "ERROR"  # Ray's Trial
-
 
 Fault = Callable[["VirtualController", "ReplayTrial"], None]
 
 
-class ReplayTrial:
-    """What searchers and schedulers read of a Ray trial."""
+@dataclass
+class Saved:
+    """What is left of a run whose driver was killed."""
 
-    __slots__ = (
-        "checkpoint",
-        "config",
-        "epoch",
-        "is_saving",
-        "last_result",
-        "row",
-        "status",
-        "stops",
-        "top",
-        "trial_id",
-        "until",
-    )
-
-    def __init__(self, trial_id: str, config: dict[str, Any], row: int) -> None:
-        self.trial_id = trial_id
-        self.config = config
-        self.row = row
-        self.status = PENDING
-        self.is_saving = False
-        self.last_result: dict[str, Any] = {}
-        self.epoch = 0  # trained
-        self.top = 0  # most epochs it ever had; below it, epochs are redone
-        self.checkpoint = 0  # epoch from which it would go on after a fault
-        self.until = 0  # epoch at which it reports next
-        self.stops: list[int] = []
-
-    def set_status(self, status: str) -> None:
-        """As Ray's."""
-        self.status = status
-
-    def is_finished(self) -> bool:
-        """As Ray's."""
-        return self.status in (ERROR, TERMINATED)
-
-    def __repr__(self) -> str:
-        return self.trial_id
+    searcher_state: Any
+    trials: list[ReplayTrial]
+    n_suggested: int
+    is_finished: bool  # no trial will be suggested any more
 
 
 class _SearchAlgorithm:
-    """What schedulers see of Ray's SearchGenerator."""
+    """What controller and schedulers see of Ray's SearchGenerator."""
 
-    def __init__(self, searcher: Searcher) -> None:
+    def __init__(self, searcher: Searcher, num_samples: int | None) -> None:
         self.searcher = searcher
         self.metric = searcher.metric
-        self._finished = False
+        self.n_suggested = 0
+        self.finished = False
+        self._num_samples = num_samples
 
     def set_finished(self) -> None:
-        self._finished = True
+        self.finished = True
 
     def is_finished(self) -> bool:
-        return self._finished
+        return self.finished or self.n_suggested == self._num_samples
 
 
 class VirtualController:
-    """Drives one searcher and one scheduler over recorded curves.
+    """Drives one searcher and one scheduler over learning curves.
 
     Args:
-        curves: Of the task.
-        searcher: With its search properties set.
-        scheduler: With its search properties set.
-        n_workers: Trials that run side by side.
+        curves: Learning curves of the task.
+        searcher: Searcher whose search properties are set.
+        scheduler: Scheduler whose search properties are set.
+        n_workers: Number of trials that run side by side.
         epoch_budget: Ends the run at exactly so many epochs, whatever the scheduler wants; None: the scheduler ends it.
-        next_report: ``(trial) -> epoch`` of a trial's next report that can matter; None: it reports every epoch.
-        faults: What happens instead of the n-th report, counted from 1.
+        next_report: Function of a trial that gives the epoch of its next report that can matter; None: every epoch.
+        faults: What happens instead of the n-th report, counted from 1; see ``hyperstar_tune.simulation.faults``.
         n_queued: Trials asked for ahead: 1 with any searcher, as Ray does, 200 with Ray's own variant generator.
+        num_samples: Most trials of the run; None: as many as the searcher suggests.
+        save_s: Seconds that saving takes before a trial is paused; None: it is paused at once.
     """
 
     def __init__(
         self,
-        curves: TaskCurves,
+        curves: Curves,
         searcher: Searcher,
         scheduler: TrialScheduler,
+        *,
         n_workers: int = 1,
         epoch_budget: int | None = None,
         next_report: Callable[[ReplayTrial], int] | None = None,
-        faults: "Mapping[int, Fault] | None" = None,
+        faults: Mapping[int, Fault] | None = None,
         n_queued: int = 1,
+        num_samples: int | None = None,
+        save_s: float | None = None,
     ) -> None:
         self.curves = curves
         self.scheduler: Any = scheduler  # Ray's hints ask for its own controller and trials
         self.n_workers = n_workers
-        self._n_queued = n_queued
-        self.search_alg = _SearchAlgorithm(searcher)
-        self.now = 0.0
-        self.searcher_s = 0.0
+        self.search_alg = _SearchAlgorithm(searcher, num_samples)
+        self.faults = faults or {}
+        self.now = 0.0  # seconds on the virtual clock
+        self.searcher_s = 0.0  # measured inside the searcher
         self.epochs = 0
         self.redone_epochs = 0
         self.n_results = 0
-        self.segments: list[tuple[int, int, int, float]] = []
-        self.faults = faults or {}
+        self.segments: list[tuple[int, int, int, float]] = []  # row, epoch before, epoch after, second of the start
+        self._n_queued = n_queued
+        self._save_s = save_s
         self._left = epoch_budget
         self._next_report = next_report
         self._trials: list[ReplayTrial] = []
         self._live: dict[ReplayTrial, None] = {}
         self._pending: dict[ReplayTrial, None] = {}
         self._staged: deque[ReplayTrial] = deque()
-        self._events: list[tuple[float, int, ReplayTrial, float]] = []
+        self._events: list[tuple[float, int, ReplayTrial]] = []
         self._n_events = 0
-        self._results = curves.results
-        self._ends = curves.end_seconds.tolist()  # plain floats: faster to index than an array
 
     # -- what searchers and schedulers may call, as on Ray's TuneController --------------------------------------------
 
@@ -141,23 +115,25 @@ class VirtualController:
 
     def stop_trial(self, trial: ReplayTrial) -> None:
         """Ends a trial and tells scheduler and searcher, as ``TuneController.stop_trial``."""
-        if trial.status in (ERROR, TERMINATED):
+        if trial.is_finished():
             return
         if trial.status == RUNNING:
             self.scheduler.on_trial_complete(self, trial, trial.last_result)
-            self._complete(trial.trial_id, trial.last_result)
+            self._complete(trial, trial.last_result)
         else:
             self.scheduler.on_trial_remove(self, trial)
-            self._complete(trial.trial_id, None)
-        self._set_trial_status(trial, TERMINATED)
-        self._live.pop(trial, None)
+            self._complete(trial, None)
+        self._end(trial, TERMINATED)
 
     def pause_trial(self, trial: ReplayTrial, should_checkpoint: bool = True) -> None:
-        """Pauses a running trial."""
-        if trial.status == RUNNING:
-            trial.checkpoint = trial.epoch
-            trial.stops.append(trial.epoch)
-            self._set_trial_status(trial, PAUSED)
+        """Pauses a running trial, once it is saved."""
+        if trial.status != RUNNING:
+            return
+        if self._save_s is None:
+            self._pause(trial)
+        else:
+            trial.is_saving = True
+            self._schedule(trial, self.now + self._save_s)
 
     def _set_trial_status(self, trial: ReplayTrial, status: str) -> None:
         if status == PENDING:
@@ -172,27 +148,118 @@ class VirtualController:
 
     def run(self) -> None:
         """Runs until nothing happens any more."""
-        while True:
-            self._fill()
-            if not self._events:
-                break
-            self.now, _, trial, start = heapq.heappop(self._events)
-            self.n_results += 1
-            fault = self.faults.get(self.n_results)
-            if fault is None:
-                self._account(trial, start)
-                self._report(trial)
-            else:
-                fault(self, trial)
+        while self.step():
+            pass
         if self._left == 0:
             self.search_alg.set_finished()
             for trial in list(self._live):
                 self.stop_trial(trial)
 
+    def step(self) -> bool:
+        """Starts what can be started and plays one event; False if there is none."""
+        self._fill()
+        if not self._events:
+            return False
+        self.now, _, trial = heapq.heappop(self._events)
+        if trial.is_saving:
+            trial.is_saving = False
+            if trial.save_fails:
+                trial.save_fails = False
+                self.restart(trial)
+            else:
+                self._pause(trial)
+            return True
+        self.n_results += 1
+        fault = self.faults.get(self.n_results)
+        if fault is None:
+            self.deliver(trial)
+        else:
+            fault(self, trial)
+        return True
+
     @property
     def stalled(self) -> bool:
         """Whether trials are left that nobody will ever run, or the searcher never ends."""
         return not self.search_alg.is_finished() or any(not trial.is_finished() for trial in self._trials)
+
+    def add(self, trial: ReplayTrial) -> None:
+        """Takes a new trial, or one of a restored run."""
+        self._trials.append(trial)
+        if not trial.is_finished():
+            self._live[trial] = None
+        self.scheduler.on_trial_add(self, trial)
+        if trial.status == PENDING:
+            self._pending[trial] = None
+
+    # -- what faults may call ------------------------------------------------------------------------------------------
+
+    def deliver(self, trial: ReplayTrial, **changed: Any) -> None:
+        """Delivers the report of a trial, with some values changed: ``done=True`` ends it."""
+        self._account(trial)
+        result = {**self.curves.result(trial.row, trial.epoch), "trial_id": trial.trial_id, **changed}
+        result["iterations_since_restore"] = trial.epoch - trial.checkpoint
+        if changed.get("done"):
+            trial.last_result = result
+            self.stop_trial(trial)
+            return
+        decision = self.scheduler.on_trial_result(self, trial, result)
+        if decision == TrialScheduler.CONTINUE and trial.epoch >= self.curves.max_epochs:
+            decision = TrialScheduler.STOP  # nothing is left to train
+        if decision != TrialScheduler.STOP:
+            start = perf_counter()
+            self.search_alg.searcher.on_trial_result(trial.trial_id, result)
+            self.searcher_s += perf_counter() - start
+        trial.last_result = result
+        if decision == TrialScheduler.CONTINUE:
+            self._train(trial)
+        elif decision == TrialScheduler.PAUSE:
+            self.pause_trial(trial)
+        elif decision == TrialScheduler.STOP:
+            trial.stops.append(trial.epoch)
+            self.stop_trial(trial)
+
+    def fail(self, trial: ReplayTrial) -> None:
+        """Ends a trial that failed for good, and tells scheduler and searcher."""
+        self.scheduler.on_trial_error(self, trial)
+        self._complete(trial, None, error=True)
+        self._end(trial, ERROR)
+
+    def lose(self, trial: ReplayTrial) -> None:
+        """Ends a trial and tells nobody."""
+        self._end(trial, ERROR)
+
+    def restart(self, trial: ReplayTrial) -> None:
+        """Queues a failed trial again from its checkpoint, as ``TuneController._requeue_trial``."""
+        trial.epoch = trial.checkpoint
+        self._set_trial_status(trial, ERROR)
+        self.scheduler.on_trial_error(self, trial)
+        self._set_trial_status(trial, PENDING)
+        self._trials.remove(trial)
+        self._trials.append(trial)
+        self.scheduler.on_trial_add(self, trial)
+
+    def save(self) -> Saved:
+        """A copy of all that Ray would find again after a kill."""
+        algorithm = self.search_alg
+        saved = Saved(algorithm.searcher.get_state(), self._trials, algorithm.n_suggested, algorithm.finished)
+        copy: Saved = pickle.loads(pickle.dumps(saved))  # noqa: S301  written by ourselves, a moment ago
+        return copy
+
+    def restore(self, saved: Saved, searcher: Searcher, scheduler: TrialScheduler) -> None:
+        """Goes on from a saved state with a new searcher and scheduler, as ``TuneController.resume``."""
+        searcher.set_state(saved.searcher_state)
+        self.scheduler = scheduler
+        self.search_alg.searcher = searcher
+        self.search_alg.n_suggested, self.search_alg.finished = saved.n_suggested, saved.is_finished
+        for container in (self._trials, self._live, self._pending, self._staged, self._events):
+            container.clear()
+        for trial in saved.trials:
+            trial.epoch, trial.is_saving = trial.checkpoint, False
+            if not trial.is_finished():
+                trial.status = PENDING
+            self.add(trial)
+
+    # -- inside --------------------------------------------------------------------------------------------------------
 
     def _fill(self) -> None:
         """What Ray does between two events: ask for one trial ahead, hear the scheduler, start what can be started."""
@@ -214,7 +281,7 @@ class VirtualController:
             self._train(trial)
 
     def _ask(self) -> bool:
-        trial_id = f"{len(self._trials):05d}"
+        trial_id = f"{self.search_alg.n_suggested:05d}"
         start = perf_counter()
         config = self.search_alg.searcher.suggest(trial_id)
         self.searcher_s += perf_counter() - start
@@ -223,16 +290,9 @@ class VirtualController:
         if config == Searcher.FINISHED:
             self.search_alg.set_finished()
             return False
-        self._add(ReplayTrial(trial_id, config, self.curves.row(config)))
+        self.search_alg.n_suggested += 1
+        self.add(ReplayTrial(trial_id, config, self.curves.row(config)))
         return True
-
-    def _add(self, trial: ReplayTrial) -> None:
-        self._trials.append(trial)
-        if not trial.is_finished():
-            self._live[trial] = None
-        self.scheduler.on_trial_add(self, trial)
-        if trial.status == PENDING:
-            self._pending[trial] = None
 
     def _train(self, trial: ReplayTrial) -> None:
         """Puts the trial's next report on the clock."""
@@ -244,12 +304,15 @@ class VirtualController:
             self._left -= until - epoch
             if until == epoch:
                 return  # what is left of the budget is reserved by others
-        trial.until = until
-        ends = self._ends[trial.row]
-        self._n_events += 1
-        heapq.heappush(self._events, (self.now + ends[until] - ends[epoch], self._n_events, trial, self.now))
+        trial.until, trial.start_s = until, self.now
+        ends = self.curves.ends(trial.row)
+        self._schedule(trial, self.now + ends[until] - ends[epoch])
 
-    def _account(self, trial: ReplayTrial, start: float) -> None:
+    def _schedule(self, trial: ReplayTrial, second: float) -> None:
+        self._n_events += 1
+        heapq.heappush(self._events, (second, self._n_events, trial))
+
+    def _account(self, trial: ReplayTrial) -> None:
         """Counts the epochs that a trial has just trained, apart from those it had trained before."""
         before, until = trial.epoch, trial.until
         trial.epoch = until
@@ -257,32 +320,21 @@ class VirtualController:
             self.redone_epochs += min(until, trial.top) - before
         first = max(before, trial.top)
         if until > first:
-            ends = self._ends[trial.row]
-            self.segments.append((trial.row, first, until, start + ends[first] - ends[before]))
+            ends = self.curves.ends(trial.row)
+            self.segments.append((trial.row, first, until, trial.start_s + ends[first] - ends[before]))
             self.epochs += until - first
             trial.top = until
 
-    def _report(self, trial: ReplayTrial) -> None:
-        result = dict(self._results[trial.row][trial.epoch - 1])
-        result["trial_id"] = trial.trial_id
-        result["iterations_since_restore"] = trial.epoch - trial.checkpoint
-        decision = self.scheduler.on_trial_result(self, trial, result)
-        if decision == TrialScheduler.CONTINUE and trial.epoch >= self.curves.max_epochs:
-            decision = TrialScheduler.STOP  # nothing is left to train
-        if decision != TrialScheduler.STOP:
-            start = perf_counter()
-            self.search_alg.searcher.on_trial_result(trial.trial_id, result)
-            self.searcher_s += perf_counter() - start
-        trial.last_result = result
-        if decision == TrialScheduler.CONTINUE:
-            self._train(trial)
-        elif decision == TrialScheduler.PAUSE:
-            self.pause_trial(trial)
-        elif decision == TrialScheduler.STOP:
-            trial.stops.append(trial.epoch)
-            self.stop_trial(trial)
+    def _pause(self, trial: ReplayTrial) -> None:
+        trial.checkpoint = trial.epoch
+        trial.stops.append(trial.epoch)
+        self._set_trial_status(trial, PAUSED)
 
-    def _complete(self, trial_id: str, result: dict[str, Any] | None, error: bool = False) -> None:
+    def _complete(self, trial: ReplayTrial, result: dict[str, Any] | None, error: bool = False) -> None:
         start = perf_counter()
-        self.search_alg.searcher.on_trial_complete(trial_id=trial_id, result=result, error=error)
+        self.search_alg.searcher.on_trial_complete(trial_id=trial.trial_id, result=result, error=error)
         self.searcher_s += perf_counter() - start
+
+    def _end(self, trial: ReplayTrial, status: str) -> None:
+        self._set_trial_status(trial, status)
+        self._live.pop(trial, None)

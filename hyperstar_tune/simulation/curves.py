@@ -1,4 +1,4 @@
-"""The recorded curves of one task, laid out for a replay: one row a configuration, one column an epoch.
+"""The recorded curves of one task, laid out for a replay: one row per configuration, one column per epoch.
 
 Between recorded epochs the last value holds (docs/protocol.md, "Training").
 """
@@ -35,7 +35,7 @@ class TaskCurves:
     accuracy: Floats  # half A, [H, R]
     accuracy_b: Floats  # half B, [H, R]
     loss: Floats  # half A, [H, R]
-    seconds: Floats  # of each epoch, [H, R]
+    seconds: Floats  # duration of each epoch, [H, R]
 
     @classmethod
     def of(cls, table: MetaDataset, task: str, seed: int = 0) -> "TaskCurves":
@@ -114,9 +114,22 @@ class TaskCurves:
         """Seconds a trial of its own has taken at the end of each epoch, with a 0 in front, [H, R + 1]."""
         return np.concatenate([np.zeros((len(self.configs), 1)), np.cumsum(self.seconds, axis=1)], axis=1)
 
+    def ends(self, row: int) -> list[float]:
+        """One row of ``end_seconds`` as plain floats, shape [R + 1]."""
+        return self._ends[row]
+
+    @cached_property
+    def _ends(self) -> list[list[float]]:  # faster to index than an array
+        ends: list[list[float]] = self.end_seconds.tolist()
+        return ends
+
+    def result(self, row: int, epoch: int) -> dict[str, Any]:
+        """What a trainable would report after an epoch. Do not change it."""
+        return self.results[row][epoch - 1]
+
     @cached_property
     def results(self) -> list[list[dict[str, Any]]]:
-        """What a trainable would report: ``results[row][epoch - 1]``. Do not change them."""
+        """All reports of a trainable: ``results[row][epoch - 1]``."""
         return [
             [
                 {

@@ -12,10 +12,10 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from hyperstar_tune.errors import SearchError
-from hyperstar_tune.search import GatedSearcher
-from hyperstar_tune.simulation.controller import METRIC, MODE, Fault, ReplayTrial, VirtualController
+from hyperstar_tune.simulation.controller import METRIC, MODE, Fault, VirtualController
 from hyperstar_tune.simulation.curves import TaskCurves
 from hyperstar_tune.simulation.record import Run, TrialRecord
+from hyperstar_tune.simulation.trial import ReplayTrial
 
 __all__ = ["replay"]
 
@@ -34,10 +34,10 @@ def replay(
     """Runs one search to its end.
 
     Args:
-        curves: Of the task.
-        searcher: A fresh one; metric and mode are set here.
-        scheduler: A fresh one; metric and mode are set here.
-        n_workers: Trials that run side by side.
+        curves: Recorded curves of the task.
+        searcher: A fresh searcher; its metric and mode are set here.
+        scheduler: A fresh scheduler; its metric and mode are set here.
+        n_workers: Number of trials that run side by side.
         epoch_budget: Ends the run at exactly so many epochs; a scheduler with a plan of its own ends it itself.
         reports: Which results are delivered. The others cost time and epochs, but nobody hears of them. Exact as long
             as none is left out that anybody reads: ``"every epoch"``; ``"levels"``, every epoch at which some rung of
@@ -52,8 +52,16 @@ def replay(
     searcher.set_search_properties(METRIC, MODE, {})
     if not scheduler.set_search_properties(METRIC, MODE):
         raise SearchError(f"a replay sets metric and mode itself, but {type(scheduler).__name__} has them already")
-    next_report = None if faults else _next_report(searcher, reports)
-    controller = VirtualController(curves, searcher, scheduler, n_workers, epoch_budget, next_report, faults, n_queued)
+    controller = VirtualController(
+        curves,
+        searcher,
+        scheduler,
+        n_workers=n_workers,
+        epoch_budget=epoch_budget,
+        next_report=None if faults else _next_report(searcher, reports),
+        faults=faults,
+        n_queued=n_queued,
+    )
     controller.run()
     return Run(
         curves=curves,
@@ -82,19 +90,11 @@ def _next_report(searcher: Searcher, reports: Sequence[int] | str) -> Callable[[
             return rising[place] if place < len(rising) else trial.epoch + 1
 
         return listed
-    if not isinstance(searcher, GatedSearcher) or reports not in ("levels", "targets"):
+    answer = getattr(searcher, "next_report", None)
+    if answer is None or reports not in ("levels", "targets"):
         raise SearchError(
             "reports must be 'every epoch', a list of epochs or, for a gated searcher, 'levels' or 'targets', but got "
             f"{reports!r} for a {type(searcher).__name__}"
         )
-
-    def target(trial: ReplayTrial) -> int:
-        return searcher.gate.trials[trial.trial_id].target if searcher.gate else trial.epoch + 1
-
-    def level(trial: ReplayTrial) -> int:
-        if searcher.gate is None:
-            return trial.epoch + 1
-        known = searcher.gate.trials[trial.trial_id]
-        return min(known.target, known.next_level)
-
-    return target if reports == "targets" else level
+    every_level = reports == "levels"
+    return lambda trial: answer(trial.trial_id, trial.epoch, every_level=every_level)
