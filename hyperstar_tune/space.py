@@ -1,9 +1,11 @@
 """Search spaces: which configurations there are and how a network sees them.
 
 A thin layer over ConfigSpace: it adds the encoding of the paper, a canonical order and a fingerprint that travels with
-every table and predictor. Conditional parameters have no place in the encoding and are refused.
+every table and predictor. A parameter that means nothing under a condition is absent from the configuration then, and
+its block of the encoding is zero. A space that is too large to be measured may come with a list of the configurations
+that are: these are then its grid.
 
-Source: HyperSTAR (CVPR 2020), Sec. 3.1 (one-hot encoding); values of the named spaces from docs/protocol.md.
+Source: HyperSTAR (CVPR 2020), Sec. 3.1 (one-hot encoding).
 """
 
 import hashlib
@@ -13,50 +15,34 @@ import math
 from collections.abc import Sequence
 from copy import deepcopy
 from functools import cached_property
+from graphlib import TopologicalSorter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from ConfigSpace import ConfigurationSpace
+from ConfigSpace import AndConjunction, ConfigurationSpace, OrConjunction
 from ConfigSpace.hyperparameters import (
     CategoricalHyperparameter,
     Constant,
-    FloatHyperparameter,
-    IntegerHyperparameter,
     OrdinalHyperparameter,
 )
 
+from hyperstar_tune._axes import Axis, increasing_numbers, plain
 from hyperstar_tune.errors import SpaceError
+from hyperstar_tune.named_spaces import GRIDS, sobol_configs, tuning_space
 
 __all__ = ["Config", "SearchSpace", "config_key", "plain", "space_names"]
 
 Config = dict[str, Any]  # plain Python values
 
-_N_KNOTS = 5  # levels that stand for a continuous range in the one-hot block
 _MOST_LISTED = 1_000_000  # configurations; a stranger's file may state a space of any size
-_LOG_RATIO = 10  # positive levels that span at least this factor are scaled by their logarithm
 
-_COMPACT: dict[str, list[Any]] = {
-    "lr": [1e-4, 1e-3, 1e-2, 1e-1],
-    "optimizer": ["sgd", "adamw", "rmsprop"],
-    "layers": ["head", "last_stage", "all"],
-    "augmentation": ["none", "basic", "strong"],
-}
-_NAMED: dict[str, dict[str, list[Any]]] = {
-    "mobilenet-v2": _COMPACT,
-    "shufflenet-v2-x1": _COMPACT,
-    "se-resnext-50": {
-        "lr": [1e-4, 1e-3, 1e-2, 3e-2, 1e-1],
-        "optimizer": ["sgd", "adamw"],
-        "layers": ["last_stage", "all"],
-        "augmentation": ["basic", "strong"],
-    },
-}
+_N_LISTED = 128  # configurations of the named space that is not a grid
 
 
 def space_names() -> tuple[str, ...]:
     """Names that ``SearchSpace.from_name`` knows."""
-    return tuple(_NAMED)
+    return (*GRIDS, str(tuning_space().name))
 
 
 def config_key(config: Config) -> str:
@@ -64,35 +50,43 @@ def config_key(config: Config) -> str:
     return json.dumps(config, sort_keys=True, separators=(",", ":"))
 
 
-def plain(value: Any) -> Any:
-    """A value as Python's own type where it is one of numpy's."""
-    return value.item() if isinstance(value, np.generic) else value
-
-
 class SearchSpace:
-    """A space of configurations without conditions.
+    """A space of configurations.
 
     Args:
-        configuration_space: Its parameters; categorical, ordinal, constant, integer or float.
+        configuration_space: Its parameters; categorical, ordinal, constant, integer or float, with or without
+            conditions.
         name: What to call it in messages.
+        listed: The only configurations to be used, which make the space finite; None: all of it.
 
     Raises:
-        SpaceError: If it has no parameter, a condition, a forbidden clause or a parameter of another kind.
+        SpaceError: If it has no parameter, a forbidden clause or a parameter of another kind, or a listed configuration
+            is not in it.
     """
 
-    def __init__(self, configuration_space: ConfigurationSpace, name: str | None = None) -> None:
+    def __init__(
+        self,
+        configuration_space: ConfigurationSpace,
+        name: str | None = None,
+        listed: Sequence[Config] | None = None,
+    ) -> None:
         self.configuration_space = configuration_space
         self.name = name or configuration_space.name or "unnamed"
         if not len(configuration_space):
             raise SpaceError("a search space needs at least one parameter, but got none")
-        if configuration_space.conditions:
-            child = configuration_space.conditions[0].child.name
-            raise SpaceError(f"a search space may not have conditions, but parameter {child!r} depends on another")
         if configuration_space.forbidden_clauses:
             raise SpaceError(
                 f"a search space may not forbid combinations, but got {configuration_space.forbidden_clauses[0]}"
             )
-        self._axes = {hp.name: _Axis(hp) for hp in configuration_space.values()}
+        self._axes = {hp.name: Axis(hp) for hp in configuration_space.values()}
+        self._conditions = {name: configuration_space.parent_conditions_of[name] for name in self._axes}
+        self.listed: list[Config] | None = None
+        if listed is not None:
+            for config in listed:
+                self.check(config)
+            self.listed = [{name: config[name] for name in self._axes if name in config} for config in listed]
+            if not listed or len({config_key(config) for config in self.listed}) < len(listed):
+                raise SpaceError(f"the listed configurations of space {self.name!r} must be distinct, and one at least")
 
     @classmethod
     def from_name(cls, name: str) -> "SearchSpace":
@@ -101,9 +95,12 @@ class SearchSpace:
         Raises:
             SpaceError: If there is none of this name.
         """
-        if name not in _NAMED:
-            raise SpaceError(f"a named search space is one of {', '.join(_NAMED)}, but got {name!r}")
-        return cls.from_values(_NAMED[name], name)
+        if name in GRIDS:
+            return cls.from_values(GRIDS[name], name)
+        if name not in space_names():
+            raise SpaceError(f"a named search space is one of {', '.join(space_names())}, but got {name!r}")
+        space = tuning_space()
+        return cls(space, name, sobol_configs(space, _N_LISTED))
 
     @classmethod
     def from_values(cls, values: dict[str, list[Any]], name: str | None = None) -> "SearchSpace":
@@ -114,7 +111,7 @@ class SearchSpace:
                 raise SpaceError(f"parameter {parameter!r} needs distinct values, but got {choices}")
             if len(choices) == 1:
                 space.add(Constant(parameter, choices[0]))
-            elif _increasing_numbers(choices):
+            elif increasing_numbers(choices):
                 space.add(OrdinalHyperparameter(parameter, choices))
             else:
                 space.add(CategoricalHyperparameter(parameter, choices))
@@ -127,23 +124,41 @@ class SearchSpace:
 
     @property
     def is_finite(self) -> bool:
-        """Whether every parameter has a list of values."""
-        return all(axis.choices is not None for axis in self._axes.values())
+        """Whether every parameter has a list of values, or the configurations are listed."""
+        return self.listed is not None or all(axis.choices is not None for axis in self._axes.values())
 
     def __len__(self) -> int:
         """Number of configurations of a finite space."""
+        if self.listed is not None:
+            return len(self.listed)
+        if any(self._conditions.values()):
+            return len(self.grid())
         return math.prod(len(choices) for choices in self._choices().values())
 
     def grid(self) -> list[Config]:
-        """All configurations of a finite space, the last parameter changing fastest.
+        """All configurations of a finite space, the last parameter changing fastest; the list of one that has a list.
 
         Raises:
             SpaceError: If a parameter is continuous, or there are more than a million.
         """
+        if self.listed is not None:
+            return [dict(config) for config in self.listed]
         choices = self._choices()
-        if len(self) > _MOST_LISTED:
-            raise SpaceError(f"at most {_MOST_LISTED} configurations can be listed, but {self.name!r} has {len(self)}")
-        return [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
+        n = math.prod(len(values) for values in choices.values())
+        if n > _MOST_LISTED:
+            raise SpaceError(f"at most {_MOST_LISTED} configurations can be listed, but {self.name!r} has {n}")
+        whole = [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
+        if not any(self._conditions.values()):
+            return whole
+        return list({config_key(active): active for active in map(self.active, whole)}.values())
+
+    def active(self, config: Config) -> Config:
+        """The part of a configuration that means something under the conditions of the space."""
+        kept: Config = {}
+        for name in self._by_dependence:
+            if name in config and self._is_active(name, kept):
+                kept[name] = config[name]
+        return {name: kept[name] for name in self._axes if name in kept}
 
     def sample(self, n: int, seed: int) -> list[Config]:
         """Draws ``n`` configurations uniformly; distinct ones from a finite space, in random order.
@@ -159,7 +174,7 @@ class SearchSpace:
         space = deepcopy(self.configuration_space)
         space.seed(seed)
         drawn = [space.sample_configuration() for _ in range(n)]
-        return [{name: plain(config[name]) for name in self._axes} for config in drawn]
+        return [{name: plain(config[name]) for name in self._axes if name in config} for config in drawn]
 
     @cached_property
     def dim(self) -> int:
@@ -170,7 +185,8 @@ class SearchSpace:
         """Encodes configurations for a network.
 
         Each parameter gives a one-hot block; a numeric one also a coordinate in [0, 1], logarithmic where the parameter
-        is. A number between two levels is shared by their two places in proportion.
+        is. A number between two levels is shared by their two places in proportion. The block of a parameter that the
+        conditions leave out is zero.
 
         Args:
             configs: n configurations; a number may lie between the space's levels, not outside them.
@@ -188,7 +204,8 @@ class SearchSpace:
             self._check_names(config)
             start = 0
             for name, axis in self._axes.items():
-                axis.encode_into(row[start : start + axis.dim], config[name])
+                if name in config:
+                    axis.encode_into(row[start : start + axis.dim], config[name])
                 start += axis.dim
         return encoded
 
@@ -199,13 +216,13 @@ class SearchSpace:
             SpaceError: Naming the parameter and its value.
         """
         self._check_names(config)
-        for name, axis in self._axes.items():
-            axis.check(config[name])
+        for name, value in config.items():
+            self._axes[name].check(value)
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the canonical JSON of the parameters; the name does not count."""
-        canonical = json.dumps({name: axis.describe() for name, axis in self._axes.items()}, sort_keys=True)
+        """SHA-256 of the canonical JSON of parameters, conditions and list; the name does not count."""
+        canonical = json.dumps(self._description(), sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def difference(self, other: "SearchSpace") -> str:
@@ -217,11 +234,16 @@ class SearchSpace:
                 return f"parameter {name!r} is only in space {owner.name!r}"
             if mine.describe() != theirs.describe():
                 return f"parameter {name!r} is {mine.describe()} here but {theirs.describe()} in space {other.name!r}"
+        here, there = self._description(), other._description()
+        for name in ("conditions", "listed"):
+            if here.get(name) != there.get(name):
+                return f"the {name} differ from those of space {other.name!r}"
         return ""
 
     def to_json(self) -> dict[str, Any]:
         """The space as a JSON object, in ConfigSpace's own format."""
-        return {"name": self.name, "configspace": self.configuration_space.to_serialized_dict()}
+        data = {"name": self.name, "configspace": self.configuration_space.to_serialized_dict()}
+        return data if self.listed is None else data | {"listed": self.listed}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "SearchSpace":
@@ -232,7 +254,7 @@ class SearchSpace:
         """
         try:
             space = ConfigurationSpace.from_serialized_dict(data["configspace"])
-            return cls(space, str(data["name"]))
+            return cls(space, str(data["name"]), data.get("listed"))
         except SpaceError:
             raise
         except Exception as error:  # ConfigSpace raises whatever its decoders meet
@@ -252,95 +274,38 @@ class SearchSpace:
             choices[name] = axis.choices
         return choices
 
+    @cached_property
+    def _by_dependence(self) -> list[str]:
+        """Names of the parameters, each after those that its conditions ask about."""
+        parents = {name: {hp.name for hp in self.configuration_space.parents_of[name]} for name in self._axes}
+        return list(TopologicalSorter(parents).static_order())
+
+    def _is_active(self, name: str, config: Config) -> bool:
+        return all(_holds(condition, config) for condition in self._conditions[name])
+
+    def _description(self) -> dict[str, Any]:
+        described: dict[str, Any] = {name: axis.describe() for name, axis in self._axes.items()}
+        if self.configuration_space.conditions:
+            described["conditions"] = sorted(str(condition) for condition in self.configuration_space.conditions)
+        return described if self.listed is None else described | {"listed": self.listed}
+
     def _check_names(self, config: Config) -> None:
-        if config.keys() != self._axes.keys():
-            wrong = next((name for name in config if name not in self._axes), None)
-            if wrong is not None:
-                raise SpaceError(f"space {self.name!r} has the parameters {', '.join(self._axes)}, but got {wrong!r}")
-            missing = next(name for name in self._axes if name not in config)
-            raise SpaceError(f"a configuration of space {self.name!r} needs parameter {missing!r}, but got {config}")
+        wrong = next((name for name in config if name not in self._axes), None)
+        if wrong is not None:
+            raise SpaceError(f"space {self.name!r} has the parameters {', '.join(self._axes)}, but got {wrong!r}")
+        for name in self._axes:
+            if (name in config) == self._is_active(name, config):
+                continue
+            if name in config:
+                needed = "; ".join(str(condition) for condition in self._conditions[name])
+                raise SpaceError(f"parameter {name!r} means nothing in {config}, which lacks {needed}; leave it out")
+            raise SpaceError(f"a configuration of space {self.name!r} needs parameter {name!r}, but got {config}")
 
 
-class _Axis:
-    """One parameter: its values, its scale and its block of the encoding."""
-
-    def __init__(self, hp: Any) -> None:
-        self.name = hp.name
-        self.choices: list[Any] | None = None
-        self.is_integer = isinstance(hp, IntegerHyperparameter)
-        if isinstance(hp, Constant):
-            self.choices = [plain(hp.value)]
-        elif isinstance(hp, CategoricalHyperparameter):
-            self.choices = [plain(choice) for choice in hp.choices]
-        elif isinstance(hp, OrdinalHyperparameter):
-            self.choices = [plain(choice) for choice in hp.sequence]
-        elif not isinstance(hp, FloatHyperparameter | IntegerHyperparameter):
-            raise SpaceError(
-                f"parameter {hp.name!r} must be categorical, ordinal, integer or float, but is {type(hp).__name__}"
-            )
-        ordered = isinstance(hp, OrdinalHyperparameter) and _increasing_numbers(self.choices or ())
-        self.is_numeric = self.choices is None or ordered
-        if not self.is_numeric:
-            return
-        ends = (self.choices[0], self.choices[-1]) if self.choices else (plain(hp.lower), plain(hp.upper))
-        self.lower, self.upper = ends
-        if not (math.isfinite(self.lower) and math.isfinite(self.upper)):
-            raise SpaceError(f"parameter {hp.name!r} needs finite bounds, but got [{self.lower}, {self.upper}]")
-        self.is_log = self.lower > 0 and self.upper >= _LOG_RATIO * self.lower if self.choices else bool(hp.log)
-        self.knots = (
-            np.array([self._scale(level) for level in self.choices]) if self.choices else np.linspace(0, 1, _N_KNOTS)
-        )
-
-    @property
-    def dim(self) -> int:
-        return len(self.knots) + 1 if self.is_numeric else len(self.choices or ())
-
-    def encode_into(self, block: npt.NDArray[np.float32], value: Any) -> None:
-        if not self.is_numeric:
-            self.check(value)
-            block[self._place(value)] = 1
-            return
-        self._check_range(value)
-        coordinate = self._scale(value)
-        block[-1] = coordinate
-        right = int(np.clip(np.searchsorted(self.knots, coordinate), 1, len(self.knots) - 1))
-        left_knot, right_knot = self.knots[right - 1], self.knots[right]
-        share = (coordinate - left_knot) / (right_knot - left_knot)
-        block[right - 1], block[right] = 1 - share, share
-
-    def check(self, value: Any) -> None:
-        if self.choices is None:
-            self._check_range(value)
-        elif self._place(value) < 0:
-            raise SpaceError(f"parameter {self.name!r} must be one of {self.choices}, but got {value!r}")
-
-    def describe(self) -> dict[str, Any]:
-        if self.choices is not None:
-            return {"choices": self.choices, "ordered": self.is_numeric}
-        return {"lower": self.lower, "upper": self.upper, "log": self.is_log, "integer": self.is_integer}
-
-    def _place(self, value: Any) -> int:
-        # True == 1 and 1 == 1.0 in Python: a boolean equals no number here, but 1 and 1.0 are one value.
-        for place, choice in enumerate(self.choices or ()):
-            if choice == value and isinstance(choice, bool) == isinstance(value, bool):
-                return place
-        return -1
-
-    def _check_range(self, value: Any) -> None:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not self.lower <= value <= self.upper:
-            raise SpaceError(
-                f"parameter {self.name!r} must be a number in [{self.lower}, {self.upper}], but got {value!r}"
-            )
-        if self.is_integer and value != int(value):
-            raise SpaceError(f"parameter {self.name!r} must be a whole number, but got {value!r}")
-
-    def _scale(self, value: float) -> float:
-        if self.is_log:
-            return math.log(value / self.lower) / math.log(self.upper / self.lower)
-        return (value - self.lower) / (self.upper - self.lower)
-
-
-def _increasing_numbers(values: Sequence[Any]) -> bool:
-    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-    return numbers and len(values) > 1 and all(a < b for a, b in itertools.pairwise(values))
+def _holds(condition: Any, config: Config) -> bool:
+    """Whether a condition holds; one on a parameter that is left out does not."""
+    if isinstance(condition, AndConjunction):
+        return all(_holds(part, config) for part in condition.components)
+    if isinstance(condition, OrConjunction):
+        return any(_holds(part, config) for part in condition.components)
+    return condition.parent.name in config and bool(condition.satisfied_by_value(config))

@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import numpy as np
@@ -110,10 +111,6 @@ def test_a_boolean_is_not_the_number_it_equals():
 
 
 def test_what_the_encoding_cannot_hold_is_refused():
-    conditional = ConfigurationSpace({"a": ["x", "y"], "b": ["u", "v"]})
-    conditional.add(EqualsCondition(conditional["b"], conditional["a"], "x"))
-    with pytest.raises(SpaceError, match="parameter 'b' depends"):
-        SearchSpace(conditional)
     forbidding = ConfigurationSpace({"a": ["x", "y"]})
     forbidding.add(ForbiddenEqualsClause(forbidding["a"], "y"))
     with pytest.raises(SpaceError, match="forbid"):
@@ -124,6 +121,86 @@ def test_what_the_encoding_cannot_hold_is_refused():
         SearchSpace.from_values({"a": [1, 1]})
     with pytest.raises(SpaceError, match="but got 'resnet'"):
         SearchSpace.from_name("resnet")
+
+
+@pytest.fixture
+def conditional():
+    """``decay`` means something only where ``layers`` is "all", ``power`` only where ``decay`` does and is "poly"."""
+    space = ConfigurationSpace({"layers": ["head", "all"], "decay": ["none", "poly"], "power": (1.0, 3.0)})
+    space.add(EqualsCondition(space["decay"], space["layers"], "all"))
+    space.add(EqualsCondition(space["power"], space["decay"], "poly"))
+    return SearchSpace(space)
+
+
+def test_a_parameter_that_means_nothing_is_absent_and_encoded_as_zeros(conditional):
+    head, poly = {"layers": "head"}, {"layers": "all", "decay": "poly", "power": 2.0}
+    encoded = conditional.encode([head, poly, {"layers": "all", "decay": "none"}])
+    assert (encoded != 0).sum(axis=1).tolist() == [1, 4, 2]
+    assert conditional.active({"power": 2.0, "decay": "poly", "layers": "head"}) == head
+    assert all(conditional.active(config) == config for config in conditional.sample(50, seed=0))
+    for config in conditional.sample(50, seed=1):
+        conditional.check(config)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"layers": "head", "decay": "none"}, "'decay' means nothing in"),
+        ({"layers": "all"}, "needs parameter 'decay'"),
+        ({"layers": "all", "decay": "none", "power": 2.0}, "'power' means nothing in"),
+        ({"layers": "all", "decay": "poly"}, "needs parameter 'power'"),
+    ],
+)
+def test_a_configuration_has_what_the_conditions_ask_for_and_no_more(conditional, config, message):
+    with pytest.raises(SpaceError, match=message):
+        conditional.check(config)
+    with pytest.raises(SpaceError, match=message):
+        conditional.encode([config])
+
+
+def test_conditions_and_lists_belong_to_the_fingerprint_and_survive_json(conditional):
+    plain = ConfigurationSpace({"layers": ["head", "all"], "decay": ["none", "poly"], "power": (1.0, 3.0)})
+    assert SearchSpace(plain).fingerprint != conditional.fingerprint
+    assert "conditions differ" in conditional.difference(SearchSpace(plain))
+    configs = [{"layers": "head"}, {"layers": "all", "decay": "none"}]
+    listed = SearchSpace(conditional.configuration_space, listed=configs)
+    assert listed.fingerprint != conditional.fingerprint
+    assert "listed differ" in listed.difference(conditional)
+    again = SearchSpace.from_json(json.loads(json.dumps(listed.to_json())))
+    assert again.fingerprint == listed.fingerprint
+    assert again.grid() == listed.grid()
+
+
+def test_a_finite_space_with_conditions_lists_each_configuration_once():
+    space = ConfigurationSpace({"layers": ["head", "all"], "decay": ["none", "poly"]})
+    space.add(EqualsCondition(space["decay"], space["layers"], "all"))
+    grid = SearchSpace(space).grid()
+    assert len(grid) == len(SearchSpace(space)) == 3
+    assert {"layers": "head"} in grid
+
+
+def test_a_listed_space_is_finite_and_holds_its_list_alone(mixed):
+    configs = mixed.sample(7, seed=3)
+    listed = SearchSpace(mixed.configuration_space, listed=configs)
+    assert listed.is_finite
+    assert len(listed) == 7
+    assert listed.grid() == configs
+    assert sorted(map(config_key, listed.sample(7, seed=0))) == sorted(map(config_key, configs))
+    with pytest.raises(SpaceError, match="distinct"):
+        SearchSpace(mixed.configuration_space, listed=[configs[0], configs[0]])
+    with pytest.raises(SpaceError, match="distinct"):
+        SearchSpace(mixed.configuration_space, listed=[])
+
+
+def test_the_space_of_protocol_2_lists_the_same_128_configurations_everywhere():
+    grid = SearchSpace.from_name("efficientnet-lite0").grid()
+    layers = [config["layers"] for config in grid]
+    assert len(grid) == 128
+    assert layers.count("head") >= 10
+    assert layers.count("all") >= 40
+    assert {config["image_size"] for config in grid} == {48, 64, 96}
+    assert all(("layer_decay" in config) == (config["layers"] != "head") for config in grid)
+    assert hashlib.sha256(json.dumps(grid, sort_keys=True).encode()).hexdigest()[:16] == "c3bd50f4cf3c8add"
 
 
 def test_only_a_finite_space_can_be_listed(mixed):

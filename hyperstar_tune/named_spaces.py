@@ -1,0 +1,102 @@
+"""The search spaces of the protocol, by name: small grids, and one space of the knobs that people really turn.
+
+The grids list a few values per parameter. ``efficientnet-lite0`` is continuous where its parameters are, and
+conditional where one means nothing without another; a table cannot measure all of it, so it comes with a list of 128
+configurations, the first points of a Sobol sequence, which are the same for every task.
+
+Source: docs/protocol.md (Spaces); Sobol, "On the distribution of points in a cube", 1967.
+"""
+
+from typing import Any
+
+import numpy as np
+from ConfigSpace import ConfigurationSpace, InCondition
+from ConfigSpace.hyperparameters import (
+    CategoricalHyperparameter,
+    OrdinalHyperparameter,
+    UniformFloatHyperparameter,
+)
+
+__all__ = ["GRIDS", "sobol_configs", "tuning_space"]
+
+_COMPACT: dict[str, list[Any]] = {
+    "lr": [1e-4, 1e-3, 1e-2, 1e-1],
+    "optimizer": ["sgd", "adamw", "rmsprop"],
+    "layers": ["head", "last_stage", "all"],
+    "augmentation": ["none", "basic", "strong"],
+}
+GRIDS: dict[str, dict[str, list[Any]]] = {
+    "mobilenet-v2": _COMPACT,
+    "shufflenet-v2-x1": _COMPACT,
+    "se-resnext-50": {
+        "lr": [1e-4, 1e-3, 1e-2, 3e-2, 1e-1],
+        "optimizer": ["sgd", "adamw"],
+        "layers": ["last_stage", "all"],
+        "augmentation": ["basic", "strong"],
+    },
+}
+_DIGITS = 3  # significant digits of a number, so that a configuration is the same on every machine
+
+
+def tuning_space() -> ConfigurationSpace:
+    """The space of protocol 2, named ``efficientnet-lite0``.
+
+    Layers are drawn with weights, since a frozen network has little to tune: about one configuration in seven trains
+    the head alone, half of them all layers.
+    """
+    space = ConfigurationSpace(name="efficientnet-lite0")
+    layers = CategoricalHyperparameter("layers", ["head", "last_stage", "all"], weights=[0.15, 0.35, 0.5])
+    body_only = [
+        UniformFloatHyperparameter("head_lr_multiplier", 1.0, 30.0, log=True),
+        UniformFloatHyperparameter("layer_decay", 0.6, 1.0),
+    ]
+    space.add(
+        layers,
+        CategoricalHyperparameter("optimizer", ["adamw", "sgd"]),
+        UniformFloatHyperparameter("lr", 1e-4, 3e-2, log=True),
+        UniformFloatHyperparameter("weight_decay", 1e-5, 0.3, log=True),
+        OrdinalHyperparameter("batch_size", [16, 32, 64]),
+        OrdinalHyperparameter("image_size", [48, 64, 96]),
+        CategoricalHyperparameter("augmentation", ["none", "basic", "strong"]),
+        UniformFloatHyperparameter("label_smoothing", 0.0, 0.2),
+        UniformFloatHyperparameter("mixup", 0.0, 0.4),
+        UniformFloatHyperparameter("dropout", 0.0, 0.5),
+        *body_only,
+    )
+    space.add(*(InCondition(child, layers, ["last_stage", "all"]) for child in body_only))
+    return space
+
+
+def sobol_configs(space: ConfigurationSpace, n: int) -> list[dict[str, Any]]:
+    """The first ``n`` points of the Sobol sequence in a space, inactive parameters left out.
+
+    Args:
+        space: Categorical, ordinal and float parameters.
+        n: A power of two, so that every value of a parameter gets its share.
+
+    Returns:
+        n configurations; parameters in the order of the space, numbers rounded to three significant digits.
+    """
+    from scipy.stats import qmc  # slow to import, and only needed to list the space
+
+    names = list(space)
+    points = qmc.Sobol(len(names), scramble=False).random(n) + 0.5 / n  # [n, d], in the middle of their cells
+    return [_config(space, dict(zip(names, point, strict=True))) for point in points]
+
+
+def _config(space: ConfigurationSpace, point: dict[str, float]) -> dict[str, Any]:
+    config = {name: _value(space[name], share) for name, share in point.items()}
+    for condition in space.conditions:
+        if not condition.satisfied_by_value(config):
+            del config[condition.child.name]
+    return config
+
+
+def _value(hp: Any, share: float) -> Any:
+    """The value below which a share of the parameter's distribution lies."""
+    if isinstance(hp, CategoricalHyperparameter):
+        return hp.choices[int(np.searchsorted(np.cumsum(hp.probabilities), share, side="right"))]
+    if isinstance(hp, OrdinalHyperparameter):
+        return hp.sequence[int(share * len(hp.sequence))]
+    value = hp.lower * (hp.upper / hp.lower) ** share if hp.log else hp.lower + share * (hp.upper - hp.lower)
+    return float(f"{value:.{_DIGITS}g}")
