@@ -79,6 +79,13 @@ class Axis:
         elif self._place(value) < 0:
             raise SpaceError(f"parameter {self.name!r} must be one of {self.choices}, but got {value!r}")
 
+    def own(self, value: Any) -> Any:
+        """A value of the parameter as the space writes it: 16, not 16.0."""
+        if self.choices is not None:
+            place = self._place(value)
+            return self.choices[place] if place >= 0 else value
+        return int(value) if self.is_integer and value == int(value) else value
+
     def describe(self) -> dict[str, Any]:
         if self.choices is not None:
             return {"choices": self.choices, "ordered": self.is_numeric}

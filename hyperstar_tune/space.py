@@ -12,7 +12,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from functools import cached_property
 from graphlib import TopologicalSorter
@@ -80,6 +80,7 @@ class SearchSpace:
             )
         self._axes = {hp.name: Axis(hp) for hp in configuration_space.values()}
         self._conditions = {name: configuration_space.parent_conditions_of[name] for name in self._axes}
+        self._dependent = {name for name, conditions in self._conditions.items() if conditions}
         self.listed: list[Config] | None = None
         if listed is not None:
             for config in listed:
@@ -131,7 +132,7 @@ class SearchSpace:
         """Number of configurations of a finite space."""
         if self.listed is not None:
             return len(self.listed)
-        if any(self._conditions.values()):
+        if self._dependent:
             return len(self.grid())
         return math.prod(len(choices) for choices in self._choices().values())
 
@@ -148,7 +149,7 @@ class SearchSpace:
         if n > _MOST_LISTED:
             raise SpaceError(f"at most {_MOST_LISTED} configurations can be listed, but {self.name!r} has {n}")
         whole = [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
-        if not any(self._conditions.values()):
+        if not self._dependent:
             return whole
         return list({config_key(active): active for active in map(self.active, whole)}.values())
 
@@ -159,6 +160,12 @@ class SearchSpace:
             if name in config and self._is_active(name, kept):
                 kept[name] = config[name]
         return {name: kept[name] for name in self._axes if name in kept}
+
+    def from_row(self, row: Mapping[str, Any]) -> Config:
+        """A configuration from a row of a table, where an inactive parameter is empty and 16 may have become 16.0."""
+        values = {name: plain(row[name]) for name in self._axes}
+        absent = {name for name, value in values.items() if value is None or value != value} & self._dependent
+        return {name: self._axes[name].own(value) for name, value in values.items() if name not in absent}
 
     def sample(self, n: int, seed: int) -> list[Config]:
         """Draws ``n`` configurations uniformly; distinct ones from a finite space, in random order.

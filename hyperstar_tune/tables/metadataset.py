@@ -20,7 +20,7 @@ from hyperstar_tune._files import recover_directory, write_directory
 from hyperstar_tune.errors import MetaDatasetError, first_line
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.metrics import normalize_scores, similarity_matrix
-from hyperstar_tune.space import Config, SearchSpace, config_key, plain
+from hyperstar_tune.space import Config, SearchSpace, config_key
 from hyperstar_tune.tables import files as files
 from hyperstar_tune.tables.collection import check_task_name, read_collection
 from hyperstar_tune.tables.curves_v0 import read_curves_v0
@@ -97,7 +97,7 @@ class MetaDataset:
             fingerprint = Fingerprint.from_json(own["fingerprint"])
             table = cls(
                 space=space,
-                configs=[{name: plain(row[name]) for name in space.parameters} for row in configs.to_dict("records")],
+                configs=[space.from_row(row) for row in configs.to_dict("records")],
                 epochs=files.read_file(directory, files.FIDELITIES),
                 evaluations=files.read_file(directory, files.EVALUATIONS),
                 tasks=tasks,

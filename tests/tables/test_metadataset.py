@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from ConfigSpace import ConfigurationSpace, EqualsCondition
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -328,3 +329,21 @@ def test_a_table_beyond_all_memory_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("hyperstar_tune.tables.collection._MOST_VALUES", 10)
     with pytest.raises(MetaDatasetError, match="a table may hold 10 values"):
         MetaDataset.from_collection(tmp_path)
+
+
+def test_a_table_of_a_conditional_space_comes_back_as_it_was(tmp_path):
+    space = ConfigurationSpace({"layers": ["head", "all"], "depth": (1, 9), "decay": (0.5, 1.0)})
+    space.add(*(EqualsCondition(space[name], space["layers"], "all") for name in ("depth", "decay")))
+    configs = [
+        {"layers": "head"},
+        {"layers": "all", "depth": 3, "decay": 0.75},
+        {"layers": "all", "depth": 9, "decay": 1.0},
+    ]
+    searched = SearchSpace(space, "conditional", configs)
+    evaluations = np.full((1, 3, 1, 2, len(MetaDataset.objectives)), 0.5)
+    table = MetaDataset(searched, configs, np.array([1, 2]), evaluations, task_rows(1), Fingerprint())
+    table.save(tmp_path / "table")
+    loaded = MetaDataset.load(tmp_path / "table")
+    assert same(loaded, table)
+    assert loaded.configs == configs
+    assert type(loaded.configs[1]["depth"]) is int
