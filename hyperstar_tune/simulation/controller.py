@@ -20,6 +20,7 @@ from hyperstar_tune.simulation.trial import ERROR, PAUSED, PENDING, RUNNING, TER
 __all__ = ["METRIC", "MODE", "Fault", "Saved", "VirtualController"]
 
 METRIC, MODE = "val_accuracy", "max"  # of every replay
+_LOOKS = 1000  # in vain, after which nothing will happen any more; Ray looks again every second
 
 Fault = Callable[["VirtualController", "ReplayTrial"], None]
 
@@ -157,8 +158,13 @@ class VirtualController:
 
     def step(self) -> bool:
         """Starts what can be started and plays one event; False if there is none."""
-        self._fill()
-        if not self._events:
+        for _ in range(_LOOKS):
+            self._fill()
+            if self._events:
+                break
+            if self._left == 0 or not self.stalled:
+                return False
+        else:
             return False
         self.now, _, trial = heapq.heappop(self._events)
         if trial.is_saving:

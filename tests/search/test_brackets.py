@@ -4,13 +4,15 @@ from collections import Counter
 from types import SimpleNamespace
 
 import pytest
-from fake import ERROR, TERMINATED, FakeController, choices, random_run
 from ray import tune
+from virtual_run import VirtualRun, choices, random_run
 
 from hyperstar_tune import HyperBandPlan, HyperStarSearcher, RandomSearcher, Ranking, TaskAwareHyperBand
 from hyperstar_tune.search import Gate
+from hyperstar_tune.simulation import faults
+from hyperstar_tune.simulation.trial import ERROR, TERMINATED
 
-FAULTS = ("fail", "recover", "lose", "save", "nan", "done")
+FAULTS = (faults.error, faults.crash, faults.lose, faults.fail_save, faults.diverge, faults.done)
 
 
 def planned(plan):
@@ -27,7 +29,7 @@ def ran(scheduler):
 
 def ranked_run(plan, n=200, restart=False, **options):
     ranking = Ranking.of([{"x": x} for x in range(n)], [-x for x in range(n)])
-    return FakeController(TaskAwareHyperBand(plan), HyperStarSearcher(ranking=ranking, restart=restart), **options)
+    return VirtualRun(TaskAwareHyperBand(plan), HyperStarSearcher(ranking=ranking, restart=restart), **options)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
@@ -76,7 +78,7 @@ def test_a_fault_in_any_trial_neither_stalls_the_run_nor_breaks_its_budget(fault
     plan = HyperBandPlan(9, 3)
     for position in range(1, 200):
         run = random_run(plan, workers=workers, faults={position: fault}, seed=position).run()
-        if run.events < position:
+        if run.n_results < position:
             break
         assert {trial.status for trial in run.trials} <= {TERMINATED, ERROR}, position
         assert run.scheduler.spent_epochs == plan.epoch_budget == len(set(run.trained)), position
@@ -86,22 +88,24 @@ def test_a_fault_in_any_trial_neither_stalls_the_run_nor_breaks_its_budget(fault
 
 def test_a_run_whose_first_rung_fails_altogether_ends():
     searcher = RandomSearcher({"x": tune.uniform(0, 1)})  # endless
-    run = FakeController(TaskAwareHyperBand(HyperBandPlan(9, 3)), searcher, faults=dict.fromkeys(range(1, 10), "fail"))
+    run = VirtualRun(
+        TaskAwareHyperBand(HyperBandPlan(9, 3)), searcher, faults=dict.fromkeys(range(1, 10), faults.error)
+    )
     run.run()
     assert [trial.status for trial in run.trials] == [ERROR] * 9
     assert "the last 9 trials failed before their first epoch" in run.scheduler.summary()
 
 
-def broken_after(n_events, max_epochs=9, fault="fail"):
+def broken_after(n_events, max_epochs=9, fault=faults.error):
     """A run over an endless space, all of whose events after the first few are faults."""
     searcher = RandomSearcher({"x": tune.uniform(0, 1)})
-    faults = dict.fromkeys(range(n_events + 1, 5000), fault)
+    broken = dict.fromkeys(range(n_events + 1, 5000), fault)
     plan = HyperBandPlan(max_epochs, 3, epoch_budget=200)
-    return FakeController(TaskAwareHyperBand(plan), searcher, workers=1, faults=faults).run()
+    return VirtualRun(TaskAwareHyperBand(plan), searcher, workers=1, faults=broken).run()
 
 
 @pytest.mark.parametrize("n_events", [1, 9, 11, 21, 40, 69])
-@pytest.mark.parametrize("fault", ["fail", "lose"])
+@pytest.mark.parametrize("fault", [faults.error, faults.lose])
 def test_a_run_ends_when_nothing_starts_any_more(n_events, fault):
     run = broken_after(n_events, fault=fault)
     assert run.scheduler.spent_epochs == n_events
@@ -113,8 +117,8 @@ def test_a_run_ends_when_nothing_starts_any_more(n_events, fault):
 def test_a_plan_of_one_trial_a_bracket_outlives_nine_lost_trials_but_not_ten():
     assert [trial.status for trial in broken_after(1, max_epochs=1).trials] == [TERMINATED] + [ERROR] * 10
     searcher = RandomSearcher({"x": tune.uniform(0, 1)})
-    faults = dict.fromkeys(range(2, 11), "fail")
-    run = FakeController(TaskAwareHyperBand(HyperBandPlan(1, 3, epoch_budget=20)), searcher, workers=1, faults=faults)
+    broken = dict.fromkeys(range(2, 11), faults.error)
+    run = VirtualRun(TaskAwareHyperBand(HyperBandPlan(1, 3, epoch_budget=20)), searcher, workers=1, faults=broken)
     assert run.run().scheduler.spent_epochs == 20
     assert "ended before" not in run.scheduler.summary()
 
@@ -125,20 +129,20 @@ def test_a_plan_that_begins_with_its_narrowest_bracket_outlives_as_many_lost_tri
     runs = []
     for n_lost in (max_epochs - 1, 200):  # the widest rung has room for R
         searcher = RandomSearcher({"x": tune.uniform(0, 1)})  # endless
-        faults = dict.fromkeys(range(n_epochs + 1, n_epochs + 1 + n_lost), "fail")
-        runs.append(FakeController(TaskAwareHyperBand(plan), searcher, workers=1, faults=faults).run())
+        broken = dict.fromkeys(range(n_epochs + 1, n_epochs + 1 + n_lost), faults.error)
+        runs.append(VirtualRun(TaskAwareHyperBand(plan), searcher, workers=1, faults=broken).run())
     assert runs[0].scheduler.spent_epochs == plan.epoch_budget
     assert runs[1].scheduler.spent_epochs == n_epochs
     assert max_epochs <= sum(not trial.epoch for trial in runs[1].trials) < 3 * max_epochs
 
 
 def test_trials_that_diverge_spend_the_budget_instead_of_ending_the_run():
-    run = broken_after(9, fault="nan")
+    run = broken_after(9, fault=faults.diverge)
     assert run.scheduler.spent_epochs == 200
     assert "ended before" not in run.scheduler.summary()
 
 
-@pytest.mark.parametrize("fault", ["fail", "nan"])
+@pytest.mark.parametrize("fault", [faults.error, faults.diverge])
 def test_a_lost_trial_keeps_its_place_with_the_worst_score(fault):
     run = ranked_run(HyperBandPlan(9, 3, 21), workers=1, faults={1: fault}, curve=lambda config, epoch: -config["x"])
     run.run()
@@ -152,10 +156,8 @@ def test_a_trial_that_diverges_in_its_last_result_keeps_no_earlier_score(value):
     def curve(config, epoch):
         return value if (config["x"], epoch) == (0, 2) else -config["x"]
 
-    run = ranked_run(HyperBandPlan(9, 3, 21), workers=1, curve=curve)
-    original = run.train
-    run.train = lambda trial, fault: original(trial, "done" if (trial.config["x"], trial.epoch) == (0, 1) else fault)
-    run.run()
+    # The tenth report is the one after the first rung, of its best.
+    run = ranked_run(HyperBandPlan(9, 3, 21), workers=1, curve=curve, faults={10: faults.done}).run()
     configs = {trial.trial_id: trial.config["x"] for trial in run.trials}
     assert [configs[i] for i in run.scheduler.rungs[1].trial_ids] == [1, 2, 0]
     assert [configs[i] for i in run.scheduler.rungs[2].trial_ids] == [1]
@@ -176,11 +178,11 @@ def test_an_epoch_without_a_score_leaves_the_last_one_alone():
 
 
 def test_a_recovered_trial_gets_its_slot_back_and_its_lost_epochs_are_not_charged():
-    faults = {10: "recover"}  # while a promoted trial stands at epoch 2 of 3, restored at 1
-    run = ranked_run(HyperBandPlan(9, 3, 21), workers=1, faults=faults).run()
+    crash = {10: faults.crash}  # while a promoted trial stands at epoch 2 of 3, restored at 1
+    run = ranked_run(HyperBandPlan(9, 3, 21), workers=1, faults=crash).run()
     assert ran(run.scheduler)[:3] == [(0, 0, 1, 9), (0, 1, 3, 3), (0, 2, 9, 1)]
     assert run.scheduler.spent_epochs == 21
-    late = ranked_run(HyperBandPlan(9, 3, 21), workers=1, faults={20: "recover"}).run()
+    late = ranked_run(HyperBandPlan(9, 3, 21), workers=1, faults={20: faults.crash}).run()
     assert late.scheduler.redone_epochs == len(late.trained) - 21 > 0
 
 
@@ -189,12 +191,14 @@ def test_a_killed_driver_goes_on_from_its_last_snapshot(n, workers, every):
     plan = HyperBandPlan(9, 3, 69)
     for kill in range(1, 69, 4):
         run = random_run(plan, n=n, workers=workers, seed=kill)
-        run.save()
-        run.snapshot_every = every
-        while run.events < kill:
+        saved = run.save()
+        while run.n_results < kill:
             run.step()
-        spent, finished = run.saved_spent(), run.saved_finished()
-        again = run.restored(TaskAwareHyperBand(plan), RandomSearcher({"x": choices(n)}, seed=99)).run()
+            if run.n_results % every == 0:
+                saved = run.save()
+        gate = saved.searcher_state["_gate"]
+        spent, finished = gate.spent if gate else 0, {trial.trial_id for trial in saved.trials if trial.is_finished()}
+        again = run.restored(saved, TaskAwareHyperBand(plan), RandomSearcher({"x": choices(n)}, seed=99)).run()
         assert {trial.status for trial in again.trials} == {TERMINATED}
         assert again.scheduler.spent_epochs == plan.epoch_budget
         assert not finished & {trial_id for trial_id, _ in again.trained}
@@ -222,7 +226,7 @@ def test_a_bracket_in_which_the_configurations_start_anew_is_as_wide_as_planned(
     ranking = Ranking.of([{"x": x} for x in range(12)], [-x for x in range(12)])
     for seed in range(10):
         searcher = make(ranking, seed)
-        run = FakeController(TaskAwareHyperBand(plan), searcher, workers=1).run()
+        run = VirtualRun(TaskAwareHyperBand(plan), searcher, workers=1).run()
         assert ran(run.scheduler)[3] == (1, 0, 3, 5)  # the last three of the first round, two of the second
 
 
@@ -261,8 +265,8 @@ def test_too_few_samples_close_the_bracket_instead_of_stalling():
 @pytest.mark.parametrize("n", [2, 7, 12])
 def test_a_run_out_of_samples_is_summed_up_too(n, fault, capsys):
     searcher = RandomSearcher({"x": tune.uniform(0, 100)})  # endless: all trials end before the plan does
-    faults = {2: fault} if fault else None
-    run = FakeController(TaskAwareHyperBand(HyperBandPlan(9, 3)), searcher, num_samples=n, workers=1, faults=faults)
+    given = {2: fault} if fault else None
+    run = VirtualRun(TaskAwareHyperBand(HyperBandPlan(9, 3)), searcher, num_samples=n, workers=1, faults=given)
     run.step()
     run.scheduler._snapshot = SimpleNamespace(look=lambda: None)  # as with real Tune
     run.run()
@@ -274,8 +278,8 @@ def test_a_run_out_of_samples_is_summed_up_too(n, fault, capsys):
 
 def test_losers_of_an_endless_space_are_stopped_at_once():
     searcher = RandomSearcher({"x": tune.uniform(0, 100)})
-    run = FakeController(TaskAwareHyperBand(HyperBandPlan(27, 3)), searcher, workers=2)
-    while len(run.trials) < 27 + 2:  # the second trial of the second bracket
+    run = VirtualRun(TaskAwareHyperBand(HyperBandPlan(27, 3)), searcher, workers=2)
+    while len(run.trials) < 27 + 3:  # the third trial of the second bracket
         run.step()
     assert not any(trial.status == "PAUSED" for trial in run.trials[:27])
     assert run.run().scheduler.spent_epochs == 357
@@ -284,9 +288,8 @@ def test_losers_of_an_endless_space_are_stopped_at_once():
 @pytest.mark.parametrize("limit", [1, 2])
 def test_max_concurrent_limits_the_running_trials(limit):
     searcher = RandomSearcher({"x": choices(100)}, max_concurrent=limit)
-    run = FakeController(TaskAwareHyperBand(HyperBandPlan(9, 3)), searcher, workers=8)
-    while not run.done:
-        run.step()
+    run = VirtualRun(TaskAwareHyperBand(HyperBandPlan(9, 3)), searcher, workers=8)
+    while run.step():
         assert sum(trial.status == "RUNNING" and not trial.is_saving for trial in run.trials) <= limit
     assert run.scheduler.spent_epochs == 69
 
@@ -308,9 +311,9 @@ def test_results_may_jump_to_the_epochs_that_decide():
 @pytest.mark.parametrize(
     ("fault", "line"),
     [
-        ("fail", "stands with the worst score: failed"),
-        ("nan", "stands with the worst score: diverged"),
-        ("recover", "failed attempts that were tried again: 1"),
+        (faults.error, "stands with the worst score: failed"),
+        (faults.diverge, "stands with the worst score: diverged"),
+        (faults.crash, "failed attempts that were tried again: 1"),
     ],
 )
 def test_the_summary_says_what_befell_the_run(fault, line):

@@ -2,19 +2,20 @@
 
 import math
 import os
-import pickle
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from fake import FakeController, FakeTrial, choices, random_run
 from ray.tune.search import ConcurrencyLimiter, Searcher
 from ray.tune.search.basic_variant import BasicVariantGenerator
+from virtual_run import VirtualRun, choices, random_run
 
 from hyperstar_tune import HyperBandPlan, HyperStarSearcher, RandomSearcher, Ranking, TaskAwareHyperBand
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.search import Gated
+from hyperstar_tune.simulation.trial import ReplayTrial
 
 PLAN = HyperBandPlan(9, 3)
 
@@ -52,12 +53,12 @@ class Wrapper(Plain):
 
 def test_another_searcher_must_be_gated():
     with pytest.raises(SearchError, match=r"search_alg=Gated\(Plain\(\.\.\.\)\)"):
-        FakeController(TaskAwareHyperBand(PLAN), Plain()).run()
+        VirtualRun(TaskAwareHyperBand(PLAN), Plain()).run()
 
 
 def test_a_gated_searcher_fills_the_plan_and_learns_from_every_result():
     inner = Plain()
-    run = FakeController(TaskAwareHyperBand(PLAN), Gated(inner)).run()
+    run = VirtualRun(TaskAwareHyperBand(PLAN), Gated(inner)).run()
     assert [len(record.trial_ids) for record in run.scheduler.rungs] == [9, 3, 1, 5, 1, 3]
     assert sorted(inner.results) == sorted(run.trained)
     assert len(inner.results) == 69
@@ -71,7 +72,7 @@ def test_a_gated_searcher_may_suggest_what_cannot_be_compared():
             nested = {"betas": [np.float64(0.9), {"late": np.int64(3)}], "activation": Plain}
             return {**super().suggest(trial_id), "optimizer": nested}
 
-    assert FakeController(TaskAwareHyperBand(PLAN), Gated(Odd())).run().scheduler.spent_epochs == 69
+    assert VirtualRun(TaskAwareHyperBand(PLAN), Gated(Odd())).run().scheduler.spent_epochs == 69
 
 
 def test_a_gated_searcher_hears_that_a_trial_is_lost_and_suggests_anew():
@@ -89,14 +90,10 @@ def test_a_gated_searcher_hears_that_a_trial_is_lost_and_suggests_anew():
             self.failed += [trial_id] if error else []
 
     inner = Recorder()
-    run = FakeController(TaskAwareHyperBand(PLAN), Gated(inner), workers=1)
-    for _ in range(6):
-        run.step()
-    run.save()
-    state, trials, *rest = pickle.loads(run.snapshot)
-    lost = trials.pop()[0]
-    run.snapshot = pickle.dumps((state, trials, *rest))
-    again = run.restored(TaskAwareHyperBand(PLAN), Gated(inner)).run()
+    run = VirtualRun(TaskAwareHyperBand(PLAN), Gated(inner), workers=1)
+    saved = run.play(6).save()
+    lost = saved.trials.pop().trial_id
+    again = run.restored(saved, TaskAwareHyperBand(PLAN), Gated(inner)).run()
     assert again.scheduler.spent_epochs == 69
     assert inner.failed == [lost]
     assert all(trial.config == inner.given[trial.trial_id] for trial in again.trials)
@@ -116,38 +113,34 @@ def test_a_limiter_inside_gated_is_refused(wrap):
 def test_a_generator_that_counts_paused_trials_is_refused():
     scheduler = TaskAwareHyperBand(PLAN)
     scheduler.set_search_properties("acc", "max", num_samples=50)
-    scheduler._bind(BasicVariantGenerator(), FakeTrial("v", {}))
+    scheduler._bind(BasicVariantGenerator(), ReplayTrial("v", {}, 0))
     scheduler.set_search_properties("acc", "max", num_samples=50)
     with pytest.raises(SearchError, match=r"max_concurrent_trials=4.*RandomSearcher\(space, max_concurrent=4\)"):
-        scheduler._bind(BasicVariantGenerator(max_concurrent=4), FakeTrial("v", {}))
+        scheduler._bind(BasicVariantGenerator(max_concurrent=4), ReplayTrial("v", {}, 0))
 
 
 def test_a_hidden_searcher_is_refused():
     with pytest.raises(SearchError, match="RandomSearcher cannot be wrapped in a Wrapper"):
-        FakeController(TaskAwareHyperBand(PLAN), Wrapper(RandomSearcher({"x": choices(9)}))).run()
+        VirtualRun(TaskAwareHyperBand(PLAN), Wrapper(RandomSearcher({"x": choices(9)}))).run()
 
 
 def test_the_plans_of_searcher_and_scheduler_must_agree():
     searcher = RandomSearcher({"x": choices(9)}, plan=HyperBandPlan(27, 3))
     with pytest.raises(SearchError, match="R=9, eta=3, budget 69 and R=27, eta=3, budget 357"):
-        FakeController(TaskAwareHyperBand(PLAN), searcher).run()
+        VirtualRun(TaskAwareHyperBand(PLAN), searcher).run()
 
 
 def test_a_restored_run_must_have_the_same_plan():
     run = random_run(PLAN)
-    for _ in range(30):
-        run.step()
-    run.save()
+    saved = run.play(30).save()
     with pytest.raises(SearchError, match="saved run must have the same plan"):
-        run.restored(TaskAwareHyperBand(HyperBandPlan(9, 3, 200)), RandomSearcher({"x": choices(200)})).run()
+        run.restored(saved, TaskAwareHyperBand(HyperBandPlan(9, 3, 200)), RandomSearcher({"x": choices(200)})).run()
 
 
 @pytest.mark.parametrize("status", ["PENDING", "TERMINATED", "ERROR"])
 def test_a_trial_the_restored_searcher_does_not_know_is_not_continued(status, capsys):
-    run = random_run(PLAN)
-    for _ in range(30):
-        run.step()
-    run.add(FakeTrial("stranger", {"x": 1}, status, last_result={"training_iteration": 3}))
+    run = random_run(PLAN).play(30)
+    run.add(ReplayTrial("stranger", {"x": 1}, 0, status, last_result={"training_iteration": 3}))
     run.run()
     assert "stranger" not in {trial_id for trial_id, _ in run.trained}
     assert "trial stranger is unknown" in capsys.readouterr().out
@@ -156,52 +149,44 @@ def test_a_trial_the_restored_searcher_does_not_know_is_not_continued(status, ca
 
 def test_a_trial_that_only_the_restored_searcher_knows_is_suggested_again():
     run = random_run(PLAN, workers=1)
-    for _ in range(6):
-        run.step()
-    run.save()
-    state, trials, *rest = pickle.loads(run.snapshot)
-    lost = trials.pop()
-    assert lost[2] == "PENDING"
-    run.snapshot = pickle.dumps((state, trials, *rest))
-    again = run.restored(TaskAwareHyperBand(PLAN), RandomSearcher({"x": choices(200)})).run()
+    saved = run.play(6).save()
+    lost = saved.trials.pop()
+    assert lost.status == "PENDING"
+    again = run.restored(saved, TaskAwareHyperBand(PLAN), RandomSearcher({"x": choices(200)})).run()
     assert again.scheduler.spent_epochs == 69
     assert [len(record.trial_ids) for record in again.scheduler.rungs] == [9, 3, 1, 5, 1, 3]
-    assert lost[1] in [trial.config for trial in again.trials]
-    assert lost[0] not in {trial.trial_id for trial in again.trials}
+    assert lost.config in [trial.config for trial in again.trials]
+    assert lost.trial_id not in {trial.trial_id for trial in again.trials}
 
 
 def test_a_searcher_belongs_to_one_run():
     run = random_run(PLAN).run()
     with pytest.raises(SearchError, match="belongs to one run"):
-        FakeController(run.scheduler, run.search_alg.searcher).run()
+        VirtualRun(run.scheduler, run.search_alg.searcher).run()
 
 
 @pytest.mark.parametrize("steps", [0, 1, 6, 30])
 def test_a_used_searcher_is_refused_under_a_new_scheduler_too(steps):
-    run = random_run(PLAN, workers=1)
-    for _ in range(steps):
-        run.step()
+    run = random_run(PLAN, workers=1).play(steps)
     if not steps:
         run.run()
     with pytest.raises(SearchError, match="a RandomSearcher belongs to one run"):
-        FakeController(TaskAwareHyperBand(PLAN), run.search_alg.searcher).run()
+        VirtualRun(TaskAwareHyperBand(PLAN), run.search_alg.searcher).run()
 
 
 def test_a_restored_searcher_goes_on_with_its_run_once():
     run = random_run(PLAN)
-    for _ in range(30):
-        run.step()
-    run.save()
+    saved = run.play(30).save()
     searcher = RandomSearcher({"x": choices(200)})
-    again = run.restored(TaskAwareHyperBand(PLAN), searcher).run()
+    again = run.restored(saved, TaskAwareHyperBand(PLAN), searcher).run()
     assert again.scheduler.spent_epochs == 69
     with pytest.raises(SearchError, match="belongs to one run"):
-        FakeController(TaskAwareHyperBand(PLAN), searcher).run()
+        VirtualRun(TaskAwareHyperBand(PLAN), searcher).run()
 
 
 def test_the_scheduler_itself_may_be_used_again():
     scheduler = random_run(PLAN).run().scheduler
-    again = FakeController(scheduler, RandomSearcher({"x": choices(50)})).run()
+    again = VirtualRun(scheduler, RandomSearcher({"x": choices(50)})).run()
     assert again.scheduler.spent_epochs == 69
 
 
@@ -218,8 +203,7 @@ def test_two_different_metrics_are_refused():
 
 def test_a_missing_metric_is_named_after_the_first_result_and_ray_keeps_its_own_check(monkeypatch):
     monkeypatch.delenv("TUNE_DISABLE_STRICT_METRIC_CHECKING", raising=False)
-    run = random_run(PLAN)
-    run.metric = "accuracy"
+    run = random_run(PLAN, metric="accuracy")
     with pytest.raises(SearchError, match=r"must report 'acc'.*only accuracy;"):
         run.run()
     assert len(run.trained) == 1
@@ -229,9 +213,9 @@ def test_a_missing_metric_is_named_after_the_first_result_and_ray_keeps_its_own_
 def test_a_run_interrupted_before_its_first_result_leaves_rays_check_as_it_was(monkeypatch):
     monkeypatch.delenv("TUNE_DISABLE_STRICT_METRIC_CHECKING", raising=False)
     run = random_run(PLAN)
-    run.add(run.search_alg.next_trial())
+    run.add(ReplayTrial("t", run.search_alg.searcher.suggest("t"), 0))
     assert os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] == "1"
-    FakeController(run.scheduler, RandomSearcher({"x": choices(50)}))
+    VirtualRun(run.scheduler, RandomSearcher({"x": choices(50)}))
     assert "TUNE_DISABLE_STRICT_METRIC_CHECKING" not in os.environ
 
 
@@ -254,52 +238,29 @@ def test_a_diverged_trial_is_stopped_at_once(value):
 
 
 def test_no_searcher_at_all_holds_its_trials_back():
-    class Variants:  # Ray's BasicVariantGenerator: no searcher, all trials at once
-        def __init__(self, n):
-            self.trials = [FakeTrial(f"v{number}", {"x": number}) for number in range(n)]
-
-        def next_trial(self):
-            return self.trials.pop(0) if self.trials else None
-
-        def is_finished(self):
-            return not self.trials
-
-        def set_finished(self):
-            self.trials = []
-
-        class searcher:  # noqa: N801  only the fake controller looks here
-            on_trial_result = staticmethod(lambda **_: None)
-            on_trial_complete = staticmethod(lambda **_: None)
-
-    class Hidden(Variants):
-        searcher = None
-
+    hidden = SimpleNamespace(searcher=None)  # as Ray's BasicVariantGenerator: all trials at once
     scheduler = TaskAwareHyperBand(PLAN)
-    run = FakeController(scheduler, Plain())
+    run = VirtualRun(scheduler, Plain(), num_samples=17)
     scheduler.set_search_properties("acc", "max", num_samples=17)
-    variants = Variants(17)
-    run.search_alg = variants
-    scheduler._bind(Hidden(0), variants.trials[0])
+    scheduler._bind(hidden, ReplayTrial("v", {}, 0))
     run.run()
     assert [len(record.trial_ids) for record in scheduler.rungs] == [9, 3, 1, 5, 1, 3]
     assert len(run.trained) == 69
     endless = TaskAwareHyperBand(PLAN)
     endless.set_search_properties("acc", "max", num_samples=sys.maxsize)
     with pytest.raises(SearchError, match=r"search_alg=RandomSearcher\(space\)"):
-        endless._bind(Hidden(0), FakeTrial("v", {}))
+        endless._bind(hidden, ReplayTrial("v", {}, 0))
 
 
-def test_differences_to_the_predictor_are_printed_once_before_the_run(capsys):
+def test_differences_to_the_predictor_are_printed_once_before_the_run(capsys, monkeypatch):
     searcher = HyperStarSearcher(ranking=Ranking.of([{"x": x} for x in range(20)], range(20), source="shipped"))
     searcher.fingerprint = Fingerprint(model="shufflenet", image_size=64, max_epochs=8)
 
     class Trainable:
         fingerprint = Fingerprint(model="mobilenet", image_size=64)
 
-    run = FakeController(TaskAwareHyperBand(PLAN), searcher)
-    original = run.add
-    run.add = lambda trial: (setattr(trial, "get_trainable_cls", lambda: Trainable), original(trial))
-    run.step()
+    monkeypatch.setattr(ReplayTrial, "get_trainable_cls", lambda trial: Trainable)
+    run = VirtualRun(TaskAwareHyperBand(PLAN), searcher).play(1)
     lines = capsys.readouterr().out.splitlines()
     assert "predictor shipped" in lines[0]
     assert lines[1:] == ["  model: shufflenet here, mobilenet there", "  max epochs: 8 here, 9 there"]
@@ -311,7 +272,7 @@ def test_progress_can_be_read_while_it_runs():
     run = random_run(PLAN, workers=1)
     assert (run.scheduler.spent_epochs, run.scheduler.finished, run.scheduler.rungs) == (0, False, [])
     assert run.scheduler.debug_string() == "TaskAwareHyperBand: not started"
-    while run.events < 10:
+    while run.n_results < 10:
         run.step()
     assert run.scheduler.spent_epochs == 10
     assert run.scheduler.debug_string() == "TaskAwareHyperBand: bracket 1, rung 2, 10 of 69 epochs"

@@ -3,14 +3,15 @@
 import pickle
 
 import pytest
-from fake import FakeController, choices
 from ray import tune
 from ray.tune.search import Searcher, create_searcher
+from virtual_run import VirtualRun, choices
 
 from hyperstar_tune import HyperBandPlan, HyperStarSearcher, RandomSearcher, Ranking, SearchSpace, TaskAwareHyperBand
 from hyperstar_tune.errors import SearchError, SpaceError
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.search import GatedSearcher
+from hyperstar_tune.simulation import faults
 
 SPACE = SearchSpace.from_values({"lr": [0.001, 0.01, 0.1], "kind": ["a", "b", "c"]})
 
@@ -204,7 +205,9 @@ class Learner(GatedSearcher):
 
 def test_a_method_that_learns_fits_on_the_same_base():
     searcher = Learner()
-    run = FakeController(TaskAwareHyperBand(HyperBandPlan(9, 3)), searcher, faults={30: "fail", 40: "recover"}).run()
+    run = VirtualRun(
+        TaskAwareHyperBand(HyperBandPlan(9, 3)), searcher, faults={30: faults.error, 40: faults.crash}
+    ).run()
     assert run.scheduler.spent_epochs == 69
     observed = [(config["x"], epoch) for score, config, epoch in searcher.seen if score >= 0]
     assert len(observed) == 69  # every epoch once, those redone after the fault not again
@@ -215,7 +218,7 @@ def test_a_learner_is_told_only_of_epochs_that_have_the_metric(monkeypatch):
     monkeypatch.setenv("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
     searcher = Learner()
     plan = HyperBandPlan(9, 3)
-    run = FakeController(
+    run = VirtualRun(
         TaskAwareHyperBand(plan), searcher, curve=lambda config, epoch: config["x"] if epoch in (1, 3, 9) else None
     ).run()
     assert run.scheduler.spent_epochs == 69
