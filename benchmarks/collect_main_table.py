@@ -76,6 +76,7 @@ def main() -> None:
         seeds=args.seeds,
         image_size=64,
         max_epochs=32,
+        schedule="constant",
         max_hours=args.max_hours,
         workers=args.workers,
         nice=19,

@@ -117,6 +117,7 @@ def collect(
     seeds: Annotated[int, typer.Option(help="Trials of each cell.")] = 1,
     image_size: Annotated[int, typer.Option(help="Pixels.")] = 64,
     max_epochs: Annotated[int, typer.Option(help="R, epochs of every cell.")] = 32,
+    schedule: Annotated[str, typer.Option(help="Learning rate: 'settle', 'cosine' or 'constant'.")] = "settle",
     order: Annotated[
         str, typer.Option(help="'by-task', 'cheap-first', or 'round-robin' (any prefix is a balanced table).")
     ] = "by-task",
@@ -137,6 +138,7 @@ def collect(
         seeds=range(seeds),
         image_size=image_size,
         max_epochs=max_epochs,
+        schedule=schedule,
         order=order,
         max_hours=max_hours,
         workers=workers,

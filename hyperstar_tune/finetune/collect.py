@@ -26,7 +26,7 @@ from ray import tune
 from hyperstar_tune.errors import MetaDatasetError, SpaceError
 from hyperstar_tune.finetune.cell_searcher import CellSearcher, Progress, WantedCell
 from hyperstar_tune.finetune.cells import Cell
-from hyperstar_tune.finetune.loop import check_config
+from hyperstar_tune.finetune.knobs import check_config
 from hyperstar_tune.finetune.settings import FineTuneSettings
 from hyperstar_tune.space import Config, SearchSpace
 from hyperstar_tune.tables.journal import Journal, cell_key
@@ -41,7 +41,7 @@ _RUN_CELLS = 500  # of one run of Tune, which grows slow with thousands of trial
 # No result files and no panel for each run of Tune: the journal has all.
 _QUIET = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_AIR_NEW_OUTPUT": "0"}
 _NOT_YET = {"error": "not measured"}
-_LAYERS_COST = {"all": 0, "last_stage": 1, "head": 2}  # the most expensive first
+_LAYERS_COST = {"head": 1.0, "last_stage": 2.0, "all": 10.0}  # roughly, of networks for images on a CPU
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def collect(
     }
     journal = Journal(
         out_dir,
-        settings.fingerprint(space.fingerprint),
+        settings.fingerprint(space),
         space,
         json.loads(json.dumps(network)),
         [_row(task, families or {}, licences or {}) for task in images],
@@ -179,12 +179,12 @@ def _in_order(
     tasks: Sequence[ImageTask], configs: Sequence[Config], seeds: Sequence[int], order: str, max_epochs: int
 ) -> list[WantedCell]:
     """All cells, as ``collect`` says of its ``order``."""
-    dear_first = sorted(configs, key=_cost)
+    dear_first = sorted(configs, key=_cost, reverse=True)
     if order == "by-task":
         return [(task.name, config, seed) for task in tasks for seed in seeds for config in dear_first]
     if order == "cheap-first":
         small_first = sorted(tasks, key=lambda task: task.n_train * max_epochs + task.n_val)
-        cheap_first = sorted(configs, key=lambda config: -_cost(config))
+        cheap_first = sorted(configs, key=_cost)
         return [(task.name, config, seed) for seed in seeds for task in small_first for config in cheap_first]
     shuffled = [configs[place] for place in np.random.default_rng(0).permutation(len(configs))]
     return [(task.name, config, seed) for seed in seeds for config in shuffled for task in tasks]
@@ -256,5 +256,7 @@ def _row(task: ImageTask, families: Mapping[str, str], licences: Mapping[str, st
     }
 
 
-def _cost(config: dict[str, Any]) -> int:
-    return _LAYERS_COST.get(str(check_config(config)["layers"]), 0)
+def _cost(config: dict[str, Any]) -> float:
+    """Seconds of a configuration in a unit of no meaning, to order those of one space by."""
+    full = check_config(config)
+    return _LAYERS_COST[full["layers"]] * (full["image_size"] or 1) ** 2

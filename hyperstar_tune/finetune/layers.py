@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from hyperstar_tune.errors import ModelError, first_line
 
-__all__ = ["GROUPS", "LayerGroups", "Split", "find_groups", "set_trained"]
+__all__ = ["GROUPS", "LayerGroups", "Split", "find_groups", "layers_to_head", "set_trained"]
 
 GROUPS = ("head", "last_stage", "all")
 _PROBE_SIZE = 128  # pixels: enough that a stride-32 network still has a resolution to speak of
@@ -107,6 +107,27 @@ def set_trained(model: nn.Module, names: tuple[str, ...]) -> list[nn.Parameter]:
     return list(parameters.values())
 
 
+def layers_to_head(model: nn.Module, groups: LayerGroups) -> dict[str, int]:
+    """How many layers (blocks) lie between each parameter and the head, whose own have 0.
+
+    A unit of norms alone belongs to the unit before it; a parameter outside all units (a class token) counts as the
+    first unit.
+    """
+    depths: dict[str, int] = {}
+    depth = 0
+    for unit in groups.units:
+        if unit.name in groups.head:
+            continue
+        named = dict(model.get_submodule(unit.name).named_parameters(prefix=unit.name))
+        depth += any(p.ndim > 1 for p in named.values())
+        depths.update(dict.fromkeys(named, depth))
+    heads = tuple(f"{name}." for name in groups.head)
+    return {
+        name: 0 if name.startswith(heads) else depth + 1 - max(1, depths.get(name, 1))
+        for name, _ in model.named_parameters()
+    }
+
+
 class Split:
     """A network cut before its first trained unit."""
 
@@ -126,7 +147,7 @@ class Split:
         def stop(_: nn.Module, args: tuple[Any, ...]) -> None:
             raise _EntryReachedError(args)
 
-        handle = self._entry.register_forward_pre_hook(stop)
+        handle = self._entry.register_forward_pre_hook(stop, prepend=True)  # before the dropout of a head
         try:
             with torch.no_grad():
                 self.model(images)
@@ -142,7 +163,7 @@ class Split:
         n = len(features)
         nothing = features.new_zeros(1)
         images = nothing.expand(n, 3, self.image_size, self.image_size)
-        handle = self._entry.register_forward_pre_hook(lambda _, args: (features, *args[1:]))
+        handle = self._entry.register_forward_pre_hook(lambda _, args: (features, *args[1:]), prepend=True)
         try:
             with _standing_in(self._frozen, [nothing.expand(n, *shape) for shape in self._shapes]):
                 return self.model(images)

@@ -1,15 +1,16 @@
 """Fine-tuning one configuration on one task, an epoch at a time, without Ray.
 
-The rules are those of docs/protocol.md (Training): batches of 32, a constant learning rate after one warm-up epoch (so
-a short run is a prefix of a longer one), frozen layers in evaluation mode, and four seeded augmented views of an image
-where a frozen prefix is run once and kept. All randomness comes from (seed, epoch), so a run continued from a
+The rules are those of docs/protocol.md (Training): frozen layers in evaluation mode, and four seeded augmented views of
+an image where a frozen prefix is run once and kept. All randomness comes from (seed, epoch), so a run continued from a
 checkpoint gives the curve of an undisturbed one.
 """
 
 import copy
+import logging
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,41 +18,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hyperstar_tune.errors import ModelError, SpaceError
-from hyperstar_tune.finetune.augmentation import POLICIES, augment
+from hyperstar_tune.errors import ModelError
+from hyperstar_tune.finetune.augmentation import augment
 from hyperstar_tune.finetune.cache import TensorCache, process_cache
 from hyperstar_tune.finetune.inputs import Inputs
-from hyperstar_tune.finetune.layers import GROUPS
+from hyperstar_tune.finetune.knobs import check_config
 from hyperstar_tune.finetune.network import Network
+from hyperstar_tune.finetune.optimizers import make_optimizer, set_rate
 from hyperstar_tune.finetune.settings import VIEWS, FineTuneSettings
 from hyperstar_tune.tables.objectives import OBJECTIVES
 from hyperstar_tune.tasks.task import ImageTask
 
-__all__ = ["DEFAULTS", "OPTIMIZERS", "FineTune", "check_config"]
+__all__ = ["FineTune"]
 
-OPTIMIZERS = ("sgd", "adamw", "rmsprop")
-DEFAULTS: dict[str, Any] = {"lr": 1e-2, "optimizer": "sgd", "layers": "all", "augmentation": "basic"}
 _EVALUATION_BATCH, _EVALUATION_BATCH_CPU = 128, 32  # on a CPU, whose cache holds the activations, twice as fast
-_CHOICES = {"optimizer": OPTIMIZERS, "layers": GROUPS, "augmentation": POLICIES}
-
-
-def check_config(config: dict[str, Any]) -> dict[str, Any]:
-    """A configuration with what it leaves out filled in from ``DEFAULTS``.
-
-    Raises:
-        SpaceError: If a parameter is unknown or its value makes no sense.
-    """
-    for name, value in config.items():
-        if name not in DEFAULTS:
-            raise SpaceError(f"fine-tuning knows the parameters {', '.join(DEFAULTS)}, but got {name!r}")
-        if name in _CHOICES and value not in _CHOICES[name]:
-            raise SpaceError(f"{name} is one of {', '.join(_CHOICES[name])}, but got {value!r}")
-    full = {**DEFAULTS, **config}
-    lr = full["lr"]
-    if isinstance(lr, bool) or not isinstance(lr, int | float) or not (0 < lr < math.inf):
-        raise SpaceError(f"lr must be a positive number, but got {lr!r}")
-    # Scalars of numpy are numbers and texts too, but a checkpoint that holds one cannot be read.
-    return full | {"lr": float(lr)} | {name: str(full[name]) for name in _CHOICES}
+_logger = logging.getLogger("hyperstar_tune")
 
 
 class FineTune:
@@ -59,7 +40,7 @@ class FineTune:
 
     Args:
         task: The images.
-        config: ``lr``, ``optimizer``, ``layers``, ``augmentation``; what is left out comes from ``DEFAULTS``.
+        config: Values of ``KNOBS``; what is left out has its default.
         settings: The network and what else all configurations share.
         seed: Random seed of the new head, the order of images and the augmentation.
         cache: Shared by the runs of a process.
@@ -81,20 +62,25 @@ class FineTune:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.config = check_config(config)
+        sizes = {name: value for name in ("image_size", "batch_size") if (value := self.config[name]) is not None}
+        settings = replace(settings, **sizes)
+        self._schedule = settings.schedule_of(self.config["schedule"])
         self.task = task
         self.epoch = 0
         self.diverged = False
         self._settings, self._seed, self._clock = settings, seed, clock
         cache = process_cache if cache is None else cache
-        policy = str(self.config["augmentation"])
-        self._network = Network(settings, len(task.classes), str(self.config["layers"]), seed, cache)
+        layers, policy = self.config["layers"], self.config["augmentation"]
+        self._network = Network(settings, len(task.classes), layers, seed, cache, self.config["dropout"])
         self._device = self._network.device
         views = VIEWS if policy != "none" else 1
         self._inputs = Inputs(task, self._network, policy, views, seed, settings.memory_limit, cache)
-        self._optimizer = _optimizer(str(self.config["optimizer"]), self._network.parameters, float(self.config["lr"]))
+        groups = self._network.parameter_groups(self.config["layer_decay"], self.config["head_lr_multiplier"])
+        self._optimizer = make_optimizer(groups, self.config)
         # float16 needs its gradients scaled, bfloat16 does not.
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._network.amp_dtype is torch.float16)
         self._labels = {s: torch.from_numpy(task.labels(s)).to(self._device) for s in ("train", "val")}
+        self._class_weights = self._weights_of_classes()
         self._evaluation_batch = _EVALUATION_BATCH_CPU if self._device.type == "cpu" else _EVALUATION_BATCH
         self._halves = [torch.from_numpy(half).to(self._device) for half in task.val_halves()]
         self._last = dict.fromkeys(OBJECTIVES[:4], math.nan)
@@ -108,11 +94,14 @@ class FineTune:
         """Trains one epoch.
 
         Returns:
-            ``epoch`` and ``OBJECTIVES``; accuracies and losses are NaN from the epoch on in which the loss stopped
-            being finite, and such a run costs nothing more.
+            ``epoch`` and ``OBJECTIVES``. ``train_loss`` is what was minimized, with smoothed labels, mixed inputs and
+            class weights where the configuration has them; validation losses are plain. All are NaN from the epoch on
+            in which the loss stopped being finite, and such a run costs nothing more.
         """
         start = self._clock()
         self.epoch += 1
+        if self._schedule.name != "constant" and self.epoch == (self._settings.max_epochs or 0) + 1:
+            _logger.warning("training goes on past max_epochs=%d with the last learning rate", self.epoch - 1)
         train_loss = math.nan if self.diverged else self._train()
         evaluate_at = self._settings.evaluate_at
         if not self.diverged and (self.epoch == 1 or evaluate_at is None or self.epoch in evaluate_at):
@@ -184,33 +173,53 @@ class FineTune:
             torch.cuda.empty_cache()
 
     def _train(self) -> float:
-        network, optimizer = self._network, self._optimizer
-        seeds = np.random.SeedSequence([self._seed, self.epoch]).generate_state(3)
+        network, optimizer, config = self._network, self._optimizer, self.config
+        seeds = np.random.SeedSequence([self._seed, self.epoch]).generate_state(4)
         order = torch.randperm(self.task.n_train, generator=torch.Generator().manual_seed(int(seeds[0])))
         batches = _batches(order, self._settings.batch_size)
         generator = torch.Generator().manual_seed(int(seeds[1]))
+        shares = np.random.default_rng(seeds[3])  # of mixup
         devices = [self._device] if self._device.type == "cuda" else []
-        lr = float(self.config["lr"])
         total = torch.zeros((), device=self._device)
         network.train()
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(int(seeds[2]))  # for dropout
             for step, (indices, inputs) in enumerate(self._inputs.training(batches, self.epoch)):
                 if self._inputs.augments_afresh:
-                    inputs = network.normalize(augment(inputs, str(self.config["augmentation"]), generator))
-                for group in optimizer.param_groups:
-                    group["lr"] = lr * (step + 1) / len(batches) if self.epoch == 1 else lr
-                loss = functional.cross_entropy(
-                    network(inputs).float(), self._labels["train"][indices.to(self._device)]
-                )
+                    inputs = network.normalize(augment(inputs, config["augmentation"], generator))
+                set_rate(optimizer, self._schedule.rate(config["lr"], self.epoch, step, len(batches)))
+                share = float(shares.beta(config["mixup"], config["mixup"])) if config["mixup"] else 1.0
+                loss = self._loss(inputs, self._labels["train"][indices.to(self._device)], share)
                 optimizer.zero_grad(set_to_none=True)
                 self._scaler.scale(loss).backward()
+                if config["grad_clip"]:
+                    self._scaler.unscale_(optimizer)
+                    torch.nn.utils.clip_grad_norm_(network.parameters, config["grad_clip"])
                 self._scaler.step(optimizer)
                 self._scaler.update()
                 total += loss.detach() * len(indices)
                 if self._device.type == "cpu" and not math.isfinite(float(loss.detach())):
                     break  # on a GPU asking would stall it at every step: there the epoch's sum tells
         return float(total) / self.task.n_train
+
+    def _loss(self, inputs: Tensor, labels: Tensor, share: float) -> Tensor:
+        """Mean loss of a batch, mixed with itself in reverse, which has ``1 - share`` of inputs and loss."""
+        if share != 1:
+            inputs = share * inputs + (1 - share) * inputs.flip(0)
+        logits = self._network(inputs).float()
+        loss = self._cross_entropy(logits, labels)
+        return loss if share == 1 else share * loss + (1 - share) * self._cross_entropy(logits, labels.flip(0))
+
+    def _cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        smoothing = self.config["label_smoothing"]
+        return functional.cross_entropy(logits, labels, self._class_weights, label_smoothing=smoothing)
+
+    def _weights_of_classes(self) -> Tensor | None:
+        """Weights [classes] whose mean over the training images is 1; None: all the same."""
+        if self.config["class_weights"] == "none":
+            return None
+        counts = torch.bincount(self._labels["train"], minlength=len(self.task.classes)).clamp(min=1)
+        return self.task.n_train / (len(self.task.classes) * counts.float())
 
 
 def _batches(order: Tensor, batch_size: int) -> list[Tensor]:
@@ -219,11 +228,3 @@ def _batches(order: Tensor, batch_size: int) -> list[Tensor]:
     if len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]
     return batches
-
-
-def _optimizer(name: str, parameters: list[torch.nn.Parameter], lr: float) -> torch.optim.Optimizer:
-    if name == "sgd":
-        return torch.optim.SGD(parameters, lr, momentum=0.9, nesterov=True, weight_decay=1e-4, foreach=True)
-    if name == "adamw":
-        return torch.optim.AdamW(parameters, lr, weight_decay=1e-2, foreach=True)
-    return torch.optim.RMSprop(parameters, lr, alpha=0.9, momentum=0.9, weight_decay=1e-5, foreach=True)

@@ -2,14 +2,16 @@
 
 import copy
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from hyperstar_tune.errors import ModelError
 from hyperstar_tune.finetune.cache import TensorCache
-from hyperstar_tune.finetune.layers import LayerGroups, Split, find_groups, set_trained
+from hyperstar_tune.finetune.layers import LayerGroups, Split, find_groups, layers_to_head, set_trained
 from hyperstar_tune.finetune.models import build_model, normalization
 from hyperstar_tune.finetune.settings import FineTuneSettings
 
@@ -19,7 +21,15 @@ __all__ = ["Network"]
 class Network:
     """Normalization, network and trained layers of one run. ``split`` is None where nothing frozen can be run apart."""
 
-    def __init__(self, settings: FineTuneSettings, n_classes: int, layers: str, seed: int, cache: TensorCache) -> None:
+    def __init__(
+        self,
+        settings: FineTuneSettings,
+        n_classes: int,
+        layers: str,
+        seed: int,
+        cache: TensorCache,
+        dropout: float = 0.0,
+    ) -> None:
         self.key = (*settings.network_key(), layers)
         self.image_size = settings.image_size
         self.device = device = settings.torch_device()
@@ -27,7 +37,11 @@ class Network:
         model, groups = cache.get(key, lambda: _pretrained(settings, n_classes, seed))
         # channels_last about doubles the speed of convolutions on a CPU too.
         self.model: nn.Module = copy.deepcopy(model).to(device=device, memory_format=torch.channels_last)
+        self._groups: LayerGroups = groups
         self._trained = groups.trained(layers)
+        if dropout:
+            for name in groups.head:
+                self.model.get_submodule(name).register_forward_pre_hook(partial(_drop, dropout))
         self.parameters = set_trained(self.model, self._trained)
         split = Split(self.model, groups, self._trained, self.image_size) if layers != "all" else None
         self.split = split if split is not None and split.works else None
@@ -67,6 +81,25 @@ class Network:
         """All layers in evaluation mode."""
         self.model.eval()
 
+    def parameter_groups(self, layer_decay: float, head_multiplier: float) -> list[dict[str, Any]]:
+        """Trained parameters by the factor of their learning rate, ``lr_scale``, from the last layer to the first.
+
+        Args:
+            layer_decay: Factor for every layer away from the head.
+            head_multiplier: Factor of the head itself.
+        """
+        if layer_decay == head_multiplier == 1:
+            return [{"params": self.parameters, "lr_scale": 1.0}]
+        named = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        groups: dict[int, list[nn.Parameter]] = {}
+        for name, distance in layers_to_head(self.model, self._groups).items():
+            if name in named:
+                groups.setdefault(distance, []).append(named[name])
+        return [
+            {"params": groups[distance], "lr_scale": layer_decay**distance if distance else head_multiplier}
+            for distance in sorted(groups)
+        ]
+
     def trained_state(self) -> dict[str, Tensor]:
         """Parameters and statistics of the trained layers."""
         prefixes = tuple(f"{name}." if name else "" for name in self._trained)
@@ -95,6 +128,10 @@ def _pretrained(settings: FineTuneSettings, n_classes: int, seed: int) -> list[A
             if reset is not None:
                 reset()
     return [model, groups]
+
+
+def _drop(probability: float, head: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (functional.dropout(inputs[0], probability, head.training), *inputs[1:])
 
 
 def _has_bfloat16(device: torch.device) -> bool:

@@ -10,11 +10,12 @@ import torch
 from hyperstar_tune.errors import ModelError
 from hyperstar_tune.finetune.layers import find_groups
 from hyperstar_tune.finetune.models import build_model, check_model_name, weights_id
+from hyperstar_tune.finetune.schedule import SETTLE_SHARE, Schedule
 from hyperstar_tune.fingerprint import Fingerprint
+from hyperstar_tune.space import SearchSpace
 
-__all__ = ["SCHEDULE", "VIEWS", "FineTuneSettings"]
+__all__ = ["VIEWS", "FineTuneSettings"]
 
-SCHEDULE = "constant, one warm-up epoch"
 VIEWS = 4  # augmented views of each image when frozen layers are run once
 
 
@@ -31,6 +32,9 @@ class FineTuneSettings:
         image_size: Side of the images in pixels.
         batch_size: Training images of one step.
         max_epochs: R, the epochs of a configuration trained to the end. None: unknown; whoever trains decides.
+        schedule: ``"constant"``, ``"cosine"`` or ``"settle"`` (see schedule.py). None: ``"settle"`` where
+            ``max_epochs`` is known, else ``"constant"``.
+        settle_share: Share of ``max_epochs``, at their end, over which ``"settle"`` lowers the learning rate to zero.
         evaluate_at: Epochs, besides the first, after which validation accuracy is measured; in between the last values
             hold. None: after every epoch (``collect``: at the epochs of the protocol).
         mean: Mean of RGB in [0, 1], where the weights want another than the library says.
@@ -48,6 +52,8 @@ class FineTuneSettings:
     image_size: int = 64
     batch_size: int = 32
     max_epochs: int | None = None
+    schedule: str | None = None
+    settle_share: float = SETTLE_SHARE
     evaluate_at: tuple[int, ...] | None = None
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
@@ -62,6 +68,7 @@ class FineTuneSettings:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < low:
                 raise ModelError(f"{name} must be a whole number of at least {low}, but got {value!r}")
+        self.schedule_of(self.schedule)
         library, plain = check_model_name(self.model)
         weights = str(self.weights)
         plainly = {
@@ -102,23 +109,37 @@ class FineTuneSettings:
         """Where this process trains."""
         return torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
+    def schedule_of(self, name: str | None = None) -> Schedule:
+        """The schedule of a configuration that names one, or of all that name none.
+
+        Raises:
+            ModelError: If there is none of this name, or it needs ``max_epochs``.
+        """
+        usual = self.schedule or ("constant" if self.max_epochs is None else "settle")
+        return Schedule(name or usual, self.max_epochs, self.settle_share)
+
     def network_key(self) -> tuple[str, ...]:
         """Identifies the pretrained network within one process."""
         kwargs = json.dumps(self.model_kwargs, sort_keys=True, default=repr)
         return (self.model, str(self.weights), str(self.image_size), str(self.mean), str(self.std), kwargs)
 
-    def fingerprint(self, space: str = "") -> Fingerprint:
-        """What curves measured with these settings must agree on."""
+    def fingerprint(self, space: SearchSpace | None = None) -> Fingerprint:
+        """What curves measured with these settings must agree on.
+
+        Args:
+            space: Of their configurations; what it varies (image size, batch size, schedule) is left open. None: any.
+        """
+        varied = space.parameters if space else ()
         given = {"mean": self.mean, "std": self.std, **self.model_kwargs}
         changed = ", ".join(f"{name} {value}" for name, value in given.items() if value is not None)
         return Fingerprint(
-            space=space,
+            space=space.fingerprint if space else "",
             model=self.model,
             weights=weights_id(self.model, self.weights),
             preprocessing=changed or "the network's own",
-            image_size=self.image_size,
-            schedule=SCHEDULE,
-            batch_size=self.batch_size,
+            image_size=None if "image_size" in varied else self.image_size,
+            schedule="" if "schedule" in varied else str(self.schedule_of()),
+            batch_size=None if "batch_size" in varied else self.batch_size,
             max_epochs=self.max_epochs,
             views=VIEWS,
         )

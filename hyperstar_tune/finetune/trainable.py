@@ -1,7 +1,8 @@
 """Fine-tuning as a class trainable of Ray Tune.
 
 Each ``step`` is one epoch. A trial never reports ``done``, since a Hyperband scheduler must see the last result;
-without a scheduler pass ``stop={"training_iteration": max_epochs}``. Training past ``max_epochs`` just goes on.
+without a scheduler pass ``stop={"training_iteration": max_epochs}``. Training past ``max_epochs`` goes on with the last
+learning rate.
 """
 
 import time
@@ -113,8 +114,8 @@ def trainable(
 ) -> type[FineTuneTrainable]:
     """A trainable that fine-tunes a pretrained network on a task, for ``tune.run`` and ``tune.Tuner``.
 
-    Its configurations have ``lr``, ``optimizer`` (sgd, adamw, rmsprop), ``layers`` (head, last_stage, all) and
-    ``augmentation`` (none, basic, strong). Every epoch reports ``epoch``, ``val_accuracy`` and ``val_loss`` (validation
+    The parameters of its configurations are those of ``finetune.KNOBS``, such as ``lr``, ``optimizer``, ``layers`` and
+    ``augmentation``; what a configuration leaves out has its default. Every epoch reports ``epoch``, ``val_accuracy`` and ``val_loss`` (validation
     half A, which decides), ``val_accuracy_b`` and ``val_loss_b`` (half B, which reports), ``train_loss`` and
     ``epoch_seconds``; a diverged trial reports NaN. A checkpoint is written when Tune pauses a trial, after
     ``max_epochs``, and about every 60 seconds in between.

@@ -2,15 +2,14 @@ import math
 import pickle
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from digit_images import digit_pixels
 
-from hyperstar_tune.errors import ModelError, SpaceError
+from hyperstar_tune.errors import ModelError
 from hyperstar_tune.finetune import OWN_MODEL, FineTune, FineTuneSettings
 from hyperstar_tune.finetune.cache import TensorCache
-from hyperstar_tune.finetune.loop import _batches, check_config
+from hyperstar_tune.finetune.loop import _batches
 from hyperstar_tune.tables.objectives import OBJECTIVES
 from hyperstar_tune.tasks.task import ImageTask
 
@@ -157,23 +156,6 @@ def test_no_batch_of_one_image():
     assert [len(b) for b in _batches(torch.arange(66), 32)] == [32, 32, 2]
 
 
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"momentum": 0.9}, "'momentum'"),
-        ({"optimizer": "lion"}, "optimizer is one of .*'lion'"),
-        ({"layers": "tail"}, "layers is one of"),
-        ({"augmentation": None}, "augmentation is one of"),
-        ({"lr": 0}, "positive"),
-        ({"lr": float("nan")}, "positive"),
-        ({"lr": "fast"}, "positive"),
-    ],
-)
-def test_bad_configurations(wrong, message):
-    with pytest.raises(SpaceError, match=message):
-        check_config(wrong)
-
-
 def test_checkpoint_of_another_configuration_is_refused(task, cache):
     state = FineTune(task, config("head"), SETTINGS, cache=cache).state_dict()
     with pytest.raises(ModelError, match="same configuration"):
@@ -235,14 +217,6 @@ def test_the_first_epoch_is_always_evaluated(task, cache):
     first, second = run.train_epoch(), run.train_epoch()
     assert math.isfinite(first["val_accuracy"])
     assert math.isfinite(second["val_accuracy"])
-
-
-def test_scalars_of_numpy_are_plain_in_a_configuration():
-    found = check_config({"lr": np.float64(0.01), "optimizer": np.str_("sgd")})
-    assert {name: type(value) for name, value in found.items()} == {
-        "lr": float,
-        **dict.fromkeys(("optimizer", "layers", "augmentation"), str),
-    }
 
 
 def test_streamed_features_come_in_the_same_few_views(task):

@@ -16,7 +16,7 @@ def test_a_network_has_one_name_in_fingerprints():
 
 
 def test_an_open_number_of_epochs_differs_from_none():
-    stated = settings("shufflenet_v2_x1_0", max_epochs=9).fingerprint()
+    stated = settings("shufflenet_v2_x1_0", max_epochs=9, schedule="constant").fingerprint()
     assert stated.max_epochs == 9
     assert stated.differences(settings("shufflenet_v2_x1_0").fingerprint()) == []
 

@@ -184,8 +184,8 @@ def test_cells_lost_with_their_process_or_an_interruption(tmp_path):
 
 
 def test_a_space_of_other_parameters_is_refused(tasks, tmp_path):
-    other = SearchSpace.from_values({"lr": [0.1], "momentum": [0.9]}, name="other")
-    with pytest.raises(SpaceError, match="'momentum'"):
+    other = SearchSpace.from_values({"lr": [0.1], "gamma": [0.9]}, name="other")
+    with pytest.raises(SpaceError, match="'gamma'"):
         collect(tasks, other, tmp_path, **SETTINGS)
 
 

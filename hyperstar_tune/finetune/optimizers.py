@@ -1,0 +1,42 @@
+"""Optimizers by name, made by timm's factory; groups of parameters carry the factor of their learning rate.
+
+No parameter is excepted from weight decay: a group differs from another only in its learning rate.
+"""
+
+import inspect
+from typing import Any
+
+import torch
+from timm.optim import create_optimizer_v2, get_optimizer_class, get_optimizer_info
+
+__all__ = ["make_optimizer", "set_rate"]
+
+_WEIGHT_DECAY = {"sgd": 1e-4, "adamw": 1e-2, "rmsprop": 1e-5}
+
+
+def make_optimizer(groups: list[dict[str, Any]], config: dict[str, Any]) -> torch.optim.Optimizer:
+    """The optimizer of a whole configuration.
+
+    Args:
+        groups: Parameter groups, each with ``params`` and ``lr_scale``.
+        config: As ``check_config`` gives it.
+    """
+    name, weight_decay = config["optimizer"], config["weight_decay"]
+    info = get_optimizer_info(name)
+    if weight_decay is None:
+        arguments = inspect.signature(get_optimizer_class(name, bind_defaults=False)).parameters
+        weight_decay = _WEIGHT_DECAY.get(name, arguments["weight_decay"].default)
+    # Nesterov's rule needs a momentum.
+    plain: dict[str, Any] = (
+        {"nesterov": False} if not config["momentum"] and (info.defaults or {}).get("nesterov") else {}
+    )
+    foreach = True if name in _WEIGHT_DECAY else None  # others may not know the argument
+    return create_optimizer_v2(
+        groups, name, config["lr"], weight_decay, momentum=config["momentum"], foreach=foreach, **plain
+    )
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Gives every group the rate times its own factor."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["lr_scale"]
