@@ -243,7 +243,7 @@ def _small_plus(root: Path) -> dict[str, bytes]:
         reach=1.5,
     )
     encoded = table.space.encode(table.configs)
-    traits = ("probe_deep", "log_images")
+    traits = ("probe_deep", "probe_gain_images")
     about = {"name": "small", "tasks": [{"name": "a", "image_hash": "00"}, {"name": "b", "image_hash": "01"}]}
     PlusPredictor(model, np.ones(4), encoded, traits, table.space, table.fingerprint, about).save(root)
     return _folder(root)

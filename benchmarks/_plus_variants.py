@@ -17,10 +17,10 @@ from sklearn.decomposition import PCA
 from sklearn.kernel_ridge import KernelRidge
 
 from hyperstar_tune.comparison.judging import true_scores
-from hyperstar_tune.metrics import normalize_scores, relevance
+from hyperstar_tune.metrics import normalize_scores, relevance, worst_for_diverged
 from hyperstar_tune.predictor.plus import fit_plus
-from hyperstar_tune.predictor.plus_targets import CURVES as PLUS_CURVES
-from hyperstar_tune.predictor.plus_targets import READINGS, completed, config_kernel, robust_scores
+from hyperstar_tune.predictor.targets import CURVES as PLUS_CURVES
+from hyperstar_tune.predictor.targets import READINGS, completed, config_kernel, robust_scores
 from hyperstar_tune.tables.metadataset import MetaDataset
 
 __all__ = ["LAST", "MORE_READINGS", "NEED_HALF_B", "OTHER_CURVES", "STEADY", "Data", "Variant", "predict"]
@@ -105,7 +105,7 @@ class Data:
     @cached_property
     def complete(self) -> npt.NDArray[np.bool_]:
         """Tasks on which every configuration was trained."""
-        return np.isfinite(self.accuracies).all(axis=1)
+        return self.table.complete
 
     def read(self, curve: str) -> Floats:
         """One number a trained cell [T, H]; what diverged is as bad as its task's worst."""
@@ -123,9 +123,7 @@ class Data:
                 for objective in ("val_accuracy", "val_loss", "val_accuracy_b")
             )
         values = OTHER_CURVES[curve](accuracy, loss, (accuracy + of_b) / 2)
-        worst = np.nanmin(values, axis=1, keepdims=True)
-        values = np.where(np.isfinite(values), values, worst)
-        return np.where(np.isfinite(self.accuracies), values, np.nan)
+        return np.where(np.isfinite(self.accuracies), worst_for_diverged(values), np.nan)
 
     @cached_property
     def has_half_b(self) -> bool:

@@ -26,8 +26,8 @@ from hyperstar_tune._files import replacing
 from hyperstar_tune.comparison.judging import COSTLY
 from hyperstar_tune.comparison.leave_out import LOO_COLUMNS, complete_rows, leave_family_out, rank_family
 from hyperstar_tune.predictor.training import TrainingSettings
-from hyperstar_tune.rivals.networks import FeatureStore
-from hyperstar_tune.rivals.registry import RankerKind, Supplies, all_ranker_names, ranker_kind
+from hyperstar_tune.rivals.features import FeatureStore
+from hyperstar_tune.rivals.registry import RankerKind, Supplies, ranker_kind, ranker_names
 from hyperstar_tune.tables.metadataset import MetaDataset
 from hyperstar_tune.tasks.task import ImageTask
 
@@ -79,13 +79,13 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", default="benchmarks/metadata/shufflenet-v2-x1-v0")
     parser.add_argument("--tasks", help="folder of image folders named like the table's parent tasks")
-    parser.add_argument("--traits", default=str(ROOT / "metadata" / "task_traits.parquet"), help="of task_traits.py")
+    parser.add_argument("--traits", default=str(ROOT / "metadata" / "task_traits.parquet"), help="by task_traits.py")
     parser.add_argument("--features", help="folder to keep the features of the frozen backbone in between calls")
-    parser.add_argument("--rankers", default=",".join(all_ranker_names()))
-    parser.add_argument("--seeds", type=int, default=5, help="of the rankers that are trained on images")
+    parser.add_argument("--rankers", default=",".join(ranker_names()))
+    parser.add_argument("--seeds", type=int, default=5, help="how many, of rankers trained on images")
     parser.add_argument("--epochs", type=int, default=12, help="passes of meta-training")
-    parser.add_argument("--image-batches", type=int, default=5, help="image batches a task and pass")
-    parser.add_argument("--configs-per-batch", type=int, default=108, help="of a step; the paper takes 10")
+    parser.add_argument("--image-batches", type=int, default=5, help="image batches of each task in a pass")
+    parser.add_argument("--configs-per-batch", type=int, default=108, help="in a step; the paper takes 10")
     parser.add_argument("--again", action="store_true", help="drop what there is of these rankers: their code changed")
     parser.add_argument(
         "--test-families", action="store_true", help="score the test families instead: once, at the end"
@@ -103,7 +103,7 @@ class Scores:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """A row a ranker, seed, task and configuration."""
+        """One row per ranker, seed, task and configuration."""
         return pd.read_parquet(self.path) if self.path.exists() else pd.DataFrame(columns=list(LOO_COLUMNS))
 
     @property

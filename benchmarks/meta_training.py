@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 import torch
 from _common import about_table, environment, result_path, scores_path, write_json
-from scoreboard.side_by_side import Fold, train_side_by_side
+from scoreboard.more_traits import ALL_TRAITS
+from scoreboard.side_by_side import run_side_by_side
 from scoreboard.tables import OURS, development_families
 
 from hyperstar_tune.predictor.backbone import Backbone
 from hyperstar_tune.predictor.pool import ImagePool
-from hyperstar_tune.predictor.targets import make_targets
-from hyperstar_tune.predictor.training import TrainingSettings, _Trainer
+from hyperstar_tune.predictor.targets import Targets, make_targets
+from hyperstar_tune.predictor.training import Trainer, TrainingSettings
 from hyperstar_tune.predictor.traits import traits_of
 from hyperstar_tune.tables.metadataset import MetaDataset
 from hyperstar_tune.tasks.task import ImageTask
@@ -47,13 +48,18 @@ def main() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (N_IMAGES, size, size, 3), dtype=np.uint8)
     images = torch.from_numpy(noise.transpose(0, 3, 1, 2).copy())
     embedding = timed(lambda: backbone.prefix(images), arguments.repeats)
-    traits = timed(lambda: traits_of(noise_task(noise), size), 1)
+    traits = timed(lambda: traits_of(noise_task(noise), size, ALL_TRAITS), 1)
     folds = noise_folds(table, arguments.replicas)
-    visited = len(folds[0].pools) * folds[0].settings.image_batches * folds[0].settings.batch_size
+
+    def fresh() -> list[Trainer]:
+        return [Trainer(settings, targets, backbone, pools) for settings, targets, pools in folds]
+
+    one = fresh()[0]
+    visited = len(one.pools) * one.settings.image_batches * one.settings.batch_size
     alone, together, speedups = [], [], []
     for _ in range(arguments.repeats):
-        alone.append(timed(lambda: train_one_after_another(folds, backbone), 1) / len(folds))
-        together.append(timed(lambda: train_side_by_side(folds, backbone), 1) / len(folds))
+        alone.append(timed(lambda: [trainer.run() for trainer in fresh()], 1) / arguments.replicas)
+        together.append(timed(lambda: run_side_by_side(fresh()), 1) / arguments.replicas)
         speedups.append(alone[-1] / together[-1])
     minutes = leave_out_minutes(Path(arguments.table).name)
     n_tasks = len(table.tasks)
@@ -95,20 +101,13 @@ def timed(work: Callable[[], Any], repeats: int) -> float:
     return statistics.median(seconds)
 
 
-def train_one_after_another(folds: list[Fold], backbone: Backbone) -> None:
-    for fold in folds:
-        trainer = _Trainer(fold.settings, fold.targets, backbone, fold.pools)
-        while trainer.epoch < fold.settings.epochs:
-            trainer.run_epoch()
-
-
 def noise_task(noise: np.ndarray) -> ImageTask:
     labels = np.arange(len(noise)) % 10
     return ImageTask.from_arrays("noise", noise, labels, noise[:40], labels[:40])
 
 
-def noise_folds(table: MetaDataset, n: int) -> list[Fold]:
-    """Folds of one pass each, with both losses, that leave out families of the commonest size."""
+def noise_folds(table: MetaDataset, n: int) -> list[tuple[TrainingSettings, Targets, list[ImagePool]]]:
+    """What trainers of one pass are made from, with both losses, that leave out families of the commonest size."""
     sizes = table.tasks["family"].value_counts()
     families = [str(family) for family in sizes.index[sizes == sizes.mode()[0]]]
     features = torch.rand((N_IMAGES, Backbone.n_features), generator=torch.Generator().manual_seed(0))
@@ -117,7 +116,7 @@ def noise_folds(table: MetaDataset, n: int) -> list[Fold]:
     for number in range(n):
         known = table.without(families[number % len(families)])
         pools = [ImagePool(features, "")] * len(known.tasks)
-        folds.append(Fold(replace(settings, seed=number), make_targets(known, settings.similarity_k), pools))
+        folds.append((replace(settings, seed=number), make_targets(known, settings.similarity_k), pools))
     return folds
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from _common import about_table, environment, result_path, scores_path, write_json
 from _plus_variants import LAST, MORE_READINGS, NEED_HALF_B, OTHER_CURVES, STEADY, Data, Variant, predict
+from scoreboard.more_traits import ALL_TRAITS
 from scoreboard.tables import development_families
 from task_traits import EMBEDDINGS_FILE, TRAITS_FILE
 
@@ -34,8 +35,7 @@ from hyperstar_tune.metrics import (
     ranking_of,
 )
 from hyperstar_tune.predictor.plus import PlusSettings
-from hyperstar_tune.predictor.plus_targets import default_curve
-from hyperstar_tune.predictor.traits import TRAITS
+from hyperstar_tune.predictor.targets import default_curve
 from hyperstar_tune.tables.disagreement import size_of
 from hyperstar_tune.tables.metadataset import MetaDataset
 
@@ -89,13 +89,13 @@ def attempts(curve: str, has_half_b: bool) -> dict[str, Variant]:
         "both gains, images": (*GAINS, "log_images"),
         "deep probe, both gains, images": ("probe_deep", *GAINS, "log_images"),
         "deep probe, both gains, classes": ("probe_deep", *GAINS, "log_classes"),
-        "all traits": TRAITS,
+        "all traits": ALL_TRAITS,
     }
     found |= {f"residual from {name}": v("a, b", traits=traits) for name, traits in groups.items()}
     for n in (2, 4, 8):
         found[f"residual from {n} components of the image embedding"] = v("a", embedding=n)
         found[f"residual from the chosen traits and {n} components"] = v("a, b", traits=BASE, embedding=n)
-    for name, traits in (("chosen traits", BASE), ("all traits", TRAITS)):
+    for name, traits in (("chosen traits", BASE), ("all traits", ALL_TRAITS)):
         for penalty in (2.0, 10.0, 20.0):
             found[f"{name}, penalty {penalty:g}"] = v("a", traits=traits, penalty=penalty)
         for rank in (2, 4):
@@ -186,7 +186,7 @@ def forward(judge: Judge, held_out: str, n_traits: int = 3) -> Variant:
     """Traits added one by one as long as quality rises, on all families but one."""
     best = Variant("b, traits chosen one by one", curve=judge.curve)
     for _ in range(n_traits):
-        wider = [replace(best, traits=(*best.traits, name)) for name in TRAITS if name not in best.traits]
+        wider = [replace(best, traits=(*best.traits, name)) for name in ALL_TRAITS if name not in best.traits]
         winner = max(wider, key=lambda variant: judge.quality(variant, held_out))
         if judge.quality(winner, held_out) <= judge.quality(best, held_out):
             break

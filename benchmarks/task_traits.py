@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from scoreboard.more_traits import ALL_TRAITS
 
 from hyperstar_tune.errors import TaskError
 from hyperstar_tune.predictor.backbone import Backbone
 from hyperstar_tune.predictor.pool import make_pool
-from hyperstar_tune.predictor.traits import TRAITS, traits_of
+from hyperstar_tune.predictor.traits import traits_of
 from hyperstar_tune.tasks.task import SUB_TASKS, ImageTask
 
 METADATA = Path(__file__).resolve().parent / "metadata"
@@ -40,19 +41,19 @@ def main() -> None:
     for path, known in rows.items():
         if path.exists() and not arguments.again:
             frame = pd.read_parquet(path)
-            if path == EMBEDDINGS_FILE or list(frame) == list(TRAITS):
+            if path == EMBEDDINGS_FILE or list(frame) == list(ALL_TRAITS):
                 known.update(dict(zip(frame.index, frame.to_numpy(), strict=True)))
     started = time.perf_counter()
     for folder in sorted(path for path in arguments.tasks.iterdir() if path.is_dir()):
         for task in versions(ImageTask.from_folder(folder, name=folder.name)):
             if task.name in rows[TRAITS_FILE] and task.name in rows[EMBEDDINGS_FILE]:
                 continue
-            rows[TRAITS_FILE][task.name] = traits_of(task, arguments.image_size)
+            rows[TRAITS_FILE][task.name] = traits_of(task, arguments.image_size, ALL_TRAITS)
             if task.name not in rows[EMBEDDINGS_FILE]:
                 pool = make_pool(task, backbone, arguments.image_size, 640, 0)
                 rows[EMBEDDINGS_FILE][task.name] = pool.cached.mean(dim=0).numpy().astype(np.float16)
             print(f"{task.name}: {time.perf_counter() - started:.0f} s", flush=True)
-        _save(rows[TRAITS_FILE], TRAITS_FILE, list(TRAITS))
+        _save(rows[TRAITS_FILE], TRAITS_FILE, list(ALL_TRAITS))
         width = Backbone.n_features
         _save(rows[EMBEDDINGS_FILE], EMBEDDINGS_FILE, [f"feature_{place}" for place in range(width)])
 

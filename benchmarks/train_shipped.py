@@ -26,6 +26,7 @@ from loo_scores import task_images
 from scoreboard.tables import development_families
 
 from hyperstar_tune.comparison.judging import true_scores
+from hyperstar_tune.comparison.leave_out import complete_rows
 from hyperstar_tune.metrics import average_precision, chance_average_precision, normalized_regret, ranking_of, regret
 from hyperstar_tune.predictor import EpochReport, Predictor, TrainingSettings, meta_train, train_plus
 from hyperstar_tune.predictor.plus import PlusSettings
@@ -101,16 +102,15 @@ def learn(
 def measure(
     method: str, table: MetaDataset, images: dict[str, ImageTask], families: list[str], settings: TrainingSettings
 ) -> list[dict[str, Any]]:
-    """Leave-family-out figures on the complete tasks of some families, a row a task."""
-    complete = np.isfinite(table.scores()).all(axis=1)
+    """Leave-family-out figures on the complete tasks of some families, one row per task."""
     rows = []
     for family in families:
-        if not complete[(table.tasks["family"] == family).to_numpy()].any():
+        if not complete_rows(table, family).size:
             continue
         started = time.perf_counter()
         others, truth = table.without(family), true_scores(table, [family])
         predictor = learn(method, others, images, settings)
-        known = others.subset(np.flatnonzero(np.isfinite(others.scores()).all(axis=1)))
+        known = others.subset(np.flatnonzero(others.complete))
         rivals = {"mean accuracy": known.scores().mean(axis=0), "mean normalized": known.normalized().mean(axis=0)}
         keys = [str(config) for config in table.configs]
         for name, half_a, half_b in zip(truth.tasks, truth.half_a, truth.half_b, strict=True):

@@ -25,6 +25,7 @@ __all__ = [
     "ranking_of",
     "regret",
     "similarity_matrix",
+    "worst_for_diverged",
 ]
 
 FloatArray = npt.NDArray[np.floating]
@@ -51,6 +52,17 @@ def normalize_scores(scores: npt.ArrayLike) -> FloatArray:
     centred = values - np.nanmean(values, axis=-1, keepdims=True)
     spread = np.nanstd(values, axis=-1, keepdims=True)
     return np.divide(centred, spread, out=np.where(np.isnan(values), np.nan, 0.0), where=spread > 1e-12)
+
+
+def worst_for_diverged(values: npt.ArrayLike, axis: int | tuple[int, ...] = -1) -> FloatArray:
+    """Values in which those that are not finite, of diverged runs, are as bad as the worst finite one along some axes.
+
+    Where none is finite they are 0. So that differences of scores stay finite.
+    """
+    found = np.asarray(values, dtype=np.float64)
+    finite = np.isfinite(found)
+    worst = np.where(finite, found, np.inf).min(axis=axis, keepdims=True)
+    return np.where(finite, found, np.where(np.isinf(worst), 0.0, worst))
 
 
 def relevance(true_scores: npt.ArrayLike, k: int = 10) -> FloatArray:
@@ -89,12 +101,11 @@ def average_precision(true_scores: npt.ArrayLike, ranking: RankingLike, k: int =
     share = relevance(scores, k)
     rel = share[first]
     # E[rel_i rel_j] is the product unless both are tied: the tied group is drawn without replacement.
-    tied_total = int(np.sum(scores == np.sort(scores)[-k]))
-    fraction = share[scores == np.sort(scores)[-k]][0]
-    drawn = fraction * tied_total  # places left for the tied group
-    pair = drawn * (drawn - 1) / (tied_total * (tied_total - 1)) if tied_total > 1 else 0.0
-    is_tied = scores[first] == np.sort(scores)[-k]
-    joint = np.where(np.outer(is_tied, is_tied), pair, np.outer(rel, rel))
+    tied = scores == np.sort(scores)[-k]
+    n_tied = int(np.sum(tied))
+    drawn = share[tied][0] * n_tied  # places left for the tied group
+    pair = drawn * (drawn - 1) / (n_tied * (n_tied - 1)) if n_tied > 1 else 0.0
+    joint = np.where(np.outer(tied[first], tied[first]), pair, np.outer(rel, rel))
     np.fill_diagonal(joint, rel)
     precision_times_relevance = np.tril(joint).sum(axis=1) / np.arange(1, k + 1)
     return float(precision_times_relevance.sum() / k)
@@ -131,7 +142,7 @@ def ndcg(true_scores: npt.ArrayLike, ranking: RankingLike, k: int = 10) -> float
 
     The gain of a configuration is its true score, scaled per task to [0, 1] (worst to best); 1 if all scores are equal.
     """
-    scores = _finite_scores(true_scores)
+    scores = worst_for_diverged(true_scores)
     _check_k(k, min(len(scores), len(ranking)))
     span = scores.max() - scores.min()
     if span <= 0:
@@ -143,26 +154,26 @@ def ndcg(true_scores: npt.ArrayLike, ranking: RankingLike, k: int = 10) -> float
 
 def best_so_far(true_scores: npt.ArrayLike, ranking: RankingLike) -> FloatArray:
     """Best true score among the first 1, 2, ... H configurations of a ranking, shape [H] (Figure 5a)."""
-    return np.maximum.accumulate(_finite_scores(true_scores)[np.asarray(ranking)])
+    return np.maximum.accumulate(worst_for_diverged(true_scores)[np.asarray(ranking)])
 
 
 def regret(true_scores: npt.ArrayLike, ranking: RankingLike, k: int) -> float:
     """Best score of all less the best among the first ``k`` of the ranking, in the scores' unit."""
-    scores = _finite_scores(true_scores)
+    scores = worst_for_diverged(true_scores)
     _check_k(k, len(scores))
     return float(scores.max() - scores[np.asarray(ranking[:k])].max())
 
 
 def normalized_regret(true_scores: npt.ArrayLike, ranking: RankingLike, k: int) -> float:
     """Regret on the scale where 0 is the best configuration and 1 the median one."""
-    scores = _finite_scores(true_scores)
+    scores = worst_for_diverged(true_scores)
     span = scores.max() - np.median(scores)
     return regret(scores, ranking, k) / span if span > 0 else 0.0
 
 
 def configs_to_best(true_scores: npt.ArrayLike, ranking: RankingLike, tolerance: float = 0.05) -> int:
     """Configurations of a ranking to be trained until the normalized regret is at most ``tolerance``."""
-    scores = _finite_scores(true_scores)
+    scores = worst_for_diverged(true_scores)
     target = scores.max() - tolerance * (scores.max() - np.median(scores))
     return int(np.argmax(best_so_far(scores, ranking) >= target)) + 1
 
@@ -170,12 +181,6 @@ def configs_to_best(true_scores: npt.ArrayLike, ranking: RankingLike, tolerance:
 def _scores(scores: npt.ArrayLike) -> FloatArray:
     values = np.asarray(scores, dtype=np.float64)
     return np.where(np.isnan(values), -np.inf, values)
-
-
-def _finite_scores(scores: npt.ArrayLike) -> FloatArray:
-    """Scores with NaN (a diverged configuration) at the worst finite score, so that differences stay finite."""
-    values = np.asarray(scores, dtype=np.float64)
-    return np.where(np.isnan(values), np.nanmin(values), values)
 
 
 def _check_k(k: int, n_configs: int) -> None:

@@ -5,6 +5,7 @@ import pandas as pd
 
 from hyperstar_tune import MetaDataset, SearchSpace
 from hyperstar_tune.fingerprint import Fingerprint
+from hyperstar_tune.rivals.registry import Supplies, ranker_kind
 
 R = 9
 VALUES = {
@@ -47,3 +48,8 @@ def make_table(n_tasks=4, max_epochs=R, diverged=(), seed=0):
     )
     fingerprint = Fingerprint(space=space.fingerprint, schedule="constant, one warm-up epoch")
     return MetaDataset(space, configs, epochs, evaluations, tasks, fingerprint)
+
+
+def make_ranker(name, seed=0):
+    """A ranker that needs nothing but the table it is fitted to, by name."""
+    return ranker_kind(name).make(Supplies(table=None), seed)

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.predictor import TrainingSettings, meta_train
+from hyperstar_tune.predictor.traits import TRAITS
 from hyperstar_tune.space import SearchSpace
 from hyperstar_tune.tables.metadataset import MetaDataset
 from hyperstar_tune.tasks.task import ImageTask
@@ -29,6 +31,18 @@ QUICK = TrainingSettings(
     dim=8,
     hidden=32,
 )
+
+
+def sharpness(look):
+    """What tells stripes from smooth images: how much neighbouring pixels differ, on a logarithmic scale."""
+    grey = look.images.float().mean(dim=1) / 255
+    around = grey[:, 2:, 1:-1] + grey[:, :-2, 1:-1] + grey[:, 1:-1, 2:] + grey[:, 1:-1, :-2]
+    curvature = around - 4 * grey[:, 1:-1, 1:-1]
+    return torch.log(curvature.std(dim=(1, 2)).mean().clamp(min=1e-6))
+
+
+# The traits that ship look at labels, and those of this world say nothing.
+TRAITS |= {"sharpness": sharpness, "brightness": lambda look: look.images.float().mean() / 255}
 
 
 def make_images(kind, n, rng):

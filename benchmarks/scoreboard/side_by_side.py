@@ -1,20 +1,19 @@
-"""Algorithm 1 for many folds, seeds and variants at once: their parameters stacked, one batched program.
+"""Steps of Algorithm 1 for many folds, seeds and variants at once: their parameters stacked, one batched program.
 
 How much faster that is than one after another stands in ``benchmarks/results/meta_training.json``
 (``batched_folds_speedup``). For a single predictor use ``meta_train``.
 
-Every replica draws from its own generators in the order of ``_Trainer`` and moves its own slice of the stacked
-parameters, so that it ends where ``_Trainer`` alone would, but for rounding, which training of a variant with many
-losses can blow up in single precision. For the frozen backbone only, and for replicas of as many tasks each, so that
-all of them take a step at the same time.
+Each replica starts from a ``Trainer``, draws what that would draw and moves its own slice of the stacked parameters. So
+it ends where the trainer alone would, but for rounding, which training of a variant with many losses can blow up in
+single precision. For the frozen backbone only, and for replicas of as many tasks each, so that all of them take a step
+at the same time.
 
 Source: HyperSTAR (CVPR 2020), Algorithm 1; stacking as in ``torch.func``'s model ensembling.
 """
 
-import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -24,79 +23,56 @@ from torch.nn import functional as F  # noqa: N812
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from hyperstar_tune.errors import PredictorError
-from hyperstar_tune.predictor.backbone import Backbone
-from hyperstar_tune.predictor.networks import Discriminator, PredictorNetwork
-from hyperstar_tune.predictor.pool import ImagePool
-from hyperstar_tune.predictor.targets import Targets, make_targets
-from hyperstar_tune.predictor.training import TrainingSettings, _Trainer
+from hyperstar_tune.predictor.losses import adversarial_loss
+from hyperstar_tune.predictor.training import Trainer
 from hyperstar_tune.rivals.networks import BatchwiseRanker
 from hyperstar_tune.tables.metadataset import MetaDataset
 
-__all__ = ["Fold", "fit_side_by_side", "train_side_by_side"]
-
-
-@dataclass(frozen=True)
-class Fold:
-    """What one replica learns from."""
-
-    settings: TrainingSettings
-    targets: Targets
-    pools: list[ImagePool]  # M
+__all__ = ["fit_side_by_side", "run_side_by_side"]
 
 
 def fit_side_by_side(rankers: Sequence[BatchwiseRanker], tables: Sequence[MetaDataset]) -> None:
     """Fits each ranker to its own table, as its ``fit`` would.
 
     Args:
-        rankers: Of one store, alike in all settings but seed and losses.
-        tables: Of as many tasks each.
+        rankers: Rankers of one store, alike in all settings but seed and losses.
+        tables: Tables of as many tasks each.
     """
-    store = rankers[0].store
-    folds = [
-        Fold(
-            ranker.settings,
-            make_targets(table, ranker.settings.similarity_k),
-            [store.pool(str(name)) for name in table.tasks["name"]],
-        )
-        for ranker, table in zip(rankers, tables, strict=True)
-    ]
-    networks = train_side_by_side(folds, store.backbone())
-    for ranker, table, network in zip(rankers, tables, networks, strict=True):
-        ranker.adopt(network, store.backbone(), table.space)
+    trainers = [ranker.trainer(table) for ranker, table in zip(rankers, tables, strict=True)]
+    run_side_by_side(trainers)
+    for ranker, table, trainer in zip(rankers, tables, trainers, strict=True):
+        ranker.adopt(trainer, table)
 
 
-def train_side_by_side(folds: Sequence[Fold], backbone: Backbone) -> list[PredictorNetwork]:
-    """Meta-trains a network a fold.
+def run_side_by_side(trainers: Sequence[Trainer]) -> None:
+    """Trains the networks of each trainer, as its ``run`` would.
 
     Args:
-        folds: Alike in all settings but ``seed``, ``alpha`` and ``beta``, and in their number of tasks.
-        backbone: Frozen.
-
-    Returns:
-        The networks, in evaluation mode.
+        trainers: Fresh ones on a frozen backbone, alike in all settings but ``seed``, ``alpha`` and ``beta``, and in
+            their number of tasks.
 
     Raises:
-        PredictorError: If the folds differ in more, or the backbone is trained.
+        PredictorError: If the trainers differ in more, or their backbone is trained.
     """
-    shared = {replace(fold.settings, seed=0, alpha=0.0, beta=0.0) for fold in folds}
-    sizes = {len(fold.pools) for fold in folds}
-    if len(shared) != 1 or len(sizes) != 1 or len(backbone.trained):
+    shared = {replace(trainer.settings, seed=0, alpha=0.0, beta=0.0) for trainer in trainers}
+    sizes = {len(trainer.pools) for trainer in trainers}
+    if len(shared) != 1 or len(sizes) != 1 or any(len(trainer.backbone.trained) for trainer in trainers):
         raise PredictorError(
             "training side by side needs a frozen backbone and folds of the same settings and number of tasks, but got "
             f"{len(shared)} kinds of settings and {sorted(sizes)} tasks"
         )
     # Of the kernels for attention this one alone has a batching rule on a CPU.
     with sdpa_kernel(SDPBackend.MATH):
-        return _Replicas(folds, backbone).train()
+        _Replicas(trainers).run()
 
 
 class _All(nn.Module):
     """g, h, f and d in one forward pass, so that one call can be mapped over replicas."""
 
-    def __init__(self, network: PredictorNetwork, discriminator: Discriminator) -> None:
+    def __init__(self, trainer: Trainer) -> None:
         super().__init__()
-        self.network = network
-        self.discriminator = discriminator
+        self.network = trainer.network
+        self.discriminator = trainer.discriminator
 
     def forward(self, features: Tensor, encoded: Tensor, whole: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         batch = self.network.embed_tasks(features[None])  # [1, dim]
@@ -105,13 +81,12 @@ class _All(nn.Module):
 
 
 class _Replicas:
-    """R replicas of ``_Trainer``."""
+    """The stacked parameters and targets of R trainers."""
 
-    def __init__(self, folds: Sequence[Fold], backbone: Backbone) -> None:
-        self.folds = folds
-        self.settings = folds[0].settings
-        self.trainers = [_Trainer(fold.settings, fold.targets, backbone, fold.pools) for fold in folds]
-        modules = [_All(trainer.network, trainer.discriminator) for trainer in self.trainers]
+    def __init__(self, trainers: Sequence[Trainer]) -> None:
+        self.trainers = trainers
+        self.settings = trainers[0].settings
+        modules = [_All(trainer) for trainer in trainers]
         parameters, _ = stack_module_state(modules)
         self.parameters = {name: value.detach().requires_grad_() for name, value in parameters.items()}  # [R, ...]
         self.moved = {name: value for name, value in self.parameters.items() if name.startswith("network.")}
@@ -120,78 +95,68 @@ class _Replicas:
             self.moved.values(), lr=self.settings.learning_rate, weight_decay=self.settings.weight_decay
         )
         self.discriminator_optimizer = torch.optim.AdamW(self.telling.values(), lr=self.settings.learning_rate)
-        self.whole = torch.stack([trainer.whole for trainer in self.trainers])  # [R, M, dim]
-        self.scores = torch.stack([fold.targets.scores for fold in folds])  # [R, M, H]
-        self.similarity = torch.stack([fold.targets.similarity for fold in folds])  # [R, M, M]
-        self.weights = torch.tensor([[fold.settings.alpha, fold.settings.beta] for fold in folds])  # [R, 2]
+        self.whole = torch.stack([trainer.whole for trainer in trainers])  # [R, M, dim]
+        self.scores = torch.stack([trainer.targets.scores for trainer in trainers])  # [R, M, H]
+        self.similarity = torch.stack([trainer.targets.similarity for trainer in trainers])  # [R, M, M]
+        self.weights = torch.tensor([[t.settings.alpha, t.settings.beta] for t in trainers])  # [R, 2]
         shell = modules[0]
         self.forward = vmap(lambda parameters, *inputs: functional_call(shell, parameters, inputs))
         tell = shell.discriminator
         self.tell = vmap(lambda parameters, both: functional_call(tell, parameters, (both,)))
 
-    def train(self) -> list[PredictorNetwork]:
+    def run(self) -> None:
         for epoch in range(1, self.settings.epochs + 1):
-            share = (epoch - 1) / self.settings.epochs
-            self.optimizer.param_groups[0]["lr"] = self.settings.learning_rate * (1 + math.cos(math.pi * share)) / 2
-            drawn = [np.random.default_rng([fold.settings.seed, epoch]) for fold in self.folds]
-            orders = np.stack([rng.permutation(len(self.folds[0].pools)) for rng in drawn])  # [R, M]
+            self.optimizer.param_groups[0]["lr"] = self.settings.learning_rate * self.settings.rate_share(epoch)
+            drawn = [trainer.draws(epoch) for trainer in self.trainers]
+            orders = np.stack([rng.permutation(self.whole.shape[1]) for rng in drawn])  # [R, M]
             for tasks in orders.T:
                 self._visit(tasks, drawn)
         for place, trainer in enumerate(self.trainers):
             own = {name.removeprefix("network."): value[place].detach() for name, value in self.moved.items()}
             trainer.network.load_state_dict(own)
-        return [trainer.network.eval() for trainer in self.trainers]
+            trainer.epoch = self.settings.epochs
 
     def _visit(self, tasks: np.ndarray, drawn: Sequence[np.random.Generator]) -> None:
-        """Image batches of one task a replica (steps 4 to 11)."""
-        rows = torch.arange(len(tasks))
-        at = torch.from_numpy(tasks)
-        scores = self.scores[rows, at]  # [R, H]
-        known = [np.flatnonzero(row) for row in torch.isfinite(scores).numpy()]
-        chosen = [
-            rng.permutation(cells)[: self.settings.configs_per_batch] for rng, cells in zip(drawn, known, strict=True)
-        ]
+        """Image batches of one task of each replica (steps 4 to 11)."""
+        each = list(zip(self.trainers, tasks.tolist(), drawn, strict=True))
+        rows, at = torch.arange(len(tasks)), torch.from_numpy(tasks)
+        chosen = [trainer.draw_configs(task, rng) for trainer, task, rng in each]
         longest = max(map(len, chosen))
         columns = torch.from_numpy(np.stack([np.pad(row, (0, longest - len(row)), mode="edge") for row in chosen]))
         counts = torch.tensor([len(row) for row in chosen])
         counted = torch.arange(longest) < counts[:, None]  # [R, C]: padding does not count
-        encoded = self.folds[0].targets.encoded[columns]  # [R, C, config_dim]
-        wanted = torch.gather(scores, 1, columns)
+        encoded = self.trainers[0].targets.encoded[columns]  # [R, C, config_dim]
+        wanted = torch.gather(self.scores[rows, at], 1, columns)
         others = self.similarity[rows, at].clone()
         others[rows, at] = torch.nan  # a task is not compared with itself
         window: deque[Tensor] = deque(maxlen=self.settings.window)
         whole = torch.zeros_like(self.whole[:, 0])  # [R, dim]
         for _ in range(self.settings.image_batches):
-            features = torch.stack(
-                [
-                    fold.pools[task].sample(self.settings.batch_size, rng)
-                    for fold, task, rng in zip(self.folds, tasks, drawn, strict=True)
-                ]
-            )
+            features = torch.stack([trainer.draw_images(task, rng) for trainer, task, rng in each])
             batch, predicted, logits = self.forward(self.parameters, features, encoded, whole)
             error = torch.where(counted, (predicted - wanted).square(), 0.0).sum(dim=1) / counts
-            adversarial = F.logsigmoid(logits[:, 0]) + F.logsigmoid(-logits[:, 1])
             similarity = _similarity(batch, self.whole, others)
-            losses = error + self.weights[:, 0] * similarity + self.weights[:, 1] * adversarial
-            self._move(self.optimizer, self.moved, losses)
+            losses = error + self.weights[:, 0] * similarity + self.weights[:, 1] * _adversarial(logits)
+            _move(self.optimizer, self.moved, losses)
             window.append(batch.detach())
             whole = torch.stack(list(window)).mean(dim=0)
             pairs = torch.stack([whole, batch.detach()], dim=1)  # [R, 2, dim]
             own = {name.removeprefix("discriminator."): value for name, value in self.telling.items()}
-            told = self.tell(own, pairs)
-            self._move(
-                self.discriminator_optimizer, self.telling, -F.logsigmoid(told[:, 0]) - F.logsigmoid(-told[:, 1])
-            )
+            _move(self.discriminator_optimizer, self.telling, -_adversarial(self.tell(own, pairs)))
         self.whole[rows, at] = whole
 
-    @staticmethod
-    def _move(optimizer: torch.optim.Optimizer, parameters: dict[str, Tensor], losses: Tensor) -> None:
-        """One step of every replica: the sum has the gradient of each own loss in its own slice."""
-        for value, gradient in zip(
-            parameters.values(), torch.autograd.grad(losses.sum(), list(parameters.values())), strict=True
-        ):
-            value.grad = gradient
-        optimizer.step()
+
+def _move(optimizer: torch.optim.Optimizer, parameters: dict[str, Tensor], losses: Tensor) -> None:
+    """One step of every replica: the sum has the gradient of each own loss in its own slice."""
+    gradients = torch.autograd.grad(losses.sum(), list(parameters.values()))
+    for value, gradient in zip(parameters.values(), gradients, strict=True):
+        value.grad = gradient
+    optimizer.step()
+
+
+def _adversarial(logits: Tensor) -> Tensor:
+    """Eq. 3 of every replica, from logits of whole and batch, [R, 2] -> [R]."""
+    return vmap(adversarial_loss)(logits[:, :1], logits[:, 1:])
 
 
 def _similarity(batch: Tensor, whole: Tensor, similarity: Tensor) -> Tensor:

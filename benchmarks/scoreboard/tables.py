@@ -34,7 +34,7 @@ from hyperstar_tune.comparison.statistics import (
     paired_p_value,
 )
 from hyperstar_tune.metrics import chance_average_precision, ranking_of
-from hyperstar_tune.rivals.registry import all_ranker_names, ranker_kind
+from hyperstar_tune.rivals.registry import ranker_kind, ranker_names
 from hyperstar_tune.tables.metadataset import MetaDataset
 from scoreboard.diagnosis import diagnose
 
@@ -109,7 +109,7 @@ def ranker_table(table: MetaDataset, loo: LooScores, families: Sequence[str]) ->
     rankings = {name: [_rankings(loo, name, task) for task in truth.tasks] for name in names}
     diagnosis = diagnose(table, truth, rankings)
     ceiling = diagnosis["noise_ceiling"]
-    drawn = [name for name in all_ranker_names() if ranker_kind(name).is_random and name in rankers]
+    drawn = [name for name in ranker_names() if ranker_kind(name).is_random and name in rankers]
     seeds = [rankers[name]["seeds"] for name in drawn]
     return {
         "rankers": ordered | ({"average": _average_row(rankers, rivals)} if rivals["ap_at_10"] else {}),

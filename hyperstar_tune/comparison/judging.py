@@ -77,7 +77,7 @@ def true_scores(table: MetaDataset, families: Iterable[str]) -> Truth:
     """
     half_a = table.scores()
     wanted = table.tasks["family"].isin(set(families)).to_numpy(dtype=bool)
-    rows = np.flatnonzero(wanted & np.isfinite(half_a).all(axis=1))
+    rows = np.flatnonzero(wanted & table.complete)
     if not len(rows):
         raise MetaDatasetError("a table of rankers needs a task on which every configuration was trained, but has none")
     last = last_values(table, "val_accuracy_b")[rows]  # [T, H, S]

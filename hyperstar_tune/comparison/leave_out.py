@@ -16,7 +16,8 @@ import pandas as pd
 
 from hyperstar_tune.errors import MetaDatasetError
 from hyperstar_tune.ranking import Ranking
-from hyperstar_tune.rivals.counts import Ranker
+from hyperstar_tune.rivals.base import Ranker
+from hyperstar_tune.rivals.registry import Supplies, ranker_kind
 from hyperstar_tune.space import Config, config_key
 from hyperstar_tune.tables.metadataset import MetaDataset
 
@@ -65,8 +66,6 @@ def scores_without_images(rankers: Iterable[str], table: MetaDataset) -> pd.Data
         PredictorError: If a ranker is unknown.
         MetaDatasetError: If one needs more, naming it.
     """
-    from hyperstar_tune.rivals.registry import Supplies, ranker_kind  # brings torch
-
     supplies, parts = Supplies(table), []
     for name in rankers:
         kind = ranker_kind(name)
@@ -101,8 +100,7 @@ def rank_family(ranker: Ranker, seed: int, table: MetaDataset, family: str) -> p
 
 def complete_rows(table: MetaDataset, family: str) -> npt.NDArray[np.intp]:
     """Row numbers of a family's tasks on which every configuration was trained."""
-    complete = np.isfinite(table.scores()).all(axis=1)
-    return np.flatnonzero(complete & (table.tasks["family"] == family).to_numpy())
+    return np.flatnonzero(table.complete & (table.tasks["family"] == family).to_numpy())
 
 
 class LooScores:

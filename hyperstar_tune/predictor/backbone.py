@@ -74,12 +74,20 @@ class Backbone(nn.Module):
         return super().train(False)
 
     def prefix(self, images: Tensor) -> Tensor:
-        """What the frozen part makes of uint8 images [n, 3, S, S], without gradients, in small chunks."""
+        """What is kept of uint8 images [n, 3, S, S]: their features after the frozen part, without gradients.
+
+        Without a frozen part these are the images themselves, four times smaller than as floats.
+        """
+        if not len(self.frozen):
+            return images
         with torch.no_grad():
-            return torch.cat([self._pooled_if_last(self.frozen(normalize(chunk))) for chunk in images.split(CHUNK)])
+            cached = [self.frozen(normalize(chunk)) for chunk in images.split(CHUNK)]
+            return torch.cat(cached if len(self.trained) else [self.pool(chunk) for chunk in cached])
 
     def suffix(self, cached: Tensor) -> Tensor:
         """Image features [n, n_features] from what ``prefix`` gave."""
+        if not len(self.frozen):
+            return self(cached)
         return self.pool(self.trained(cached)) if len(self.trained) else cached
 
     def forward(self, images: Tensor) -> Tensor:
@@ -89,9 +97,6 @@ class Backbone(nn.Module):
     def features(self, normalized: Tensor) -> Tensor:
         """Image features of normalized images, [n, 3, S, S] -> [n, n_features]."""
         return self.pool(self.trained(self.frozen(normalized)))
-
-    def _pooled_if_last(self, cached: Tensor) -> Tensor:
-        return cached if len(self.trained) else self.pool(cached)
 
     def fused(self) -> "Backbone":
         """A copy with each batch normalization folded into the convolution before it: the same output, faster."""

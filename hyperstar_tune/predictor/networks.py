@@ -1,6 +1,6 @@
 """The four networks of HyperSTAR: task encoder g, configuration encoder h, performance predictor f, discriminator d.
 
-The convolutional part of g stands in ``_backbone``; here begins what follows its image features.
+The convolutional part of g stands in ``backbone``; here begins what follows its image features.
 
 Source: HyperSTAR (CVPR 2020), Sec. 3.1 and Figure 2; the widths are ours, the paper gives none.
 """

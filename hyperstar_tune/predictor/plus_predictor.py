@@ -1,10 +1,10 @@
-"""HyperSTAR+ as a predictor that can be saved, shipped and loaded.
+"""HyperSTAR+ as a predictor that can be fitted, saved, shipped and loaded.
 
-It says of each task which known ones are nearest and whether any is near: where none is, what it returns is the average
-ranking. It looks at labels, so a folder of unsorted images is not enough.
+It says which known tasks are nearest and whether any is near: where none is, what it returns is the average ranking. It
+looks at labels, so a folder of unsorted images is not enough.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from torch import Tensor
 
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.predictor.artifact import write_artifact
-from hyperstar_tune.predictor.plus import PlusModel, PlusRanker, PlusSettings, interpolated
-from hyperstar_tune.predictor.predictor import Predictor, card_entry, check_images
+from hyperstar_tune.predictor.plus import PlusModel, PlusSettings, fit_plus, interpolated, leave_out_error
+from hyperstar_tune.predictor.predictor import DEFAULT_IMAGE_SIZE, Predictor, card_entry, check_images
+from hyperstar_tune.predictor.targets import default_curve, plus_targets
 from hyperstar_tune.predictor.traits import TRAITS, traits_of
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.shipped import BACKBONE, backbone_hash
@@ -38,15 +39,15 @@ class PlusPredictor(Predictor):
 
     Args:
         model: What was learned.
-        error: Leave-family-out error of each configuration's score, shape [H].
-        encoded: The configurations it was learned on, shape [H, d].
+        error: Error of each configuration's score on families it was not learned from, shape [H].
+        encoded: The encoded configurations it was learned on, shape [H, d].
         traits: Names of the model's traits.
         space: The search space.
         fingerprint: The circumstances of the table.
-        card: Its entry ``tasks`` describes the model's known tasks, in order.
+        card: The model card. Its entry ``tasks`` describes the model's known tasks, in order.
     """
 
-    method = PlusRanker.name
+    method = "hyperstar_plus"
 
     def __init__(
         self,
@@ -67,6 +68,49 @@ class PlusPredictor(Predictor):
             "reach": model.reach,
         }
         super().__init__(space, fingerprint, dict(card) | about)
+
+    @classmethod
+    def fit(
+        cls,
+        metadataset: MetaDataset,
+        traits_by_name: Callable[[str], Floats],
+        settings: PlusSettings | None = None,
+        about: Mapping[str, Any] | None = None,
+        card_entry_of: Callable[[str, str], dict[str, Any]] = lambda name, family: {"name": name, "family": family},
+    ) -> "PlusPredictor":
+        """Learns from the complete tasks of a table, or from all of them where too few are complete.
+
+        Args:
+            metadataset: The table.
+            traits_by_name: Gives the traits of a task of the table, shape [D].
+            settings: What is learned from and how.
+            about: Entries of the card, e.g. ``name``.
+            card_entry_of: What the card says of a known task, from its name and family.
+
+        Raises:
+            PredictorError: If the table is too small.
+        """
+        settings = settings or PlusSettings()
+        settings = replace(settings, curve=settings.curve or default_curve(metadataset))
+        rows, columns, targets = plus_targets(metadataset, str(settings.curve), settings.readings, settings.incomplete)
+        known = metadataset.tasks.iloc[rows].astype({"name": str, "family": str})
+        names, families = known["name"].tolist(), known["family"].tolist()
+        traits = np.stack([traits_by_name(name) for name in names])
+        card = {
+            **(about or {}),
+            "settings": {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(settings).items()},
+            "tasks": [card_entry_of(name, family) for name, family in zip(names, families, strict=True)],
+            "versions": {"torch": torch.__version__, "numpy": np.__version__},
+        }
+        return cls(
+            fit_plus(targets, traits, families, settings.penalty),
+            leave_out_error(targets, traits, families, settings.penalty),
+            metadataset.space.encode(metadataset.configs)[columns],
+            settings.traits,
+            metadataset.space,
+            metadataset.fingerprint,
+            card,
+        )
 
     @classmethod
     def restore(cls, card: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "PlusPredictor":
@@ -116,10 +160,8 @@ class PlusPredictor(Predictor):
         del seed
         task = ImageTask.of(task)
         configs = self._configs(configs)
-        encoded = self.space.encode(configs)
         traits = traits_of(task, self.image_size, self._traits)
-        both = np.stack([self.model.scores(traits), self._error])
-        scores, spread = interpolated(both, self._encoded, encoded)
+        scores, spread = self.scores(traits, configs)
         nearest: dict[str, str] = {}  # of each family the nearest task
         for place in np.argsort(self.model.distances(traits), kind="stable"):
             known = self.card["tasks"][place]
@@ -128,13 +170,19 @@ class PlusPredictor(Predictor):
         return Ranking.of(
             configs,
             scores,
-            np.maximum(spread, 0),
+            spread,
             task=task.name,
             source=self.name,
             seen=self.has_seen(task),
             nearest=tuple(nearest.values())[:_N_NEAREST],
             share=self.model.share(traits),
         )
+
+    def scores(self, traits: Floats, configs: Sequence[Config]) -> tuple[Floats, Floats]:
+        """Predicted scores [n] of configurations, known or not, and their spread [n], from the traits [D] of a task."""
+        both = np.stack([self.model.scores(traits), self._error])
+        scores, spread = interpolated(both, self._encoded, self.space.encode(configs))
+        return scores, np.maximum(spread, 0)
 
 
 def train_plus(
@@ -151,34 +199,19 @@ def train_plus(
         metadataset: The table; cells that were not trained are made up for from the others.
         tasks: The images of each of its tasks, by name. More may be given.
         settings: What is learned from and how.
-        name: Of the predictor.
+        name: Name of the predictor.
         about: Further entries of its card, e.g. ``licence`` or ``limits``.
 
     Raises:
         PredictorError: If a task has no images here or others than the curves, or the table is too small.
     """
     check_images(metadataset, tasks)
-    ranker = PlusRanker(_Images(tasks), settings=settings).fit(metadataset)
-    families = dict(zip(metadataset.tasks["name"].astype(str), metadataset.tasks["family"].astype(str), strict=True))
-    learned_with = asdict(replace(ranker.settings, curve=ranker.curve))
-    card = {
-        "name": name,
-        **(about or {}),
-        "settings": {key: list(v) if isinstance(v, tuple) else v for key, v in learned_with.items()},
-        "tasks": [card_entry(tasks[task], families[task]) for task in ranker.known],
-        "versions": {"torch": torch.__version__, "numpy": np.__version__},
-    }
-    return PlusPredictor(
-        ranker.model,
-        ranker.error,
-        ranker.encoded,
-        ranker.settings.traits,
-        metadataset.space,
-        metadataset.fingerprint,
-        card,
+    settings = settings or PlusSettings()
+    size = metadataset.fingerprint.image_size or DEFAULT_IMAGE_SIZE
+    return PlusPredictor.fit(
+        metadataset,
+        lambda task: traits_of(tasks[task], size, settings.traits),
+        settings,
+        {"name": name, **(about or {})},
+        lambda task, family: card_entry(tasks[task], family),
     )
-
-
-class _Images:
-    def __init__(self, images: Mapping[str, ImageTask]) -> None:
-        self.images = images

@@ -31,6 +31,4 @@ def make_pool(task: ImageTask, backbone: Backbone, size: int, n_images: int, see
     chosen = np.sort(np.random.default_rng([seed, 2]).permutation(task.n_train)[:n_images])
     device = next(backbone.parameters()).device
     images = to_tensor(task.images("train", size, chosen), device)
-    # Without a frozen part the images themselves are kept: four times smaller than as floats.
-    cached = backbone.prefix(images) if len(backbone.frozen) else images
-    return ImagePool(cached, task.sample_hash())
+    return ImagePool(backbone.prefix(images), task.sample_hash())

@@ -20,13 +20,14 @@ from hyperstar_tune.space import Config, SearchSpace
 from hyperstar_tune.tables.metadataset import MetaDataset
 from hyperstar_tune.tasks.task import ImageTask
 
-__all__ = ["Predictor", "card_entry", "check_images"]
+__all__ = ["DEFAULT_IMAGE_SIZE", "Predictor", "card_entry", "check_images"]
 
+DEFAULT_IMAGE_SIZE = 64  # pixels a side, where a table or predictor states none
 _LARGEST_IMAGE = 4096  # pixels a side: ten batches of larger ones would not fit a machine
 
 
 class Predictor(ABC):
-    """What a predictor of any method has.
+    """A predictor of any method.
 
     Attributes:
         card: The model card: origin, tasks with their image hashes, settings, measured quality, limits.
@@ -93,7 +94,7 @@ class Predictor(ABC):
         Args:
             task: A folder, a torchvision data set as ``"torchvision:NAME"``, or an ``ImageTask``.
             configs: H configurations of the space; all of a finite space when None.
-            seed: Of the sample of images.
+            seed: Random seed of the sample of images.
 
         Raises:
             PredictorError: If the space is continuous and no configurations are given.
@@ -103,13 +104,13 @@ class Predictor(ABC):
 
     @property
     def name(self) -> str:
-        """What it is called in messages and rankings."""
+        """Its name in messages and rankings."""
         return str(self.card.get("name", "unnamed"))
 
     @property
     def image_size(self) -> int:
         """Side of the images it looks at, in pixels."""
-        return self.fingerprint.image_size or 64
+        return self.fingerprint.image_size or DEFAULT_IMAGE_SIZE
 
     def has_seen(self, task: ImageTask) -> bool:
         """Whether the task's images were used in meta-training.
@@ -135,7 +136,7 @@ class Predictor(ABC):
 
 
 def card_entry(task: ImageTask, family: str) -> dict[str, Any]:
-    """What a card says of a task that was learned from."""
+    """The entry on a predictor's card for a task that it learned from."""
     own, *parents = task.sample_hashes()
     return {"name": task.name, "family": family, "image_hash": own} | ({"cut_from": parents} if parents else {})
 

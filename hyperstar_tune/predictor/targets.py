@@ -1,21 +1,51 @@
-"""What meta-training learns from a table: normalized scores and similarities, with cells missing."""
+"""What predictors learn from a table: scores that compare between tasks, from tables in which cells may be missing.
 
+The paper's networks learn normalized last accuracies and the similarity of tasks (``make_targets``).
+
+HyperSTAR+ learns scores in which a dead configuration weighs no more than a poor one (``plus_targets``). One accuracy
+is read off each learning curve, the last or a steadier one. A task's accuracies are then read in three ways, each
+brought to mean 0 and deviation 1, and averaged: by their rank (normal quantiles), by how far they stay below the best
+on a scale that ends at twice the median's distance, and as they are. Cells that were not trained are filled in from the
+average ranking and the task's other cells.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.linalg import cho_factor, cho_solve
+from scipy.stats import norm, rankdata
 from torch import Tensor
 
 from hyperstar_tune.errors import PredictorError
+from hyperstar_tune.metrics import normalize_scores
 from hyperstar_tune.tables.metadataset import MetaDataset
 
-__all__ = ["Targets", "anchored_scores", "make_targets"]
+__all__ = [
+    "CURVES",
+    "READINGS",
+    "Targets",
+    "anchored_scores",
+    "completed",
+    "config_kernel",
+    "default_curve",
+    "make_targets",
+    "plus_targets",
+    "robust_scores",
+]
+
+Floats = npt.NDArray[np.float64]
+
+_NOISE = 0.2  # variance of a cell that its neighbours say nothing of, as a share of a residual's
+_ANY_LEVEL = 100.0  # variance of a task's unknown level: its cells count only against each other
+_ENOUGH_FAMILIES = 3  # with complete tasks, to learn from those alone
 
 
 @dataclass(frozen=True)
 class Targets:
-    """M tasks, H configurations."""
+    """What the networks learn, of M tasks and H configurations."""
 
     scores: Tensor  # [M, H], NaN where not trained
     similarity: Tensor  # [M, M], NaN where unknown
@@ -30,11 +60,13 @@ def make_targets(metadataset: MetaDataset, k: int) -> Targets:
     """
     names = metadataset.tasks["name"].tolist()
     if len(names) < 2:
-        raise PredictorError(f"meta-training needs at least 2 tasks, but the table has {len(names)}")
+        raise PredictorError(f"meta-training needs at least 2 tasks, but the table has {len(names)}; add tasks")
     trained = np.isfinite(metadataset.scores()).sum(axis=1)
     if trained.min() < 2:
         poor = names[int(trained.argmin())]
-        raise PredictorError(f"a task needs at least 2 trained configurations, but {poor!r} has {trained.min()}")
+        raise PredictorError(
+            f"a task needs at least 2 trained configurations, but {poor!r} has {trained.min()}; leave it out"
+        )
     return Targets(
         scores=torch.from_numpy(anchored_scores(metadataset.normalized()).astype(np.float32)),
         similarity=torch.from_numpy(metadataset.similarity(k).astype(np.float32)),
@@ -42,7 +74,7 @@ def make_targets(metadataset: MetaDataset, k: int) -> Targets:
     )
 
 
-def anchored_scores(normalized: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def anchored_scores(normalized: Floats) -> Floats:
     """Makes the scores of tasks with missing configurations comparable to those of complete ones.
 
     Sec. 3.1 normalizes over all configurations. Where some were not trained, say all that are good on most tasks, 0
@@ -65,3 +97,99 @@ def anchored_scores(normalized: npt.NDArray[np.float64]) -> npt.NDArray[np.float
         here = typical[known[row]]
         anchored[row, known[row]] = normalized[row, known[row]] * here.std() + here.mean()
     return anchored
+
+
+def _by_rank(row: Floats) -> Floats:
+    return np.asarray(norm.ppf((rankdata(row) - 0.5) / len(row)))
+
+
+def _by_regret(row: Floats) -> Floats:
+    span = row.max() - np.median(row)
+    return -np.clip((row.max() - row) / span, 0, 2) if span > 0 else np.zeros_like(row)
+
+
+READINGS: dict[str, Callable[[Floats], Floats]] = {"rank": _by_rank, "regret": _by_regret, "accuracy": lambda row: row}
+CURVES: dict[str, Callable[[MetaDataset], Floats]] = {
+    "last": MetaDataset.scores,
+    "steady": MetaDataset.steady_scores,
+}
+
+
+def default_curve(table: MetaDataset) -> str:
+    """One of ``CURVES``: ``steady`` where the learning rate stays, ``last`` where a schedule lets a run settle."""
+    return "steady" if table.fingerprint.constant_rate else "last"
+
+
+def plus_targets(
+    metadataset: MetaDataset, curve: str, readings: Sequence[str] = tuple(READINGS), incomplete: bool = False
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Floats]:
+    """What HyperSTAR+ learns from a table.
+
+    Args:
+        metadataset: The table.
+        curve: What is read off learning curves, of ``CURVES``.
+        readings: How a task's accuracies are read, of ``READINGS``.
+        incomplete: Learn from tasks that lack configurations too, even if three families have complete ones.
+
+    Returns:
+        Row numbers of T tasks and of H configurations, and their targets [T, H] without NaN.
+
+    Raises:
+        PredictorError: If fewer than two tasks or configurations were trained.
+    """
+    accuracies = CURVES[curve](metadataset)
+    trained = np.isfinite(accuracies)
+    families = metadataset.tasks["family"].to_numpy(dtype=str)
+    whole = trained.all(axis=1)
+    enough = not incomplete and len(set(families[whole])) >= _ENOUGH_FAMILIES
+    rows = np.flatnonzero(whole if enough else trained.any(axis=1))
+    columns = np.flatnonzero(trained[rows].any(axis=0))
+    if len(rows) < 2 or len(columns) < 2:
+        raise PredictorError(
+            "HyperSTAR+ needs at least two tasks with two configurations trained on each, but the table has "
+            f"{len(rows)} tasks and {len(columns)} configurations; collect more"
+        )
+    scores = robust_scores(accuracies[np.ix_(rows, columns)], [READINGS[name] for name in readings])
+    encoded = metadataset.space.encode(metadataset.configs)[columns]
+    return rows, columns, completed(scores, encoded)
+
+
+def robust_scores(accuracies: Floats, readings: Sequence[Callable[[Floats], Floats]]) -> Floats:
+    """The mean of some readings of each task's accuracies, [T, H] -> [T, H]; NaN stays NaN."""
+    out = np.full(accuracies.shape, np.nan)
+    for row, of_task in zip(out, accuracies, strict=True):
+        known = np.isfinite(of_task)
+        if known.any():
+            row[known] = np.mean([normalize_scores(reading(of_task[known])) for reading in readings], axis=0)
+    return out
+
+
+def config_kernel(encoded: npt.NDArray[np.floating], others: npt.NDArray[np.floating]) -> Floats:
+    """Similarity of configurations by their encodings, [n, d] and [m, d] -> [n, m], in (0, 1]."""
+    gaps = encoded[:, None, :].astype(np.float64) - others[None, :, :]
+    return np.asarray(np.exp(-0.5 * (gaps**2).sum(axis=2)))
+
+
+def completed(scores: Floats, encoded: npt.NDArray[np.floating]) -> Floats:
+    """Scores [T, H] with the cells that were not trained filled in, from encodings [H, d].
+
+    A missing cell is the mean over the tasks that have it, plus what the task's other cells, the more alike the more,
+    say of its difference from the mean (a Gaussian process with an unknown level).
+
+    Raises:
+        PredictorError: If a configuration was trained on no task.
+    """
+    known = np.isfinite(scores)
+    if not known.any(axis=0).all():
+        raise PredictorError("a configuration that was trained on no task has no score to learn from; leave it out")
+    whole = known.all(axis=1)
+    mean = scores[whole].mean(axis=0) if whole.any() else np.nanmean(scores, axis=0)
+    kernel = config_kernel(encoded, encoded)
+    out = scores.copy()
+    for task in np.flatnonzero(~whole):
+        has = known[task]
+        inner = kernel[np.ix_(has, has)] + _ANY_LEVEL + _NOISE * np.eye(has.sum())
+        weights = cho_solve(cho_factor(inner), scores[task, has] - mean[has]) if has.any() else np.zeros(0)
+        out[task, ~has] = mean[~has] + (kernel[np.ix_(~has, has)] + _ANY_LEVEL) @ weights
+        out[task] -= out[task].mean() - mean.mean()
+    return out

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -31,12 +32,12 @@ from hyperstar_tune.predictor.losses import (
 from hyperstar_tune.predictor.network_predictor import NetworkPredictor
 from hyperstar_tune.predictor.networks import Architecture, Discriminator, PredictorNetwork
 from hyperstar_tune.predictor.pool import ImagePool, make_pool
-from hyperstar_tune.predictor.predictor import card_entry, check_images
+from hyperstar_tune.predictor.predictor import DEFAULT_IMAGE_SIZE, card_entry, check_images
 from hyperstar_tune.predictor.targets import Targets, make_targets
 from hyperstar_tune.tables.metadataset import MetaDataset
 from hyperstar_tune.tasks.task import ImageTask
 
-__all__ = ["EpochReport", "TrainingSettings", "meta_train"]
+__all__ = ["EpochReport", "Trainer", "TrainingSettings", "meta_train"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class TrainingSettings:
 
     train_backbone: str = "last_stage"  # "none", "last_stage", "all" (the paper's end-to-end; needs a GPU's patience)
     epochs: int = 20  # passes over all tasks
-    image_batches: int = 5  # a task and pass [B_img]
+    image_batches: int = 5  # of each task in a pass [B_img]
     batch_size: int = 64  # images [N_img]
     configs_per_batch: int = 10  # [C_hyper]
     window: int = 5  # image batches that make a task's representation [L]
@@ -66,6 +67,14 @@ class TrainingSettings:
         for name in (*counts, "similarity_k"):
             if getattr(self, name) < 1:
                 raise PredictorError(f"{name} must be at least 1, but got {getattr(self, name)}")
+
+    def architecture(self, n_features: int, config_dim: int) -> Architecture:
+        """Sizes of the networks for so many features of an image and inputs of a configuration."""
+        return Architecture(n_features, config_dim, width=self.width, dim=self.dim, hidden=self.hidden)
+
+    def rate_share(self, epoch: int) -> float:
+        """Share of the learning rate in a pass, counted from 1: a cosine that falls from 1."""
+        return (1 + math.cos(math.pi * (epoch - 1) / self.epochs)) / 2
 
 
 @dataclass(frozen=True)
@@ -98,8 +107,8 @@ def meta_train(
     Args:
         metadataset: The table; cells that were not trained are not sampled.
         tasks: The images of each of its tasks, by name. More may be given.
-        settings: How.
-        name: Of the predictor.
+        settings: How to train.
+        name: Name of the predictor.
         about: Further entries of its card, e.g. ``licence`` or ``limits``.
         out: Directory to save it in.
         checkpoint: File written after every pass, resumed from if it is there, removed at the end; by default beside
@@ -121,21 +130,23 @@ def meta_train(
         checkpoint = Path(out).with_name(f".{Path(out).name}.training.pt")
     targets = make_targets(metadataset, settings.similarity_k)
     backbone = Backbone(settings.train_backbone).to(device)
-    size = metadataset.fingerprint.image_size or 64
+    size = metadataset.fingerprint.image_size or DEFAULT_IMAGE_SIZE
     pools = [make_pool(tasks[task], backbone, size, settings.images_per_task, settings.seed) for task in names]
-    trainer = _Trainer(settings, targets, backbone, pools)
+    trainer = Trainer(settings, targets, backbone, pools)
     run = {"settings": asdict(settings), "tasks": names, "images": [pool.image_hash for pool in pools]}
     identity = checkpoints.identity(run, targets.scores, targets.similarity, targets.encoded)
     if checkpoint is not None and Path(checkpoint).exists():
         trainer.load_state(checkpoints.read(Path(checkpoint), identity))
-    while trainer.epoch < settings.epochs:
-        report = trainer.run_epoch()
+
+    def after_pass(report: EpochReport) -> None:
         if not math.isfinite(report.performance):
             raise PredictorError(f"meta-training diverged in pass {report.epoch}; lower learning_rate")
         if checkpoint is not None:
             checkpoints.write(Path(checkpoint), identity, trainer.state())
         if progress is not None:
             progress(report)
+
+    trainer.run(after_pass)
     card = {
         "name": name,
         **(about or {}),
@@ -155,8 +166,22 @@ def meta_train(
     return predictor
 
 
-class _Trainer:
-    """The state of one run of Algorithm 1, between passes."""
+class Trainer:
+    """The state of one run of Algorithm 1, between passes.
+
+    Args:
+        settings: How to train.
+        targets: What to learn, of M tasks.
+        backbone: Its trained part is changed.
+        pools: Images of the M tasks.
+
+    Attributes:
+        network: g, h and f.
+        discriminator: d.
+        whole: The last t^G of every task, shape [M, dim].
+        epoch: Passes that were made.
+        history: Means of the losses in each of them.
+    """
 
     def __init__(
         self, settings: TrainingSettings, targets: Targets, backbone: Backbone, pools: list[ImagePool]
@@ -168,13 +193,7 @@ class _Trainer:
         self.history: list[dict[str, float]] = []
         device = pools[0].cached.device
         self.targets = Targets(*(getattr(targets, name).to(device) for name in ("scores", "similarity", "encoded")))
-        sizes = Architecture(
-            n_features=backbone.n_features,
-            config_dim=targets.encoded.shape[1],
-            width=settings.width,
-            dim=settings.dim,
-            hidden=settings.hidden,
-        )
+        sizes = settings.architecture(backbone.n_features, targets.encoded.shape[1])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             self.network = PredictorNetwork(sizes).to(device)
@@ -187,31 +206,49 @@ class _Trainer:
         self.discriminator_optimizer = torch.optim.AdamW(self.discriminator.parameters(), lr=settings.learning_rate)
         first = np.random.default_rng([settings.seed, 0])
         with torch.no_grad():
-            self.whole = torch.cat([self._embed(pool, first) for pool in pools])  # [M, dim]: last t^G of every task
+            self.whole = torch.cat([self._embed(task, first) for task in range(len(pools))])  # [M, dim]
+
+    def run(self, progress: Callable[[EpochReport], None] | None = None) -> None:
+        """Makes the passes that are left, and reports each."""
+        while self.epoch < self.settings.epochs:
+            report = self.run_epoch()
+            if progress is not None:
+                progress(report)
 
     def run_epoch(self) -> EpochReport:
         """One pass over all tasks (steps 3 to 12 of Algorithm 1)."""
         started = time.perf_counter()
         self.epoch += 1
-        rng = np.random.default_rng([self.settings.seed, self.epoch])
-        share = (self.epoch - 1) / self.settings.epochs
+        rng = self.draws(self.epoch)
         for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
-            group["lr"] = peak * (1 + math.cos(math.pi * share)) / 2
+            group["lr"] = peak * self.settings.rate_share(self.epoch)
         visits = [self._visit(int(task), rng) for task in rng.permutation(len(self.pools))]
         names = ("performance", "similarity", "adversarial", "discriminator_accuracy")
         means = dict(zip(names, np.mean(visits, axis=0).tolist(), strict=True))
         self.history.append({name: round(value, 5) for name, value in means.items()})
         return EpochReport(self.epoch, self.settings.epochs, seconds=time.perf_counter() - started, **means)
 
+    def draws(self, epoch: int) -> np.random.Generator:
+        """The generator of a pass: first of the order of tasks, then of each one's configurations and images."""
+        return np.random.default_rng([self.settings.seed, epoch])
+
+    def draw_configs(self, task: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+        """Row numbers of configurations that were trained on a task, as many as a step takes."""
+        known = np.flatnonzero(torch.isfinite(self.targets.scores[task]).cpu().numpy())
+        return rng.permutation(known)[: self.settings.configs_per_batch]
+
+    def draw_images(self, task: int, rng: np.random.Generator) -> Tensor:
+        """A batch of a task's images, as its pool keeps them."""
+        return self.pools[task].sample(self.settings.batch_size, rng)
+
     def _visit(self, task: int, rng: np.random.Generator) -> list[float]:
         """Image batches of one task (steps 4 to 11); the means of the losses."""
-        known = np.flatnonzero(torch.isfinite(self.targets.scores[task]).cpu().numpy())
-        configs = torch.from_numpy(rng.permutation(known)[: self.settings.configs_per_batch])
+        configs = torch.from_numpy(self.draw_configs(task, rng))
         window: deque[Tensor] = deque(maxlen=self.settings.window)
         whole = torch.zeros_like(self.whole[task])  # step 4
         log = []
         for _ in range(self.settings.image_batches):
-            batch = self._embed(self.pools[task], rng)[0]
+            batch = self._embed(task, rng)[0]
             log.append(self._step(task, configs, batch, whole))
             window.append(batch.detach())
             whole = torch.stack(list(window)).mean(dim=0)  # step 9
@@ -240,16 +277,15 @@ class _Trainer:
         self.discriminator_optimizer.step()
         return discriminator_accuracy(logits[:1].detach(), logits[1:].detach())
 
-    def _embed(self, pool: ImagePool, rng: np.random.Generator) -> Tensor:
-        cached = pool.sample(self.settings.batch_size, rng)
-        features = self.backbone.suffix(cached) if len(self.backbone.frozen) else self.backbone(cached)
+    def _embed(self, task: int, rng: np.random.Generator) -> Tensor:
+        features = self.backbone.suffix(self.draw_images(task, rng))
         return self.network.embed_tasks(features[None])  # [1, dim]
 
     def _modules(self) -> dict[str, nn.Module]:
         return {"network": self.network, "discriminator": self.discriminator, "backbone": self.backbone.trained}
 
     def state(self) -> dict[str, Any]:
-        """All that the next pass depends on."""
+        """Everything that the next pass depends on."""
         return {
             "epoch": self.epoch,
             "history": self.history,

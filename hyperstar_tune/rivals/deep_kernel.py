@@ -20,15 +20,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.metrics import normalize_scores
-from hyperstar_tune.ranking import Ranking
-from hyperstar_tune.rivals.counts import complete_scores
-from hyperstar_tune.rivals.meta_features import TaskFacts
-from hyperstar_tune.space import Config, SearchSpace
+from hyperstar_tune.rivals.base import Floats, Ranker, complete_scores
+from hyperstar_tune.rivals.meta_features import TaskFacts, features_of
+from hyperstar_tune.space import Config
 from hyperstar_tune.tables.metadataset import MetaDataset
 
-__all__ = ["DeepKernelRanker"]
+__all__ = ["DeepKernel", "DeepKernelRanker", "SolvedProcess"]
 
 # The likelihood of a dozen tasks overfits: the most favourable of six settings on the development families, among them
 # 200 steps and next to no decay (AP@10 18 instead of 32).
@@ -38,53 +36,44 @@ _WEIGHT_DECAY = 1.0
 _HIDDEN, _DIM = 32, 4
 
 
-class DeepKernelRanker:
+class DeepKernelRanker(Ranker):
     """Ranks by the posterior mean of a deep-kernel Gaussian process.
 
     Args:
-        seed: Of the networks' start.
+        seed: Random seed of the networks' start.
     """
 
     name = "deep_kernel"
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
-        self._space: SearchSpace | None = None
 
-    def fit(self, metadataset: MetaDataset) -> "DeepKernelRanker":
-        """Learns the kernel from the complete tasks and conditions on them."""
+    def _fit(self, metadataset: MetaDataset) -> None:
         rows, scores = complete_scores(metadataset)
-        facts = np.stack([TaskFacts.of(metadataset.tasks.iloc[row]).features() for row in rows])
+        facts = features_of(metadataset, rows)
         self._shift, self._scale = facts.mean(axis=0), np.maximum(facts.std(axis=0), 1e-6)
-        targets = torch.from_numpy(np.asarray(normalize_scores(scores)))  # [T, H]
+        targets = torch.from_numpy(normalize_scores(scores))  # [T, H]
         self._tasks = self._scaled(facts)
         self._configs = torch.from_numpy(metadataset.space.encode(metadataset.configs)).double()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            self._kernel = _Kernel(self._tasks.shape[1], self._configs.shape[1]).double()
+            self._kernel = DeepKernel(self._tasks.shape[1], self._configs.shape[1]).double()
         _maximize_likelihood(self._kernel, self._tasks, self._configs, targets)
         with torch.no_grad():
-            self._weights = _Solved(self._kernel, self._tasks, self._configs, targets).weights
-        self._space = metadataset.space
-        return self
+            self._weights = SolvedProcess(self._kernel, self._tasks, self._configs, targets).weights
 
-    def rank(self, task: Any, configs: Sequence[Config]) -> Ranking:
-        """Orders configurations, known or not, by their posterior mean."""
-        if self._space is None:
-            raise PredictorError(f"ranker {self.name!r} must be fitted to a table first")
-        facts = TaskFacts.of(task)
-        encoded = torch.from_numpy(self._space.encode(configs)).double()
+    def _scores(self, task: Any, configs: Sequence[Config]) -> Floats:
+        encoded = torch.from_numpy(self.space.encode(configs)).double()
         with torch.no_grad():
-            of_tasks = self._kernel.of_tasks(self._scaled(facts.features()[None]), self._tasks)  # [1, T]
+            of_tasks = self._kernel.of_tasks(self._scaled(TaskFacts.of(task).features()[None]), self._tasks)  # [1, T]
             of_configs = self._kernel.of_configs(encoded, self._configs)  # [n, H]
-            scores = (of_tasks @ self._weights @ of_configs.T)[0].numpy()
-        return Ranking.of(configs, scores, task=facts.name, source=self.name)
+            return np.asarray((of_tasks @ self._weights @ of_configs.T)[0].numpy())
 
     def _scaled(self, facts: np.ndarray) -> Tensor:
         return torch.from_numpy((facts - self._shift) / self._scale)
 
 
-class _Kernel(nn.Module):
+class DeepKernel(nn.Module):
     """Both factors of the kernel and the noise, in double precision."""
 
     def __init__(self, n_facts: int, n_encoded: int) -> None:
@@ -105,10 +94,10 @@ class _Kernel(nn.Module):
         return _squared_exponential(self.of_encoded(first), self.of_encoded(second))
 
 
-class _Solved:
+class SolvedProcess:
     """The Gaussian process at given kernels, by their eigenvalues."""
 
-    def __init__(self, kernel: _Kernel, tasks: Tensor, configs: Tensor, targets: Tensor) -> None:
+    def __init__(self, kernel: DeepKernel, tasks: Tensor, configs: Tensor, targets: Tensor) -> None:
         self.of_tasks, self.of_configs = kernel.of_tasks(tasks, tasks), kernel.of_configs(configs, configs)
         self.noise = kernel.log_noise.exp() + 1e-4
         with torch.no_grad():
@@ -136,11 +125,11 @@ class _Solved:
         )
 
 
-def _maximize_likelihood(kernel: _Kernel, tasks: Tensor, configs: Tensor, targets: Tensor) -> None:
+def _maximize_likelihood(kernel: DeepKernel, tasks: Tensor, configs: Tensor, targets: Tensor) -> None:
     optimizer = torch.optim.AdamW(kernel.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
     for _ in range(_STEPS):
         optimizer.zero_grad()
-        (_Solved(kernel, tasks, configs, targets).surrogate() / targets.numel()).backward()
+        (SolvedProcess(kernel, tasks, configs, targets).surrogate() / targets.numel()).backward()
         optimizer.step()
 
 

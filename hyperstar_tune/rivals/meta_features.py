@@ -3,7 +3,7 @@
 Source: HyperSTAR (CVPR 2020), Sec. 4.1: "number of images, classes and images per class in the dataset".
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,9 +14,10 @@ import pandas as pd
 from hyperstar_tune.errors import TaskError
 
 if TYPE_CHECKING:
+    from hyperstar_tune.tables.metadataset import MetaDataset
     from hyperstar_tune.tasks.task import ImageTask
 
-__all__ = ["TaskFacts"]
+__all__ = ["TaskFacts", "features_of"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,11 @@ class TaskFacts:
         return cls(str(values["name"]), *(int(values[name]) for name in ("classes", "n_train", "n_val")))
 
     def features(self) -> npt.NDArray[np.float64]:
-        """Logarithms of training images, classes, training images a class and validation images, shape [4]."""
+        """Logarithms of training images, classes, training images per class and validation images, shape [4]."""
         counts = (self.n_train, self.classes, self.n_train / self.classes, self.n_val)
         return np.log(np.asarray(counts, dtype=np.float64))
+
+
+def features_of(metadataset: "MetaDataset", rows: Iterable[int]) -> npt.NDArray[np.float64]:
+    """Features of some tasks of a table, by their row numbers, shape [T, 4]."""
+    return np.stack([TaskFacts.of(metadataset.tasks.iloc[row]).features() for row in rows])

@@ -1,25 +1,26 @@
-"""All rankers that tables compare, by name: those of the paper, later rivals, and what each needs."""
+"""All rankers that tables compare, one row each: name, label, colour, what makes it and what it needs.
+
+Reading the rows is cheap; the libraries behind a ranker are imported when one is made.
+"""
 
 import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from hyperstar_tune.errors import PredictorError
-from hyperstar_tune.predictor.plus import PlusAverageRanker, PlusRanker, PlusSettings
-from hyperstar_tune.predictor.training import TrainingSettings
-from hyperstar_tune.rivals.counts import Ranker, make_ranker, ranker_names
-from hyperstar_tune.rivals.deep_kernel import DeepKernelRanker
-from hyperstar_tune.rivals.networks import NEURAL_RANKERS, FeatureStore, make_neural_ranker
-from hyperstar_tune.rivals.pairwise import PairwiseRanker
-from hyperstar_tune.rivals.portfolio import PortfolioRanker
-from hyperstar_tune.rivals.tr_automl import TrAutoMLRanker
 from hyperstar_tune.tables.metadataset import MetaDataset
 
-__all__ = ["RankerKind", "Supplies", "all_ranker_names", "ranker_kind"]
+if TYPE_CHECKING:
+    from hyperstar_tune.predictor.training import TrainingSettings
+    from hyperstar_tune.rivals.base import Ranker
+    from hyperstar_tune.rivals.features import FeatureStore
+
+__all__ = ["RankerKind", "Supplies", "ranker_kind", "ranker_names"]
 
 
 @dataclass(frozen=True)
@@ -27,88 +28,116 @@ class Supplies:
     """What rankers may be made from."""
 
     table: MetaDataset  # with the tasks to be ranked: Tr-AutoML pays for some of their accuracies
-    store: FeatureStore | None = None  # for rankers that look at images
-    settings: TrainingSettings | None = None  # of those that are meta-trained
+    store: "FeatureStore | None" = None  # for rankers that look at images
+    settings: "TrainingSettings | None" = None  # of those that are meta-trained
     traits: pd.DataFrame | None = None  # of tasks, by name: HyperSTAR+ needs these or the images
+
+
+def _nothing(supplies: Supplies) -> dict[str, Any]:
+    return {}
+
+
+def _training(supplies: Supplies) -> dict[str, Any]:
+    from hyperstar_tune.predictor.training import TrainingSettings
+
+    return asdict(supplies.settings or TrainingSettings())
+
+
+def _plus(supplies: Supplies) -> dict[str, Any]:
+    from hyperstar_tune.predictor.plus import PlusSettings
+
+    return asdict(PlusSettings())
+
+
+def _plus_and_traits(supplies: Supplies) -> dict[str, Any]:
+    settings = _plus(supplies)
+    if supplies.traits is None:
+        return settings
+    names = [name for name in supplies.table.tasks["name"] if name in supplies.traits.index]
+    values = supplies.traits.loc[names, list(settings["traits"])].to_numpy(dtype=np.float64)
+    return settings | {"traits_of_tasks": hashlib.sha256(values.tobytes()).hexdigest()[:12]}
 
 
 @dataclass(frozen=True)
 class RankerKind:
-    """A ranker by name."""
+    """One row of the registry."""
 
     name: str
-    make: Callable[[Supplies, int], Ranker]  # (supplies, seed)
-    is_random: bool = True  # depends on its seed
-    lacks: Callable[[Supplies], str] = lambda supplies: ""  # what it cannot do without
-    depends_on: Callable[[Supplies], dict[str, Any]] = lambda supplies: {}  # besides the table, as plain values
+    label: str  # in figures and tables
+    color: str  # in figures, as matplotlib reads it
+    made_by: str  # "module:class" of this room
+    takes: tuple[str, ...] = ()  # arguments of the class
+    depends_on: Callable[[Supplies], dict[str, Any]] = _nothing  # besides the table, as plain values
+
+    @property
+    def is_random(self) -> bool:
+        """Whether it depends on its seed."""
+        return "seed" in self.takes
+
+    def lacks(self, supplies: Supplies) -> str:
+        """What it cannot do without and is not supplied, in words; empty if nothing."""
+        if supplies.store is not None or not {"store", "images"} & set(self.takes):
+            return ""
+        if "traits" in self.takes:
+            return "" if supplies.traits is not None else "the traits of the tasks, or their images"
+        return "the images of the tasks"
+
+    def make(self, supplies: Supplies, seed: int = 0) -> "Ranker":
+        """A fresh ranker, not fitted.
+
+        Raises:
+            PredictorError: If it lacks something.
+        """
+        if self.lacks(supplies):
+            raise PredictorError(f"ranker {self.name!r} needs {self.lacks(supplies)}; supply them")
+        available = {
+            **{"name": self.name, "seed": seed, "trained": supplies.table},
+            **{"store": supplies.store, "settings": supplies.settings, "traits": supplies.traits},
+            "images": supplies.store.images if supplies.store is not None else None,
+        }
+        module, _, name = self.made_by.partition(":")
+        ranker: Ranker = getattr(import_module(f"hyperstar_tune.rivals.{module}"), name)(
+            **{argument: available[argument] for argument in self.takes}
+        )
+        return ranker
 
 
-def _basic(name: str) -> RankerKind:
-    return RankerKind(
-        name, lambda supplies, seed: make_ranker(name, seed), is_random=name in ("random", "random_forest")
-    )
-
-
-def _neural(name: str) -> RankerKind:
-    def make(supplies: Supplies, seed: int) -> Any:
-        return make_neural_ranker(name, supplies.store, supplies.settings, seed)
-
-    def lacks(supplies: Supplies) -> str:
-        return "" if name == "meta_data" or supplies.store is not None else "the images of the tasks"
-
-    def depends_on(supplies: Supplies) -> dict[str, Any]:
-        return _training(supplies) | ({"train_backbone": "all"} if name == "end_to_end" else {})
-
-    return RankerKind(name, make, lacks=lacks, depends_on=depends_on)
-
-
-def _training(supplies: Supplies) -> dict[str, Any]:
-    return asdict(supplies.settings or TrainingSettings())
-
-
-def _plus() -> RankerKind:
-    def depends_on(supplies: Supplies) -> dict[str, Any]:
-        settings = PlusSettings()
-        if supplies.traits is None:
-            return asdict(settings)
-        names = [name for name in supplies.table.tasks["name"] if name in supplies.traits.index]
-        values = supplies.traits.loc[names, list(settings.traits)].to_numpy(dtype=np.float64)
-        return asdict(settings) | {"traits_of_tasks": hashlib.sha256(values.tobytes()).hexdigest()[:12]}
-
-    return RankerKind(
-        PlusRanker.name,
-        lambda supplies, seed: PlusRanker(supplies.store, traits=supplies.traits),
-        is_random=False,
-        lacks=lambda s: (
-            "" if s.store is not None or s.traits is not None else "the traits of the tasks, or their images"
-        ),
-        depends_on=depends_on,
-    )
-
-
+_COUNTS = ("settings", "seed")
+_IMAGES = ("store", "settings", "seed")
+_BATCHWISE = ("networks:BatchwiseRanker", ("name", *_IMAGES), _training)
+_END_TO_END = (*_BATCHWISE[:2], lambda supplies: _training(supplies) | {"train_backbone": "all"})
 _KINDS = {
     kind.name: kind
-    for kind in (
-        *(_basic(name) for name in ranker_names()),
-        RankerKind(PortfolioRanker.name, lambda supplies, seed: PortfolioRanker(), is_random=False),
-        RankerKind(TrAutoMLRanker.name, lambda supplies, seed: TrAutoMLRanker(supplies.table, seed)),
+    for kind in (  # cheap ones first
+        RankerKind("random", "random", "0.6", "averages:RandomRanker", ("seed",)),
+        RankerKind("average_top1", "average Top-1 (task-agnostic)", "#ff9896", "averages:AverageTop1Ranker"),
+        RankerKind("average_normalized", "average normalized score", "#c5b0d5", "averages:AverageNormalizedRanker"),
+        RankerKind("random_forest", "random forest (Feurer 2015a)", "#aec7e8", "counts:ForestRanker", ("seed",)),
+        RankerKind("nearest_task", "nearest task (Feurer 2015b)", "#ffbb78", "counts:NearestTaskRanker"),
+        RankerKind("portfolio", "zero-shot portfolio", "#c49c94", "averages:PortfolioRanker"),
+        RankerKind("tr_automl", "Tr-AutoML", "#f7b6d2", "tr_automl:TrAutoMLRanker", ("trained", "seed")),
+        RankerKind("plus_average", "HyperSTAR+ without images", "#98df8a", "plus:PlusAverageRanker", (), _plus),
         RankerKind(
-            PlusAverageRanker.name,
-            lambda supplies, seed: PlusAverageRanker(),
-            is_random=False,
-            depends_on=lambda supplies: asdict(PlusSettings()),
+            "hyperstar_plus", "HyperSTAR+", "#d62728", "plus:PlusRanker", ("images", "traits"), _plus_and_traits
         ),
-        _plus(),
-        RankerKind(DeepKernelRanker.name, lambda supplies, seed: DeepKernelRanker(seed)),
         RankerKind(
-            "zap_pairwise", lambda supplies, seed: PairwiseRanker(supplies.settings, seed), depends_on=_training
+            "deep_kernel", "deep-kernel GP (Quick-Tune's manner)", "#17becf", "deep_kernel:DeepKernelRanker", ("seed",)
         ),
-        *(_neural(name) for name in NEURAL_RANKERS),
+        RankerKind(
+            "zap_pairwise", "meta-data, pairwise loss (ZAP)", "#bcbd22", "points:PairwiseRanker", _COUNTS, _training
+        ),
+        RankerKind("meta_data", "meta-data", "#7f7f7f", "points:PointRanker", _COUNTS, _training),
+        RankerKind("global_mean", "global mean", "#e377c2", "points:GlobalMeanRanker", _IMAGES, _training),
+        RankerKind("bm", "batchwise mean", "#d62728", *_BATCHWISE),
+        RankerKind("bm_gan", "batchwise mean, adversarial", "#9467bd", *_BATCHWISE),
+        RankerKind("bm_similarity", "batchwise mean, similarity", "#8c564b", *_BATCHWISE),
+        RankerKind("bm_both", "HyperSTAR (Eq. 4, frozen backbone)", "#2ca02c", *_BATCHWISE),
+        RankerKind("end_to_end", "HyperSTAR (Eq. 4, end to end)", "#ff7f0e", *_END_TO_END),
     )
 }
 
 
-def all_ranker_names() -> tuple[str, ...]:
+def ranker_names() -> tuple[str, ...]:
     """Names that ``ranker_kind`` knows, cheap ones first."""
     return tuple(_KINDS)
 

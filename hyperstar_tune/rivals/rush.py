@@ -12,7 +12,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
-from hyperstar_tune.rivals.counts import complete_scores
+from hyperstar_tune.rivals.base import complete_scores
 from hyperstar_tune.search.decks import RandomDeck
 from hyperstar_tune.search.searcher import GatedSearcher
 from hyperstar_tune.space import Config, SearchSpace, config_key

@@ -9,24 +9,18 @@ Sec. 4.3, runs it.
 
 import math
 import random
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hyperstar_tune.errors import HyperStarError, PredictorError, SearchError
-from hyperstar_tune.metrics import normalize_scores
-from hyperstar_tune.ranking import Ranking
-from hyperstar_tune.rivals.counts import complete_scores
-from hyperstar_tune.rivals.meta_features import TaskFacts
+from hyperstar_tune.metrics import normalize_scores, worst_for_diverged
+from hyperstar_tune.rivals.base import Floats, LookUpRanker, complete_scores, task_name
 from hyperstar_tune.search.searcher import GatedSearcher
 from hyperstar_tune.space import Config, config_key
 from hyperstar_tune.tables.metadataset import MetaDataset
 
 __all__ = ["TrAutoMLRanker", "TrAutoMLSearcher"]
-
-Floats = npt.NDArray[np.floating]
 
 
 class TrAutoMLSearcher(GatedSearcher):
@@ -79,8 +73,7 @@ class TrAutoMLSearcher(GatedSearcher):
         if self._asked > len(self._benchmarks) + 1:
             return None
         mine = np.array([self._accuracies.get(config_key(config), math.nan) for config in self._benchmarks])
-        mine = np.where(np.isfinite(mine), mine, np.nanmin(mine) if np.isfinite(mine).any() else 0.0)
-        answer = self._best[_most_similar(self._of_tasks, mine)]
+        answer = self._best[_most_similar(self._of_tasks, worst_for_diverged(mine))]
         return None if answer in self._benchmarks else answer
 
     def observe(self, config: Config, epoch: int, result: dict[str, Any] | None) -> None:
@@ -93,7 +86,7 @@ class TrAutoMLSearcher(GatedSearcher):
         self._answered.add(trial_id)
 
 
-class TrAutoMLRanker:
+class TrAutoMLRanker(LookUpRanker):
     """Tr-AutoML as an order: its random benchmarks, then the ranking of the task on which they did most alike.
 
     Unlike the other rankers it pays first: the accuracies of the ``n_benchmarks`` configurations at the head of its
@@ -113,39 +106,23 @@ class TrAutoMLRanker:
     def __init__(self, trained: MetaDataset, seed: int = 0, n_benchmarks: int = 10) -> None:
         rows = _draw(len(trained.configs), n_benchmarks, seed, PredictorError)
         self._benchmarks = [config_key(trained.configs[row]) for row in rows]
-        names = trained.tasks["name"].tolist()
-        self._accuracies = dict(zip(names, trained.scores()[:, rows], strict=True))
-        self._known: Floats | None = None
+        self._accuracies = dict(zip(trained.tasks["name"].tolist(), trained.scores()[:, rows], strict=True))
 
-    def fit(self, metadataset: MetaDataset) -> "TrAutoMLRanker":
-        """Keeps the normalized scores of the complete tasks."""
-        self._known = np.asarray(normalize_scores(complete_scores(metadataset)[1]))
-        self._rows = {config_key(config): row for row, config in enumerate(metadataset.configs)}
-        return self
+    def _fit(self, metadataset: MetaDataset) -> None:
+        self._of_tasks = normalize_scores(complete_scores(metadataset)[1])  # [T, H]
+        keys = [config_key(config) for config in metadataset.configs]
+        self._rows = [keys.index(key) for key in self._benchmarks]
 
-    def rank(self, task: Any, configs: Sequence[Config]) -> Ranking:
-        """The benchmarks in the order they are trained, then all others as on the most similar task.
-
-        Raises:
-            PredictorError: If the ranker was not fitted, or a benchmark was not trained on the task.
-        """
-        name = (
-            task.name
-            if isinstance(task, TaskFacts)
-            else str(task["name"] if hasattr(task, "__getitem__") else task.name)
-        )
-        if self._known is None:
-            raise PredictorError(f"ranker {self.name!r} must be fitted to a table first")
-        mine = self._accuracies.get(name)
+    def _of_table(self, task: Any) -> Floats:
+        """The benchmarks in the order they are trained, then all others as on the most similar task."""
+        mine = self._accuracies.get(task_name(task))
         if mine is None or not np.isfinite(mine).all():
-            raise PredictorError(f"ranker {self.name!r} needs the accuracies of its benchmarks on task {name!r}")
-        of_tasks = self._known[:, [self._rows[key] for key in self._benchmarks]]
-        nearest = self._known[_most_similar(of_tasks, mine)]
-        scores = {key: float(nearest[row]) for key, row in self._rows.items()}
-        first = 1.0 + max(scores.values())
-        scores |= {key: first + len(self._benchmarks) - place for place, key in enumerate(self._benchmarks)}
-        values = [scores[config_key(config)] for config in configs]
-        return Ranking.of(configs, values, task=name, source=self.name)
+            raise PredictorError(
+                f"ranker {self.name!r} needs the accuracies of its benchmarks on task {task_name(task)!r}"
+            )
+        scores = self._of_tasks[_most_similar(self._of_tasks[:, self._rows], mine)].copy()
+        scores[self._rows] = 1.0 + scores.max() + len(self._rows) - np.arange(len(self._rows))
+        return scores
 
 
 def _draw(n_configs: int, n_benchmarks: int, seed: int, error: type[HyperStarError]) -> list[int]:

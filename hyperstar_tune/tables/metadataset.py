@@ -19,7 +19,7 @@ import pandas as pd
 from hyperstar_tune._files import recover_directory, write_directory
 from hyperstar_tune.errors import MetaDatasetError, first_line
 from hyperstar_tune.fingerprint import Fingerprint
-from hyperstar_tune.metrics import normalize_scores, similarity_matrix
+from hyperstar_tune.metrics import normalize_scores, similarity_matrix, worst_for_diverged
 from hyperstar_tune.space import Config, SearchSpace, config_key
 from hyperstar_tune.tables import files as files
 from hyperstar_tune.tables.collection import check_task_name, read_collection
@@ -162,15 +162,18 @@ class MetaDataset:
         return np.asarray(np.isfinite(self.curve("epoch_seconds")[..., -1]))
 
     @property
+    def complete(self) -> npt.NDArray[np.bool_]:
+        """The complete tasks: those on which every configuration was trained with some seed, shape [T]."""
+        return np.asarray(np.isfinite(self.scores()).all(axis=1))
+
+    @property
     def complete_tasks(self) -> list[str]:
         """Names of the tasks on which every configuration was trained with the first seed."""
         return [str(name) for name in self.tasks["name"][np.asarray(self.measured[:, :, 0].all(axis=1))]]
 
     def filled(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Values of cells, shape [T, H, S], where one that diverged (NaN) takes its task's worst, or 0 if all did."""
-        worst = np.where(np.isfinite(values), values, np.inf).min(axis=(1, 2), keepdims=True)
-        worst[np.isinf(worst)] = 0.0
-        return np.where(self.measured & ~np.isfinite(values), worst, values)
+        return np.where(self.measured, worst_for_diverged(values, axis=(1, 2)), values)
 
     def scores(self, seed: int | None = None) -> npt.NDArray[np.float64]:
         """Half-A accuracy after the last epoch: what configurations are ranked by (docs/protocol.md).
@@ -199,10 +202,9 @@ class MetaDataset:
         """
         halves = [self.curve(name).astype(np.float64) for name in ("val_accuracy", "val_accuracy_b")]  # [T, H, S, F]
         both = np.where(np.isfinite(halves[1]), (halves[0] + halves[1]) / 2, halves[0])
-        lasted = np.isfinite(both[..., -1])
         count = np.maximum(np.isfinite(both).sum(axis=-1), 1)
         value = (np.fmax.reduce(both, axis=-1) + np.nansum(both, axis=-1) / count) / 2  # [T, H, S]
-        filled = self.filled(np.where(lasted, value, np.nan))
+        filled = self.filled(np.where(np.isfinite(both[..., -1]), value, np.nan))
         return _over_seeds(np.where(self.measured, filled, np.nan))
 
     def normalized(self) -> npt.NDArray[np.float64]:

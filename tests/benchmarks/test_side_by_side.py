@@ -4,14 +4,15 @@ from dataclasses import replace
 
 import pytest
 import torch
-from scoreboard.side_by_side import Fold, fit_side_by_side, train_side_by_side
+from scoreboard.side_by_side import fit_side_by_side, run_side_by_side
 
 from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.predictor.backbone import Backbone
 from hyperstar_tune.predictor.pool import ImagePool
 from hyperstar_tune.predictor.targets import Targets, make_targets
-from hyperstar_tune.predictor.training import _Trainer
-from hyperstar_tune.rivals.networks import BatchwiseRanker, FeatureStore
+from hyperstar_tune.predictor.training import Trainer
+from hyperstar_tune.rivals.features import FeatureStore
+from hyperstar_tune.rivals.networks import BatchwiseRanker
 
 
 @pytest.fixture
@@ -22,7 +23,8 @@ def doubles():
     torch.set_default_dtype(torch.float32)
 
 
-def fold(world, settings, left_out, seed, alpha, beta):
+def fresh(world, settings, left_out, seed, alpha, beta):
+    """A trainer before its first pass."""
     names = world.table.tasks["name"].tolist()
     generator = torch.Generator().manual_seed(0)
     pools = {name: ImagePool(torch.rand(20, 1024, generator=generator), "") for name in names}
@@ -30,19 +32,18 @@ def fold(world, settings, left_out, seed, alpha, beta):
     targets = make_targets(table, settings.similarity_k)
     targets = Targets(*(getattr(targets, name).double() for name in ("scores", "similarity", "encoded")))
     settings = replace(settings, seed=seed, alpha=alpha, beta=beta, epochs=2)
-    return Fold(settings, targets, [pools[name] for name in table.tasks["name"]])
+    return Trainer(settings, targets, Backbone("none"), [pools[name] for name in table.tasks["name"]])
 
 
 def test_every_replica_ends_where_it_would_alone(small_world, quick, doubles):
     kinds = [(0, 0, 0.0, 0.0), (1, 1, 1.0, 0.1), (2, 0, 1.0, 0.0), (2, 3, 0.0, 0.1)]
-    folds = [fold(small_world, quick, *kind) for kind in kinds]  # the table lacks cells
-    backbone = Backbone("none")
-    for own, network in zip(folds, train_side_by_side(folds, backbone), strict=True):
-        alone = _Trainer(own.settings, own.targets, backbone, own.pools)
-        while alone.epoch < own.settings.epochs:
-            alone.run_epoch()
+    together = [fresh(small_world, quick, *kind) for kind in kinds]  # the table lacks cells
+    run_side_by_side(together)
+    for kind, trainer in zip(kinds, together, strict=True):
+        alone = fresh(small_world, quick, *kind)
+        alone.run()
         for name, value in alone.network.state_dict().items():
-            torch.testing.assert_close(network.state_dict()[name], value, rtol=1e-9, atol=1e-11)
+            torch.testing.assert_close(trainer.network.state_dict()[name], value, rtol=1e-9, atol=1e-11)
 
 
 def test_rankers_fitted_together_rank_as_alone(small_world, quick):
@@ -59,8 +60,9 @@ def test_rankers_fitted_together_rank_as_alone(small_world, quick):
 
 
 def test_folds_that_cannot_step_together_are_refused(small_world, quick):
-    folds = [fold(small_world, quick, 0, 0, 0.0, 0.0), fold(small_world, replace(quick, dim=4), 1, 0, 0.0, 0.0)]
+    trainers = [fresh(small_world, quick, 0, 0, 0.0, 0.0), fresh(small_world, replace(quick, dim=4), 1, 0, 0.0, 0.0)]
     with pytest.raises(PredictorError, match="2 kinds of settings"):
-        train_side_by_side(folds, Backbone("none"))
+        run_side_by_side(trainers)
+    trainers[0].backbone = Backbone("last_stage")
     with pytest.raises(PredictorError, match="frozen backbone"):
-        train_side_by_side(folds[:1], Backbone("last_stage"))
+        run_side_by_side(trainers[:1])

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_table import make_table
+from made_up_table import make_ranker, make_table
 from scoreboard.diagnosis import best_task_vectors, repeated_measurement
 from scoreboard.table_figures import draw_critical_difference, draw_precision, draw_warm_start
 from scoreboard.tables import (
@@ -24,7 +24,6 @@ from hyperstar_tune.comparison.statistics import critical_difference
 from hyperstar_tune.errors import HyperStarError, MetaDatasetError
 from hyperstar_tune.metrics import chance_average_precision
 from hyperstar_tune.ranking import Ranking
-from hyperstar_tune.rivals.counts import make_ranker
 
 NAMES = ("average_top1", "average_normalized", "random")
 

@@ -5,11 +5,11 @@ from functools import partial
 
 import numpy as np
 import pytest
+from made_up_table import make_ranker
 
 from hyperstar_tune.comparison import Budgets, LooScores, leave_family_out, sweep
 from hyperstar_tune.comparison.summary import summarize
 from hyperstar_tune.report.figures import draw_average, draw_live_beside_replay, draw_regret, draw_tasks
-from hyperstar_tune.rivals.counts import make_ranker
 
 GRID = [Budgets(3, tuple(i / 9 for i in range(1, 37)))]
 REPORTED = [Budgets(3, (1, 2, 4))]

@@ -14,7 +14,7 @@ from hyperstar_tune.predictor.plus import PlusSettings
 from hyperstar_tune.predictor.predictor import card_entry
 from hyperstar_tune.tasks.task import ImageTask
 
-SETTINGS = PlusSettings(traits=("sharpness", "brightness"), penalty=1.0)
+SETTINGS = PlusSettings(traits=("sharpness", "brightness"), penalty=1.0)  # of striped_world
 
 
 @pytest.fixture(scope="module")

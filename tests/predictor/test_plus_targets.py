@@ -4,7 +4,7 @@ from made_up_table import make_table
 
 from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.predictor.plus import PlusSettings
-from hyperstar_tune.predictor.plus_targets import CURVES
+from hyperstar_tune.predictor.targets import CURVES
 
 
 def test_a_steady_accuracy_is_known_where_a_score_is():

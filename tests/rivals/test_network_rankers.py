@@ -6,13 +6,10 @@ from made_up_table import make_table
 
 from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.predictor import TrainingSettings
-from hyperstar_tune.rivals.networks import (
-    NEURAL_RANKERS,
-    BatchwiseRanker,
-    FeatureStore,
-    PointRanker,
-    make_neural_ranker,
-)
+from hyperstar_tune.rivals.features import FeatureStore
+from hyperstar_tune.rivals.networks import BatchwiseRanker
+from hyperstar_tune.rivals.points import GlobalMeanRanker
+from hyperstar_tune.rivals.registry import Supplies, ranker_kind
 from hyperstar_tune.tasks.task import ImageTask
 
 SETTINGS = TrainingSettings(train_backbone="none", epochs=40, image_batches=1, configs_per_batch=48, batch_size=8)
@@ -42,11 +39,12 @@ def world():
     return table, FeatureStore(images, image_size=32)
 
 
-@pytest.mark.parametrize("name", NEURAL_RANKERS)
+@pytest.mark.parametrize("name", ["meta_data", "global_mean", "bm", "bm_gan", "bm_similarity", "bm_both", "end_to_end"])
 def test_every_variant_ranks_all_configurations_and_the_same_way_twice(world, name):
     table, store = world
     rankings = [
-        make_neural_ranker(name, store, QUICK, seed=2)
+        ranker_kind(name)
+        .make(Supplies(table, store, QUICK), seed=2)
         .fit(table.without("family5"))
         .rank(table.tasks.iloc[5], table.configs)
         for _ in range(2)
@@ -61,7 +59,7 @@ def test_every_variant_ranks_all_configurations_and_the_same_way_twice(world, na
 def test_rankers_that_look_see_what_counts_cannot_tell(world, name):
     table, store = world
     known = table.subset([0, 1, 2, 3])
-    ranker = make_neural_ranker(name, store, SETTINGS).fit(known)
+    ranker = ranker_kind(name).make(Supplies(table, store, SETTINGS)).fit(known)
     for task, best in ((4, 0), (5, 47)):
         ranking = ranker.rank(store.images[f"task{task}"], table.configs)
         places = [table.configs.index(config) for config in ranking.configs[:10]]
@@ -81,12 +79,11 @@ def test_mistakes_are_named(world):
         BatchwiseRanker("bm", store).rank(table.tasks.iloc[0], table.configs)
     with pytest.raises(PredictorError, match="a batchwise ranker is one of"):
         BatchwiseRanker("magic", store)
-    with pytest.raises(PredictorError, match="a point ranker is one of"):
-        PointRanker("bm")
     with pytest.raises(PredictorError, match="needs a FeatureStore"):
-        PointRanker("global_mean")
-    with pytest.raises(PredictorError, match="looks at images"):
-        make_neural_ranker("bm", None)
+        GlobalMeanRanker(store.end_to_end)
+    for name in ("bm", "global_mean"):
+        with pytest.raises(PredictorError, match=f"'{name}' needs the images"):
+            ranker_kind(name).make(Supplies(table))
     with pytest.raises(PredictorError, match="task 'task0' has none"):
         BatchwiseRanker("bm", FeatureStore({}), QUICK).fit(table)
 
@@ -108,7 +105,7 @@ def test_features_outlive_the_process_and_are_those_of_these_images(tmp_path):
 def test_end_to_end_moves_the_backbone_that_others_share_frozen(world):
     table, store = world
     ranker = BatchwiseRanker("end_to_end", store, QUICK).fit(table)
-    shared, own = store.backbone().state_dict(), ranker._backbone.state_dict()
+    shared, own = store.backbone().state_dict(), ranker.backbone.state_dict()
     renamed = {name.removeprefix("frozen."): value for name, value in shared.items()}
     moved = {name.removeprefix("trained."): value for name, value in own.items()}
     assert renamed.keys() == moved.keys()

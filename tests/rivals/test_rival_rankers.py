@@ -9,10 +9,10 @@ import torch
 from made_up_table import make_table
 
 from hyperstar_tune.errors import PredictorError
-from hyperstar_tune.rivals.deep_kernel import DeepKernelRanker, _Kernel, _Solved
-from hyperstar_tune.rivals.pairwise import PairwiseRanker, pairwise_loss
-from hyperstar_tune.rivals.portfolio import PortfolioRanker, greedy_portfolio
-from hyperstar_tune.rivals.registry import Supplies, all_ranker_names, ranker_kind
+from hyperstar_tune.rivals.averages import PortfolioRanker, greedy_portfolio
+from hyperstar_tune.rivals.deep_kernel import DeepKernel, DeepKernelRanker, SolvedProcess
+from hyperstar_tune.rivals.points import PairwiseRanker, pairwise_loss
+from hyperstar_tune.rivals.registry import Supplies, ranker_kind, ranker_names
 from hyperstar_tune.rivals.tr_automl import TrAutoMLRanker
 
 RIVALS = ("portfolio", "tr_automl", "deep_kernel", "zap_pairwise")
@@ -93,8 +93,8 @@ def test_rivals_that_learn_from_counts_learn_what_they_say(make):
 def test_the_closed_gradient_is_that_of_the_marginal_likelihood():
     torch.manual_seed(0)
     tasks, configs, targets = (torch.randn(shape, dtype=torch.float64) for shape in ((4, 3), (6, 5), (4, 6)))
-    kernel = _Kernel(3, 5).double()
-    _Solved(kernel, tasks, configs, targets).surrogate().backward()
+    kernel = DeepKernel(3, 5).double()
+    SolvedProcess(kernel, tasks, configs, targets).surrogate().backward()
     closed = [parameter.grad.clone() for parameter in kernel.parameters()]
     kernel.zero_grad()
     noise = (kernel.log_noise.exp() + 1e-4) * torch.eye(24, dtype=torch.float64)
@@ -116,7 +116,7 @@ def test_pairs_count_where_both_are_known_and_differ():
 
 def test_the_registry_names_what_a_ranker_lacks(table):
     without = Supplies(table)
-    lacking = {name for name in all_ranker_names() if ranker_kind(name).lacks(without)}
+    lacking = {name for name in ranker_names() if ranker_kind(name).lacks(without)}
     assert lacking == {"hyperstar_plus", "global_mean", "bm", "bm_gan", "bm_similarity", "bm_both", "end_to_end"}
     traits = pd.DataFrame(index=table.tasks["name"])
     assert not ranker_kind("hyperstar_plus").lacks(Supplies(table, traits=traits))

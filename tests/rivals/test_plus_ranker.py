@@ -5,15 +5,11 @@ import pandas as pd
 import pytest
 
 from hyperstar_tune.errors import PredictorError
-from hyperstar_tune.predictor.plus import PlusAverageRanker, PlusRanker, PlusSettings
+from hyperstar_tune.predictor.plus import PlusSettings
+from hyperstar_tune.rivals.plus import PlusAverageRanker, PlusRanker
 from hyperstar_tune.tables.metadataset import MetaDataset
 
 SETTINGS = PlusSettings(traits=("sharpness", "probe_deep"), penalty=1.0)
-
-
-class Images:
-    def __init__(self, tasks):
-        self.images = tasks
 
 
 def order_correlation(ranking, truth, configs):
@@ -23,7 +19,7 @@ def order_correlation(ranking, truth, configs):
 
 def test_what_images_show_turns_the_average_ranking_to_their_kind(world):
     table, rows = world.table, world.table.scores()
-    ranker = PlusRanker(Images(world.tasks), settings=SETTINGS).fit(table.subset(range(2, 10)))
+    ranker = PlusRanker(world.tasks, settings=SETTINGS).fit(table.subset(range(2, 10)))
     for place, name in enumerate(("striped0", "smooth1")):
         ranking = ranker.rank(world.tasks[name], table.configs)
         assert order_correlation(ranking, rows[place], table.configs) > 0.8
@@ -31,9 +27,9 @@ def test_what_images_show_turns_the_average_ranking_to_their_kind(world):
 
 
 def test_traits_computed_before_serve_instead_of_images(world):
-    ranker = PlusRanker(Images(world.tasks), settings=SETTINGS).fit(world.table)
+    ranker = PlusRanker(world.tasks, settings=SETTINGS).fit(world.table)
     known = pd.DataFrame(
-        [ranker._traits(name) for name in world.tasks], index=list(world.tasks), columns=list(SETTINGS.traits)
+        [ranker.traits_of(name) for name in world.tasks], index=list(world.tasks), columns=list(SETTINGS.traits)
     )
     again = PlusRanker(settings=SETTINGS, traits=known).fit(world.table)
     row = world.table.tasks.iloc[0]
@@ -43,14 +39,14 @@ def test_traits_computed_before_serve_instead_of_images(world):
 def test_tasks_that_lack_configurations_are_learned_from(worlds):
     world = worlds(n_each=5, seed=0, missing=0.3)
     whole = worlds(n_each=5, seed=0).table.scores()
-    ranker = PlusRanker(Images(world.tasks), settings=SETTINGS).fit(world.table.subset(range(2, 10)))
+    ranker = PlusRanker(world.tasks, settings=SETTINGS).fit(world.table.subset(range(2, 10)))
     ranking = ranker.rank(world.tasks["striped0"], world.table.configs)
     assert len(ranking) == len(world.table.configs)
     assert order_correlation(ranking, whole[0], world.table.configs) > 0.7
 
 
 def test_a_configuration_between_known_ones_scores_between_them(world):
-    ranker = PlusRanker(Images(world.tasks), settings=SETTINGS).fit(world.table)
+    ranker = PlusRanker(world.tasks, settings=SETTINGS).fit(world.table)
     configs = [{"lr": lr, "layers": "all", "augmentation": "none"} for lr in (0.001, 0.01, 0.1)]
     table = world.table
     rest = [place for place, config in enumerate(table.configs) if config not in configs[1:2]]
@@ -62,7 +58,7 @@ def test_a_configuration_between_known_ones_scores_between_them(world):
         table.tasks,
         table.fingerprint,
     )
-    fewer = PlusRanker(Images(world.tasks), settings=SETTINGS).fit(part)
+    fewer = PlusRanker(world.tasks, settings=SETTINGS).fit(part)
     scores = dict(zip(*_scores(fewer.rank(world.tasks["striped0"], configs)), strict=True))
     assert scores[0.001] < scores[0.01] < scores[0.1]
     assert len(ranker.rank(world.tasks["striped0"], configs)) == 3
@@ -84,16 +80,17 @@ def test_an_unfitted_ranker_and_a_task_without_images_are_errors(world):
 @pytest.mark.parametrize(("schedule", "curve"), [("constant, one warm-up epoch", "steady"), ("cosine", "last")])
 def test_curves_of_a_constant_learning_rate_are_read_steadily(world, schedule, curve):
     table = replace(world.table, fingerprint=replace(world.table.fingerprint, schedule=schedule))
-    ranker = PlusRanker(Images(world.tasks), settings=SETTINGS).fit(table)
-    assert ranker.curve == curve
-    assert PlusRanker(Images(world.tasks), settings=replace(SETTINGS, curve="last")).fit(table).curve == "last"
+    ranker = PlusRanker(world.tasks, settings=SETTINGS).fit(table)
+    assert ranker.predictor.card["settings"]["curve"] == curve
+    last = PlusRanker(world.tasks, settings=replace(SETTINGS, curve="last")).fit(table)
+    assert last.predictor.card["settings"]["curve"] == "last"
 
 
 def test_without_images_it_is_the_average_of_what_is_learned(world):
     average = PlusAverageRanker().fit(world.table)
-    plus = PlusRanker(Images(world.tasks), settings=SETTINGS).fit(world.table)
+    plus = PlusRanker(world.tasks, settings=SETTINGS).fit(world.table)
     ranking = average.rank(world.tasks["striped0"], world.table.configs)
-    assert ranking.scores == pytest.approx(sorted(plus.model.mean, reverse=True))
+    assert ranking.scores == pytest.approx(sorted(plus.predictor.model.mean, reverse=True))
     assert ranking.configs == average.rank(world.tasks["smooth1"], world.table.configs).configs
     with pytest.raises(PredictorError, match="must be fitted"):
         PlusAverageRanker().rank(world.tasks["striped0"], world.table.configs)

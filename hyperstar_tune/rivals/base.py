@@ -1,0 +1,113 @@
+"""What every ranker is: it learns from a table of learning curves how to order configurations for a new task.
+
+For tables of rankers. For tuning a network use ``Predictor`` instead, unless a figure says otherwise for tables like
+yours: on few or alike tasks the average ranking is hard to beat.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from hyperstar_tune.errors import PredictorError
+from hyperstar_tune.ranking import Ranking
+from hyperstar_tune.space import Config, SearchSpace, config_key
+from hyperstar_tune.tables.metadataset import MetaDataset
+
+__all__ = ["Floats", "LookUpRanker", "Ranker", "complete_scores", "task_name"]
+
+Floats = npt.NDArray[np.floating]
+Self = TypeVar("Self", bound="Ranker")
+
+
+class Ranker(ABC):
+    """Fitted to a table, it ranks configurations for a task.
+
+    Subclasses say how in ``_fit`` and ``_scores``.
+
+    Attributes:
+        name: What it is called in tables, and the ``source`` of its rankings.
+    """
+
+    name: str
+    _space: SearchSpace | None = None
+    _known: Sequence[Config] = ()  # H configurations of the table
+
+    @property
+    def space(self) -> SearchSpace:
+        """The space of the table it was fitted to.
+
+        Raises:
+            PredictorError: If it was not fitted.
+        """
+        if self._space is None:
+            raise PredictorError(f"ranker {self.name!r} must be fitted to a table first; call fit")
+        return self._space
+
+    def fit(self: Self, metadataset: MetaDataset) -> Self:
+        """Learns from every task of a table."""
+        self._fit(metadataset)
+        self._space, self._known = metadataset.space, metadataset.configs
+        return self
+
+    def rank(self, task: Any, configs: Sequence[Config]) -> Ranking:
+        """Orders configurations for a task.
+
+        Args:
+            task: An ``ImageTask`` or, where the ranker has or needs no images of it, a row of a table's tasks.
+            configs: H configurations of the space.
+
+        Raises:
+            PredictorError: If the ranker was not fitted, or lacks something that it needs of the task.
+        """
+        self.space  # noqa: B018  # an unfitted ranker stops here
+        scored = self._scores(task, configs)
+        scores, spread = scored if isinstance(scored, tuple) else (scored, None)
+        return Ranking.of(configs, scores, spread, task=task_name(task), source=self.name)
+
+    @abstractmethod
+    def _fit(self, metadataset: MetaDataset) -> None:
+        """Learns from every task of a table."""
+
+    @abstractmethod
+    def _scores(self, task: Any, configs: Sequence[Config]) -> Floats | tuple[Floats, Floats]:
+        """Predicted scores [H], or these and their spread [H]."""
+
+
+class LookUpRanker(Ranker):
+    """Ranks by one score for each configuration of its table, and knows no others."""
+
+    def _scores(self, task: Any, configs: Sequence[Config]) -> Floats:
+        rows = {config_key(config): row for row, config in enumerate(self._known)}
+        unknown = next((config for config in configs if config_key(config) not in rows), None)
+        if unknown is not None:
+            raise PredictorError(f"ranker {self.name!r} knows the configurations of its table only, but got {unknown}")
+        return self._of_table(task)[[rows[config_key(config)] for config in configs]]
+
+    @abstractmethod
+    def _of_table(self, task: Any) -> Floats:
+        """Scores of the table's configurations, in its order."""
+
+
+def complete_scores(metadataset: MetaDataset) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
+    """Half-A accuracies of the tasks on which every configuration was trained.
+
+    Tasks that lack configurations are left out: their means are over other configurations and do not compare.
+
+    Returns:
+        Row numbers of those tasks, shape [T], and their scores, shape [T, H].
+
+    Raises:
+        PredictorError: If no task is complete.
+    """
+    rows = np.flatnonzero(metadataset.complete)
+    if not len(rows):
+        raise PredictorError("a ranker needs a task on which every configuration was trained, but the table has none")
+    return rows, metadataset.scores()[rows]
+
+
+def task_name(task: Any) -> str:
+    """Name of a task that is a row of a table, or an object with a name."""
+    return str(task["name"] if hasattr(task, "__getitem__") else task.name)

@@ -1,0 +1,91 @@
+"""Features of the frozen backbone for many tasks, which rankers share and which may outlive the process.
+
+The images of a task are decoded and run through the frozen backbone once: leaving out one family after another then
+costs only the training of small networks.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from safetensors.torch import load_file, save
+
+from hyperstar_tune._files import write_file
+from hyperstar_tune.errors import PredictorError
+from hyperstar_tune.predictor.backbone import Backbone
+from hyperstar_tune.predictor.pool import ImagePool, make_pool
+from hyperstar_tune.shipped import backbone_hash
+from hyperstar_tune.tasks.task import ImageTask
+
+__all__ = ["FeatureStore"]
+
+
+class FeatureStore:
+    """What the frozen part of the backbone makes of the training images of some tasks.
+
+    Args:
+        images: The tasks by name.
+        image_size: Side of the images in pixels.
+        n_images: Largest number of training images of a task.
+        train_backbone: The part of the backbone that rankers will train on top; see ``TrainingSettings``.
+        seed: Random seed of the sample of images.
+        cache: Folder in which features outlive the process; no pixels are kept there.
+    """
+
+    def __init__(
+        self,
+        images: Mapping[str, ImageTask],
+        image_size: int = 64,
+        n_images: int = 640,
+        train_backbone: str = "none",
+        seed: int = 0,
+        cache: str | Path | None = None,
+    ) -> None:
+        self.images = images
+        self._cache = Path(cache) if cache is not None and train_backbone == "none" else None
+        self.train_backbone = train_backbone
+        self._size, self._n_images, self._seed = image_size, n_images, seed
+        self._backbone = Backbone(train_backbone)
+        self._pools: dict[str, ImagePool] = {}
+
+    def pool(self, task: str | ImageTask) -> ImagePool:
+        """The cached features of a task, computed when first asked for.
+
+        Raises:
+            PredictorError: If there are no images of it.
+        """
+        name = task if isinstance(task, str) else task.name
+        if name not in self._pools:
+            source = self.images.get(name) if isinstance(task, str) else task
+            if source is None:
+                raise PredictorError(f"this ranker looks at images, but task {name!r} has none; add them to the store")
+            self._pools[name] = self._stored(source) or self._made(source)
+        return self._pools[name]
+
+    def _made(self, task: ImageTask) -> ImagePool:
+        pool = make_pool(task, self._backbone, self._size, self._n_images, self._seed)
+        if self._cache is not None:
+            write_file(self._file(task), save({"cached": pool.cached.contiguous()}))
+        return pool
+
+    def _stored(self, task: ImageTask) -> ImagePool | None:
+        if self._cache is None or not self._file(task).exists():
+            return None
+        return ImagePool(load_file(self._file(task))["cached"], task.sample_hash())
+
+    def _file(self, task: ImageTask) -> Path:
+        """The file of a task's features, named after all that they depend on."""
+        assert self._cache is not None  # noqa: S101
+        parts = (task.sample_hash(), str(self._size), str(self._n_images), str(self._seed), backbone_hash())
+        digest = hashlib.sha256("/".join(parts).encode()).hexdigest()[:16]
+        return self._cache / f"{task.name.replace('/', '_')}-{digest}.safetensors"
+
+    @cached_property
+    def end_to_end(self) -> "FeatureStore":
+        """A store of the same images for rankers that train the whole backbone."""
+        return FeatureStore(self.images, self._size, self._n_images, "all", self._seed)
+
+    def backbone(self) -> Backbone:
+        """A backbone to be trained by one ranker; a shared one where nothing of it is trained."""
+        return self._backbone if self.train_backbone == "none" else Backbone(self.train_backbone)
