@@ -19,7 +19,8 @@ from PIL import Image
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.predictor import Predictor
 from hyperstar_tune.space import SearchSpace
-from hyperstar_tune.tables.metadataset import MetaDataset, import_curves_v0
+from hyperstar_tune.tables.files import read_curves as read_curve_file
+from hyperstar_tune.tables.metadataset import MetaDataset
 from hyperstar_tune.tasks import sources as _images
 
 Mutation = Callable[[bytes, random.Random], bytes]
@@ -260,10 +261,9 @@ def _small_collection() -> dict[str, bytes]:
 
 
 def _small_curves() -> dict[str, bytes]:
-    config = {"lr": 0.01, "optimizer": "sgd", "depth": "head", "augment": "none"}
-    curves = {name: [0.5] * 16 for name in ("val_acc", "val_loss", "train_loss")}
-    line = json.dumps({**config, **curves, "seconds": 3.0}) + "\n"
-    return {"a.jsonl": line.encode(), "a@100.jsonl": (line * 2).encode()}
+    rows = [(task, lr, epoch) for task in ("a", "b@small") for lr in (0.01, 0.1) for epoch in (1, 2)]
+    frame = pd.DataFrame(rows, columns=["task", "lr", "epoch"]).assign(seed=0, val_accuracy=0.5, optimizer="sgd")
+    return {"curves.csv": frame.to_csv(index=False).encode(), "curves.parquet": frame.to_parquet(index=False)}
 
 
 def targets(scratch: Path) -> list[Target]:
@@ -280,7 +280,8 @@ def targets(scratch: Path) -> list[Target]:
         MetaDataset.from_collection(folder)
 
     def read_curves(folder: Path) -> None:
-        import_curves_v0(folder)
+        for path in sorted(folder.glob("curves.*")) or [folder / "curves.csv"]:
+            MetaDataset.from_frame(read_curve_file(path))
 
     return [
         Target("image", 40, _images_of_all_kinds(), read_image, damage_image),

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from functools import cached_property
 from graphlib import TopologicalSorter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from ConfigSpace.hyperparameters import (
 )
 
 from hyperstar_tune._axes import Axis, increasing_numbers, plain
-from hyperstar_tune.errors import SpaceError
+from hyperstar_tune.errors import SpaceError, first_line
 from hyperstar_tune.named_spaces import GRIDS, sobol_configs, tuning_space
 
 __all__ = ["Config", "SearchSpace", "config_key", "plain", "space_names"]
@@ -102,6 +103,30 @@ class SearchSpace:
             raise SpaceError(f"a named search space is one of {', '.join(space_names())}, but got {name!r}")
         space = tuning_space()
         return cls(space, name, sobol_configs(space, _N_LISTED))
+
+    @classmethod
+    def of(cls, name_or_file: str | Path) -> "SearchSpace":
+        """One of the protocol's spaces, or that of a JSON file: ``{parameter: [values]}``, or what ``to_json`` gave.
+
+        Raises:
+            SpaceError: If it is neither a name nor such a file.
+        """
+        path = Path(name_or_file)
+        if str(name_or_file) in space_names() or not path.is_file():
+            return cls.from_name(str(name_or_file))
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise SpaceError(
+                f"a file of a search space must be JSON, but {path} is not: {first_line(error)}"
+            ) from error
+        if isinstance(data, dict) and "configspace" in data:
+            return cls.from_json(data)
+        if not isinstance(data, dict) or not all(isinstance(values, list) for values in data.values()):
+            raise SpaceError(
+                f"a file of a search space must hold a list of values for each parameter, but {path} does not"
+            )
+        return cls.from_values(data, path.stem)
 
     @classmethod
     def from_values(cls, values: dict[str, list[Any]], name: str | None = None) -> "SearchSpace":

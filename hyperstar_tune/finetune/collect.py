@@ -29,7 +29,8 @@ from hyperstar_tune.finetune.cells import Cell
 from hyperstar_tune.finetune.knobs import check_config
 from hyperstar_tune.finetune.settings import FineTuneSettings
 from hyperstar_tune.space import Config, SearchSpace
-from hyperstar_tune.tables.journal import Journal, cell_key
+from hyperstar_tune.tables.collection import cell_key
+from hyperstar_tune.tables.journal import Journal
 from hyperstar_tune.tasks.task import ImageTask
 
 __all__ = ["ORDERS", "CollectionSummary", "collect"]

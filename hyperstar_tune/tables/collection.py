@@ -1,78 +1,100 @@
-"""Reads the journals that ``hyperstar collect`` writes: one JSON line a finished cell."""
+"""The files of a collection: what it is measured with, and one line for every finished cell.
+
+    DIR/collection.json     format, fingerprint, network, space, one row for each task
+    DIR/cells/TASK.jsonl    one JSON object a line: config, seed, epochs, a list per objective, device, seconds, error
+
+Whoever goes on with a collection and whoever makes a table of it read them here. A last line without its end was cut
+off by a kill: the cell is not finished. Numbers that are not finite are null. ``epoch_seconds`` is the mean over the
+epochs since the last one listed, so that the sum over all epochs is kept although not all are listed.
+"""
 
 import json
-from collections.abc import Iterator, Sequence
+import os
+from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from hyperstar_tune._files import write_file
 from hyperstar_tune.errors import MetaDatasetError
 from hyperstar_tune.fingerprint import Fingerprint
-from hyperstar_tune.space import SearchSpace, config_key
+from hyperstar_tune.space import Config, SearchSpace, config_key
+from hyperstar_tune.tables.objectives import OBJECTIVES
 
-_LAST_EPOCH = 1_000_000
-_MOST_VALUES = 500_000_000  # 2 GB
+__all__ = ["LAST_EPOCH", "CellKey", "Collection", "append_cell", "cell_key", "cells_path", "read_cells"]
+
+CellKey = tuple[str, int]  # configuration, seed
+LAST_EPOCH = 1_000_000
+_FILE = "collection.json"
+_FORMAT = 1
 _LARGEST = float(np.finfo(np.float32).max)
+_TASK_FIELDS = ("image_hash", "classes", "n_train", "n_val")  # of a task that stays the same
+_READ_ERRORS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)  # of damaged JSON
 
 
-def read_collection(directory: Path, objectives: Sequence[str]) -> dict[str, Any]:
-    """The parts of a table from ``collection.json`` and ``cells/TASK.jsonl``.
+@dataclass(frozen=True)
+class Collection:
+    """What the cells of a collection are measured with."""
 
-    Returns:
-        Arguments of ``MetaDataset``. Configurations are those of a finite space, else those that appear.
+    fingerprint: Fingerprint
+    space: SearchSpace
+    network: dict[str, Any]  # settings that the fingerprint does not hold
+    tasks: dict[str, dict[str, Any]]  # by name: the rows of a table's tasks
 
-    Raises:
-        MetaDatasetError: If a file is missing or damaged, or no cell is finished.
-    """
-    about = _read_about(directory)
-    try:
-        space = SearchSpace.from_json(about["space"])
-        fingerprint = Fingerprint.from_json(about["fingerprint"])
-        names = [str(row["name"]) for row in about["tasks"]]
-        tasks = pd.DataFrame(about["tasks"])
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise MetaDatasetError(f"{directory / 'collection.json'} is damaged: {error!r}") from error
-    for name in names:
-        check_task_name(name)
-    cells = [list(_read_cells(directory / "cells" / f"{name}.jsonl", objectives)) for name in names]
-    kept = [place for place, found in enumerate(cells) if found]
-    if not kept:
-        raise MetaDatasetError(f"a table needs a finished cell, but {directory} has none yet")
-    finished = [cell for place in kept for cell in cells[place]]
-    appearing = {config_key(cell["config"]): cell["config"] for cell in finished}
-    configs = space.grid() if space.is_finite else list(appearing.values())
-    rows = {config_key(config): row for row, config in enumerate(configs)}
-    seeds = {seed: row for row, seed in enumerate(sorted({cell["seed"] for cell in finished}))}
-    epochs = sorted({epoch for cell in finished for epoch in cell["epochs"]})
-    columns = {epoch: column for column, epoch in enumerate(epochs)}
-    size = len(kept) * len(configs) * len(seeds) * len(epochs) * len(objectives)
-    if size > _MOST_VALUES:
-        raise MetaDatasetError(f"a table may hold {_MOST_VALUES} values, but {directory} would make one of {size}")
-    evaluations = np.full((len(kept), len(configs), len(seeds), len(epochs), len(objectives)), np.nan, dtype=np.float32)
-    for row, place in enumerate(kept):
-        for cell in cells[place]:
-            key = config_key(cell["config"])
-            if key not in rows:
-                raise MetaDatasetError(f"cells must lie in the collection's space, but {names[place]!r} has {key}")
-            reached = [columns[epoch] for epoch in cell["epochs"]]
-            for column, objective in enumerate(objectives):
-                curve = [np.nan if value is None else value for value in cell[objective]]
-                if len(curve) != len(reached):
-                    raise MetaDatasetError(
-                        f"{objective} needs {len(reached)} epochs, but has {len(curve)} in {names[place]!r}, {key}"
-                    )
-                evaluations[row, rows[key], seeds[cell["seed"]], reached, column] = curve
-    return {
-        "space": space,
-        "configs": configs,
-        "epochs": np.array(epochs),
-        "evaluations": evaluations,
-        "tasks": tasks.iloc[kept].reset_index(drop=True),
-        "fingerprint": fingerprint,
-    }
+    @classmethod
+    def read(cls, directory: Path) -> "Collection":
+        """Reads ``collection.json``.
+
+        Raises:
+            MetaDatasetError: If it is missing, damaged or of another format.
+        """
+        path = directory / _FILE
+        try:
+            about = json.loads(path.read_text(encoding="utf-8"))
+            if about.get("format", _FORMAT) != _FORMAT:
+                raise ValueError(f"its format is {about['format']!r}, not {_FORMAT}")
+            tasks = {str(row["name"]): dict(row) for row in about["tasks"]}
+            for name in tasks:
+                check_task_name(name)
+            return cls(
+                Fingerprint.from_json(about["fingerprint"]),
+                SearchSpace.from_json(about["space"]),
+                dict(about.get("network", {})),
+                tasks,
+            )
+        except FileNotFoundError:
+            raise MetaDatasetError(f"a collection needs {_FILE}, but {directory} has none") from None
+        except MetaDatasetError:
+            raise
+        except (OSError, *_READ_ERRORS) as error:
+            raise MetaDatasetError(
+                f"{path} must describe a collection, but: {error!r}; restore it from a copy or use another folder"
+            ) from error
+
+    def write(self, directory: Path) -> None:
+        """Writes ``collection.json``."""
+        content = {
+            "format": _FORMAT,
+            "fingerprint": self.fingerprint.to_json(),
+            "network": self.network,
+            "space": self.space.to_json(),
+            "tasks": list(self.tasks.values()),
+        }
+        write_file(directory / _FILE, json.dumps(content, indent=1).encode())
+
+    def differences(self, other: "Collection") -> list[str]:
+        """One readable text for everything in which cells of the two could not stand in one table."""
+        found = self.fingerprint.differences(other.fingerprint)
+        if space := self.space.difference(other.space):
+            found = [f"space: {space}", *(line for line in found if not line.startswith("space"))]
+        here, there = self.network, other.network
+        pairs = [(key, here.get(key), there.get(key)) for key in sorted({*here, *there})]
+        for name in self.tasks.keys() & other.tasks.keys():
+            here, there = self.tasks[name], other.tasks[name]
+            pairs += [(f"{field} of task {name}", here.get(field), there.get(field)) for field in _TASK_FIELDS]
+        return found + [f"{what}: {mine} here, {theirs} there" for what, mine, theirs in pairs if mine != theirs]
 
 
 def check_task_name(name: str) -> None:
@@ -85,53 +107,62 @@ def check_task_name(name: str) -> None:
         raise MetaDatasetError(f"a task name must be a file name, but got {name!r}; rename the task")
 
 
-def _read_about(directory: Path) -> dict[str, Any]:
-    path = directory / "collection.json"
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise MetaDatasetError(f"a collection needs collection.json, but {directory} has none") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise MetaDatasetError(f"{path} is damaged: {error}") from error
-    if not isinstance(about, dict):
-        raise MetaDatasetError(f"{path} must hold a JSON object, but holds {type(about).__name__}")
-    return about
+def cell_key(config: Config, seed: int) -> CellKey:
+    """Identifies a cell within a task."""
+    return config_key(config), seed
 
 
-def _read_cells(path: Path, objectives: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Finished cells of a journal; what a kill tore off at its end is no finished cell."""
+def cells_path(directory: Path, task: str) -> Path:
+    """The file of a task's cells."""
+    return directory / "cells" / f"{task}.jsonl"
+
+
+def append_cell(directory: Path, task: str, cell: dict[str, Any]) -> None:
+    """Adds a finished cell; it is on disk when this returns."""
+    line = json.dumps(cell, allow_nan=False) + "\n"
+    with cells_path(directory, task).open("a") as file:
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_cells(directory: Path, task: str) -> dict[CellKey, dict[str, Any]]:
+    """Finished cells of a task by their last line, failed ones included.
+
+    Raises:
+        MetaDatasetError: If the file cannot be read or a line is no cell.
+    """
+    path = cells_path(directory, task)
     try:
-        lines = path.read_bytes().split(b"\n")
+        *lines, _ = path.read_bytes().split(b"\n")
     except FileNotFoundError:
-        return
+        return {}
     except OSError as error:
         raise MetaDatasetError(f"{path} cannot be read: {error}") from error
+    cells = {}
     for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
         try:
             cell = json.loads(line)
-            usable = cell["error"] is None and bool(cell["epochs"])
-            absent = [name for name in ("config", "seed", *objectives) if usable and name not in cell]
-            if absent:
-                raise KeyError(absent[0])
-            if usable:
-                _check_cell(cell, objectives)
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            if number == len(lines):  # no newline after it: torn
-                return
+            _check_cell(cell)
+            cells[cell_key(cell["config"], cell["seed"])] = cell
+        except _READ_ERRORS as error:
             raise MetaDatasetError(f"{path} is damaged in line {number}: {error!r}; remove that line") from error
-        if usable:
-            yield cell
+    return cells
 
 
-def _check_cell(cell: dict[str, Any], objectives: Sequence[str]) -> None:
+def _check_cell(cell: dict[str, Any]) -> None:
     if not isinstance(cell["config"], dict) or type(cell["seed"]) is not int:
         raise TypeError("config must be an object and seed a whole number")
-    if not all(type(epoch) is int and 1 <= epoch <= _LAST_EPOCH for epoch in cell["epochs"]):
-        raise ValueError(f"epochs must be whole numbers from 1 to {_LAST_EPOCH}")
-    for name in objectives:
-        if not isinstance(cell[name], list) or not all(type(v) in (int, float, NoneType) for v in cell[name]):
+    if cell["error"] is not None:
+        return  # nothing was measured
+    epochs = cell["epochs"]
+    if not all(type(epoch) is int and 1 <= epoch <= LAST_EPOCH for epoch in epochs):
+        raise ValueError(f"epochs must be whole numbers from 1 to {LAST_EPOCH}")
+    for name in OBJECTIVES:
+        curve = cell[name]
+        if not isinstance(curve, list) or not all(type(value) in (int, float, NoneType) for value in curve):
             raise TypeError(f"{name} must be a list of numbers")
-        if any(abs(v) > _LARGEST for v in cell[name] if v is not None):
+        if len(curve) != len(epochs):
+            raise ValueError(f"{name} needs {len(epochs)} epochs, but has {len(curve)}")
+        if any(abs(value) > _LARGEST for value in curve if value is not None):
             raise ValueError(f"{name} must fit single precision")

@@ -30,7 +30,8 @@ FIDELITY_SPACE = "fidelityspace.json"
 METADATA = "metadata.json"
 TASKS = "tasks.parquet"
 _SUMMED = (HYPERPARAMETERS, EVALUATIONS, FIDELITIES, CONFIG_SPACE, FIDELITY_SPACE, TASKS)
-_MOST_ROWS = 1_000_000
+_MOST_ROWS = 1_000_000  # of configurations or tasks
+_MOST_CURVE_ROWS = 50_000_000
 
 
 def syne_space(space: SearchSpace) -> dict[str, Any]:
@@ -109,7 +110,7 @@ def check_sums(directory: Path, stated: Any) -> None:
 
 
 def read_file(directory: Path, name: str) -> Any:
-    """Reads one file of the table by its suffix: JSON object, array or frame.
+    """Reads one file of the table by its suffix: JSON document, array or frame.
 
     Raises:
         MetaDatasetError: If it is missing, damaged or would need pickle.
@@ -122,12 +123,34 @@ def read_file(directory: Path, name: str) -> Any:
             return json.loads(path.read_text(encoding="utf-8"))
         if path.suffix == ".npy":
             return np.array(np.load(path, mmap_mode="r", allow_pickle=False))  # mapped: no more memory than the file
-        n_rows = parquet.read_metadata(path).num_rows
-        if n_rows > _MOST_ROWS:  # a few bytes can stand for any number of equal rows
-            raise ValueError(f"{n_rows} rows, more than {_MOST_ROWS}")
-        return pd.read_parquet(path, engine="pyarrow")
+        return _read_parquet(path, _MOST_ROWS)
     except Exception as error:  # pyarrow and numpy raise whatever their decoders meet
         raise MetaDatasetError(f"{path} is damaged: {first_line(error)}; restore it from a copy") from error
+
+
+def read_curves(path: Path) -> pd.DataFrame:
+    """Reads a frame for ``MetaDataset.from_frame`` from a CSV or Parquet file.
+
+    Raises:
+        MetaDatasetError: If it is missing, damaged or neither.
+    """
+    if path.suffix not in (".csv", ".parquet"):
+        raise MetaDatasetError(f"curves are read from a .csv or .parquet file, but got {str(path)!r}; convert it")
+    if not path.is_file():
+        raise MetaDatasetError(f"a file of curves must exist, but there is no file {str(path)!r}; check the path")
+    try:
+        if path.suffix == ".csv":  # "None" and "NA" may be values of a parameter
+            return pd.read_csv(path, keep_default_na=False, na_values=["", "nan", "NaN", "null"])
+        return _read_parquet(path, _MOST_CURVE_ROWS)
+    except Exception as error:  # as above
+        raise MetaDatasetError(f"{path} must be a table that pandas reads, but: {first_line(error)}") from error
+
+
+def _read_parquet(path: Path, most_rows: int) -> pd.DataFrame:
+    n_rows = parquet.read_metadata(path).num_rows
+    if n_rows > most_rows:  # a few bytes can stand for any number of equal rows
+        raise ValueError(f"{n_rows} rows, more than {most_rows}")
+    return pd.read_parquet(path, engine="pyarrow")
 
 
 def _missing(directory: Path, name: str) -> str:

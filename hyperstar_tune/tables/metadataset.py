@@ -7,10 +7,10 @@ tabular blackboxes. Not for collecting: a journal of finished cells is kept by
 Source: HyperSTAR (CVPR 2020), Sec. 3.1; scores, seeds and families as in docs/protocol.md.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +22,11 @@ from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.metrics import normalize_scores, similarity_matrix, worst_for_diverged
 from hyperstar_tune.space import Config, SearchSpace, config_key
 from hyperstar_tune.tables import files as files
-from hyperstar_tune.tables.collection import check_task_name, read_collection
-from hyperstar_tune.tables.curves_v0 import read_curves_v0
+from hyperstar_tune.tables.building import parts_of_collection, parts_of_frame
+from hyperstar_tune.tables.collection import check_task_name
 from hyperstar_tune.tables.objectives import OBJECTIVES, SHARES
 
-__all__ = ["MetaDataset", "import_curves_v0"]
+__all__ = ["MetaDataset"]
 
 _SCHEMA = 1
 _TASK_COLUMNS: dict[str, type] = {
@@ -122,8 +122,36 @@ class MetaDataset:
         Raises:
             MetaDatasetError: If a journal is damaged elsewhere or nothing remains.
         """
-        table = cls(**read_collection(Path(directory), cls.objectives))
+        table = cls(**parts_of_collection(Path(directory)))
         return _with_train_size(_complete(table, directory) if complete_only else table)
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        space: SearchSpace | None = None,
+        *,
+        tasks: pd.DataFrame | None = None,
+        fingerprint: Fingerprint | None = None,
+    ) -> "MetaDataset":
+        """Builds a table from learning curves that were measured elsewhere.
+
+        Args:
+            frame: One row for each task, configuration, seed and epoch. Columns: ``task``, ``seed``, ``epoch`` (from
+                1), ``val_accuracy`` (in [0, 1]), one for each parameter, and where known ``family`` and the other
+                objectives. Without ``epoch_seconds`` every epoch counts as one second. A cell that diverged has empty
+                objectives from that epoch on; one whose rows end early was not trained to the end.
+            space: The space of the configurations. By default every further column is a parameter, and its distinct
+                values are the space.
+            tasks: What else is known of tasks: ``name`` and any columns of ``tasks``. By default a task is a family of
+                its own, with counts of 0.
+            fingerprint: The circumstances of training; left open by default.
+
+        Raises:
+            MetaDatasetError: If a column is missing or unknown, a row is there twice, or a value is out of its range.
+            SpaceError: If the space does not hold a configuration.
+        """
+        return cls(**parts_of_frame(frame, space, tasks, fingerprint))
 
     def save(self, directory: str | Path) -> None:
         """Writes the table; an older one at the same place is replaced as a whole."""
@@ -269,25 +297,6 @@ class MetaDataset:
         return self.tasks["family"].isin(wanted).to_numpy(dtype=bool)
 
 
-def import_curves_v0(directory: str | Path, about: Sequence[Mapping[str, Any]] = (), weights: str = "") -> MetaDataset:
-    """Reads learning curves of protocol 0: ``NAME.jsonl`` and ``NAME@100.jsonl``, a line a configuration.
-
-    Good to build on, not to publish from: cosine schedule over 16 epochs, one seed, validation not split in halves
-    (``val_accuracy`` is over all of it, half B is NaN). The space is ``shufflenet-v2-x1``; configurations without a
-    line are NaN.
-
-    Args:
-        directory: With the curves.
-        about: What is known of the tasks: objects with ``name``, ``classes``, ``train``, ``val``, ``licence``. A task
-            that is not in it has counts of 0.
-        weights: Fingerprint of the weights that the curves started from.
-
-    Raises:
-        MetaDatasetError: If there is no curve, or a line is damaged or not of this format.
-    """
-    return MetaDataset(**read_curves_v0(Path(directory), MetaDataset.objectives, about, weights))
-
-
 def _complete(table: MetaDataset, directory: str | Path) -> MetaDataset:
     """The tasks whose first seed is complete, with the further seeds that are complete on them."""
     whole = np.asarray(table.measured.all(axis=1))  # [T, S]
@@ -356,7 +365,7 @@ def _check_values(table: MetaDataset) -> None:
             task = table.tasks["name"].iloc[int(np.argwhere(bad)[0][0])]
             raise MetaDatasetError(
                 f"{objective} must be NaN or finite{' in [0, 1]' if objective in SHARES else ''}, "
-                f"but is {values[bad][0]} on task {task!r}"
+                f"but is {values[bad][0]} on task {task!r}{'; divide percentages by 100' * (objective in SHARES)}"
             )
 
 

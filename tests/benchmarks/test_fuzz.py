@@ -61,7 +61,7 @@ def test_a_task_name_that_leaves_the_folder_of_the_collection_is_refused(sound, 
     ("name", "path"),
     [
         *(("predictor, damaged", "card.json"), ("predictor, damaged", "weights.safetensors")),
-        *(("meta-dataset", "metadata.json"), ("collection journal", "cells/a.jsonl"), ("curves", "a.jsonl")),
+        *(("meta-dataset", "metadata.json"), ("collection journal", "cells/a.jsonl"), ("curves", "curves.csv")),
     ],
 )
 def test_a_file_that_is_a_loop_of_symlinks_is_refused(sound, tmp_path, name, path):

@@ -6,23 +6,26 @@ import pytest
 from digit_images import write_digits
 from made_up_table import make_table
 
-from hyperstar_tune.cli import _task
+from hyperstar_tune.cli.app import find_task
 from hyperstar_tune.errors import TaskError
 from hyperstar_tune.predictor import Predictor
 from hyperstar_tune.space import SearchSpace
 from hyperstar_tune.tables.metadataset import MetaDataset
 
-LINE = {
-    "lr": 1e-3,
-    "optimizer": "sgd",
-    "depth": "head",
-    "augment": "none",
-    "val_acc": [0.5] * 16,
-    "val_loss": [1.0] * 16,
-    "train_loss": [1.0] * 16,
-    "diverged": False,
-    "seconds": 1.0,
-}
+SPACE = SearchSpace.from_name("shufflenet-v2-x1")
+
+
+def write_curves(path, tasks, configs):
+    """A CSV file of random curves over 16 epochs."""
+    rng = np.random.default_rng(0)
+    rows = [
+        {"task": task, "seed": 0, "epoch": epoch, **config, "val_accuracy": round(rng.random(), 4)}
+        for task in tasks
+        for config in configs
+        for epoch in range(1, 17)
+    ]
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
 
 
 def test_plan_prints_the_brackets(hyperstar):
@@ -39,7 +42,8 @@ def test_a_mistake_is_one_line_and_status_two(hyperstar, tmp_path, digits_folder
         (("rank", tmp_path / "nowhere"), "nowhere"),
         (("rank", digits_folder, "--predictor", "no-such"), "no-such"),
         (("collect", f"{tmp_path}@tiny", "--out", tmp_path / "out"), "@tiny"),
-        (("import-curves", tmp_path / "nowhere", "--out", tmp_path / "out"), "nowhere"),
+        (("import-curves", tmp_path / "nowhere.csv", "--out", tmp_path / "out"), "nowhere"),
+        (("import-curves", tmp_path, "--out", tmp_path / "out"), "a .csv or .parquet file"),
     ):
         status, out, err = hyperstar(*arguments)
         assert status == 2
@@ -72,28 +76,43 @@ def test_predictors_are_listed(hyperstar):
 
 
 def test_imported_curves_become_a_meta_dataset(hyperstar, tmp_path):
-    (tmp_path / "curves").mkdir()
-    (tmp_path / "curves" / "beans.jsonl").write_text(json.dumps(LINE) + "\n")
-    status, out, _ = hyperstar("import-curves", tmp_path / "curves", "--out", tmp_path / "table")
+    file, out = write_curves(tmp_path / "curves.csv", ["beans"], SPACE.grid()), ("--out", tmp_path / "table")
+    status, printed, _ = hyperstar("import-curves", file, *out, "--space", "shufflenet-v2-x1")
     assert status == 0
-    assert "1 tasks x 108 configurations" in out
-    assert MetaDataset.load(tmp_path / "table").tasks["name"].tolist() == ["beans"]
+    assert "1 tasks x 108 configurations" in printed
+    table = MetaDataset.load(tmp_path / "table")
+    assert table.tasks["name"].tolist() == ["beans"]
+    assert not table.space.difference(SPACE)
+    pd.read_csv(file).replace("none", "None").to_parquet(tmp_path / "curves.parquet")
+    assert hyperstar("import-curves", tmp_path / "curves.parquet", *out)[0] == 0
+    assert "None" in {config["augmentation"] for config in MetaDataset.load(tmp_path / "table").configs}
+
+
+def test_a_space_of_curves_may_stand_in_a_file(hyperstar, tmp_path):
+    file = write_curves(tmp_path / "curves.csv", ["beans"], [{"lr": 0.1, "norm": "None"}, {"lr": 0.2, "norm": "NA"}])
+    command = ("import-curves", file, "--out", tmp_path / "table", "--space", tmp_path / "space.json")
+    (tmp_path / "space.json").write_text(json.dumps({"lr": [0.1, 0.2, 0.3], "norm": ["None", "NA"]}))
+    assert hyperstar(*command)[0] == 0
+    assert len(MetaDataset.load(tmp_path / "table").space) == 6
+    for content, reason in (
+        ("{", "must be JSON"),
+        ("[1]", "a list of values for each parameter"),
+        ('{"lr": 1}', "a list of values for each parameter"),
+        ('{"lr": [0.1], "norm": ["NA", "None"]}', "but got 0.2"),
+        ('{"lr": [0.1, 0.2]}', "'norm'"),
+    ):
+        (tmp_path / "space.json").write_text(content)
+        status, out, err = hyperstar(*command)
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert reason in err
 
 
 @pytest.mark.parametrize("method", ["hyperstar_plus", "network"])
 def test_a_predictor_is_trained_on_a_table_and_ranks(hyperstar, tmp_path, method):
-    rng = np.random.default_rng(0)
-    space = SearchSpace.from_name("shufflenet-v2-x1")
-    (tmp_path / "curves").mkdir()
     for name in ("bright", "dark"):
         write_digits(tmp_path / "images" / name)
-        lines = []
-        for config in space.grid():
-            names = {"lr": config["lr"], "optimizer": config["optimizer"], "depth": config["layers"]}
-            accuracies = rng.random(16).round(4).tolist()
-            lines.append(json.dumps({**LINE, **names, "augment": config["augmentation"], "val_acc": accuracies}))
-        (tmp_path / "curves" / f"{name}.jsonl").write_text("\n".join(lines))
-    hyperstar("import-curves", tmp_path / "curves", "--out", tmp_path / "table")
+    file = write_curves(tmp_path / "curves.csv", ["bright", "dark"], SPACE.grid())
+    hyperstar("import-curves", file, "--out", tmp_path / "table", "--space", "shufflenet-v2-x1")
     images, out = tmp_path / "images", tmp_path / "mine"
     options = ("--epochs", 2, "--train-backbone", "none") if method == "network" else ()
     train = ("meta-train", tmp_path / "table", "--tasks", images, "--out", out, "--method")
@@ -112,16 +131,15 @@ def test_a_predictor_is_trained_on_a_table_and_ranks(hyperstar, tmp_path, method
 
 def test_folders_may_have_an_at_in_their_names(tmp_path):
     folder = write_digits(tmp_path / "me@host" / "digits@home")
-    assert _task(str(folder)).n_train == 36
-    assert _task(f"{folder}@100").name == "digits@home@100"
+    assert find_task(str(folder)).n_train == 36
+    assert find_task(f"{folder}@100").name == "digits@home@100"
     with pytest.raises(TaskError, match=r"@small, @large, @100, but got .*digits@tiny"):
-        _task(str(folder.with_name("digits@tiny")))
+        find_task(str(folder.with_name("digits@tiny")))
 
 
 def test_the_images_of_every_task_of_the_table_are_needed(hyperstar, tmp_path):
-    (tmp_path / "curves").mkdir()
-    (tmp_path / "curves" / "beans.jsonl").write_text(json.dumps(LINE) + "\n")
-    hyperstar("import-curves", tmp_path / "curves", "--out", tmp_path / "table")
+    file = write_curves(tmp_path / "curves.csv", ["beans"], SPACE.grid()[:2])
+    hyperstar("import-curves", file, "--out", tmp_path / "table")
     status, _, err = hyperstar("meta-train", tmp_path / "table", "--tasks", tmp_path, "--out", tmp_path / "mine")
     assert status == 2
     assert "beans" in err

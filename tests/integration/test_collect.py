@@ -17,7 +17,8 @@ from hyperstar_tune.finetune.cells import failed_cell
 from hyperstar_tune.finetune.collect import ORDERS, _in_order
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.space import SearchSpace
-from hyperstar_tune.tables.journal import Journal, cell_key
+from hyperstar_tune.tables.collection import cell_key
+from hyperstar_tune.tables.journal import Journal
 from hyperstar_tune.tasks.task import ImageTask
 
 pytestmark = pytest.mark.integration
@@ -195,7 +196,7 @@ def test_one_writer_at_a_time_and_no_strange_lines(tmp_path):
     with pytest.raises(MetaDatasetError, match="one process at a time"):
         Journal(*arguments)
     journal.close()
-    (tmp_path / "cells" / "t.jsonl").write_text('{"config": {}, "seed": 0}\nnonsense\n')
+    (tmp_path / "cells" / "t.jsonl").write_text('{"config": {}, "seed": 0, "error": "failed"}\nnonsense\n')
     journal = Journal(*arguments)
     with pytest.raises(MetaDatasetError, match="line 2"):
         journal.finished("t")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hyperstar_tune.errors import MetaDatasetError
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.space import SearchSpace
-from hyperstar_tune.tables.metadataset import MetaDataset, import_curves_v0
+from hyperstar_tune.tables.metadataset import MetaDataset
 
 SPACE = SearchSpace.from_values({"lr": [0.01, 0.1, 1.0], "layers": ["head", "all"], "size": [1, 2]})
 NAN = float("nan")
@@ -270,49 +270,6 @@ def test_a_collection_without_a_finished_cell_is_an_error(tmp_path):
         MetaDataset.from_collection(write_collection(tmp_path / "c", [[]]))
 
 
-def v0_line(**changes):
-    line = {"lr": 0.01, "optimizer": "sgd", "depth": "head", "augment": "none", "diverged": False, "seconds": 8.0}
-    return line | {"val_acc": [0.5] * 16, "val_loss": [1.0] * 15 + [None], "train_loss": [1.0] * 16} | changes
-
-
-def test_curves_of_protocol_0_are_imported(tmp_path):
-    (tmp_path / "pacs_sketch@100.jsonl").write_text(json.dumps(v0_line(val_acc=[0.25] * 16)) + "\n")
-    (tmp_path / "pacs_photo.jsonl").write_text(json.dumps(v0_line()) + "\n" + json.dumps(v0_line(depth="all")) + "\n")
-    about = [{"name": "pacs_sketch", "classes": 7, "train": 640, "val": 399, "licence": "not stated"}]
-    table = import_curves_v0(tmp_path, about)
-    assert table.families == ("pacs",)
-    assert table.evaluations.shape == (2, 108, 1, 16, 6)
-    assert table.measured.sum(axis=(1, 2)).tolist() == [2, 1]
-    place = table.configs.index({"lr": 0.01, "optimizer": "sgd", "layers": "head", "augmentation": "none"})
-    assert table.scores()[:, place].tolist() == [0.5, 0.25]
-    assert np.isnan(table.curve("val_accuracy_b")).all()
-    assert np.isnan(table.curve("val_loss")[0, place, 0, -1])
-    assert table.curve("epoch_seconds")[0, place, 0].sum() == pytest.approx(8.0)
-    assert table.tasks[["classes", "n_train", "n_val"]].to_numpy().tolist() == [[0, 0, 0], [7, 100, 399]]
-    assert (table.fingerprint.protocol, table.fingerprint.schedule, table.fingerprint.max_epochs) == (0, "cosine", 16)
-
-
-@pytest.mark.parametrize("line", ["{", json.dumps(v0_line(optimizer="lion")), json.dumps({"lr": 1}), "7"])
-def test_a_damaged_line_of_protocol_0_is_named(tmp_path, line):
-    (tmp_path / "task.jsonl").write_text(json.dumps(v0_line()) + "\n" + line + "\n")
-    with pytest.raises(MetaDatasetError, match=r"task\.jsonl is damaged in line 2"):
-        import_curves_v0(tmp_path)
-    with pytest.raises(MetaDatasetError, match="none"):
-        import_curves_v0(tmp_path / "nowhere")
-
-
-def test_curves_of_protocol_0_may_be_shorter_but_all_alike(tmp_path):
-    line = v0_line()
-    short = {name: value[:8] if isinstance(value, list) else value for name, value in line.items()}
-    (tmp_path / "one.jsonl").write_text(json.dumps(short) + "\n")
-    table = import_curves_v0(tmp_path)
-    assert (table.epochs.tolist(), table.fingerprint.max_epochs) == (list(range(1, 9)), 8)
-    assert np.isfinite(table.scores()).sum() == 1
-    (tmp_path / "two.jsonl").write_text(json.dumps(line) + "\n")
-    with pytest.raises(MetaDatasetError, match="null where one diverged, but have 8 in line 1 of one"):
-        import_curves_v0(tmp_path)
-
-
 def test_a_cell_that_was_not_trained_to_the_end_has_no_score():
     table = make_table()
     evaluations = table.evaluations.copy()
@@ -326,7 +283,7 @@ def test_a_cell_that_was_not_trained_to_the_end_has_no_score():
 
 def test_a_table_beyond_all_memory_is_refused(tmp_path, monkeypatch):
     write_collection(tmp_path, [[cell(SPACE.grid()[0])]])
-    monkeypatch.setattr("hyperstar_tune.tables.collection._MOST_VALUES", 10)
+    monkeypatch.setattr("hyperstar_tune.tables.building._MOST_VALUES", 10)
     with pytest.raises(MetaDatasetError, match="a table may hold 10 values"):
         MetaDataset.from_collection(tmp_path)
 

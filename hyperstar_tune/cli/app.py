@@ -1,0 +1,53 @@
+"""The ``hyperstar`` command itself: its groups, how it prints, and how it ends.
+
+A user's mistake ends it with one line and status 2; any other error is a bug and keeps its traceback.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+
+from hyperstar_tune.errors import HyperStarError, TaskError
+
+if TYPE_CHECKING:
+    from hyperstar_tune.tasks import ImageTask
+
+__all__ = ["app", "console", "find_task", "main", "metadataset_app", "predictors_app", "tasks_app"]
+
+app = typer.Typer(
+    help="Hyperparameter search for fine-tuning vision networks that has looked at the images.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+predictors_app = typer.Typer(help="Shipped predictors.", no_args_is_help=True)
+app.add_typer(predictors_app, name="predictors")
+metadataset_app = typer.Typer(help="Tables of learning curves.", no_args_is_help=True)
+app.add_typer(metadataset_app, name="metadataset")
+tasks_app = typer.Typer(help="Folders of images.", no_args_is_help=True)
+app.add_typer(tasks_app, name="tasks")
+console = Console(highlight=False, markup=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Entry point of the ``hyperstar`` script."""
+    try:
+        app()
+    except HyperStarError as error:
+        print(f"hyperstar: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def find_task(text: str) -> "ImageTask":
+    """A task, or of ``SOURCE@KIND`` its sub-task; folders may have an @ in their names."""
+    from hyperstar_tune.tasks import SUB_TASKS, ImageTask
+
+    source, at, kind = text.rpartition("@")
+    if not at or "/" in kind or Path(text).is_dir():
+        return ImageTask.of(text)
+    if kind not in SUB_TASKS:
+        raise TaskError(f"a sub-task is one of @{', @'.join(SUB_TASKS)}, but got {text!r}")
+    return ImageTask.of(source).sub_task(kind)

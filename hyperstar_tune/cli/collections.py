@@ -1,0 +1,60 @@
+"""The commands that measure learning curves."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hyperstar_tune.cli.app import app, console, find_task
+
+__all__ = ["collect"]
+
+
+@app.command()
+def collect(
+    tasks: Annotated[
+        list[str], typer.Argument(help="Folders, or torchvision:NAME; add @small or @large for a sub-task.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the collection, begun or continued.")],
+    space: Annotated[
+        str, typer.Option(help="Name of a search space, or a JSON file {parameter: [values]}.")
+    ] = "mobilenet-v2",
+    model: Annotated[str, typer.Option(help="Any classification model of timm or torchvision.")] = "mobilenetv2_100",
+    weights: Annotated[str, typer.Option(help="'hub', 'own' (the shipped small backbone) or a local file.")] = "hub",
+    seeds: Annotated[int, typer.Option(help="Trials of each cell.")] = 1,
+    image_size: Annotated[int, typer.Option(help="Pixels.")] = 64,
+    max_epochs: Annotated[int, typer.Option(help="R, epochs of every cell.")] = 32,
+    schedule: Annotated[str, typer.Option(help="Learning rate: 'settle', 'cosine' or 'constant'.")] = "settle",
+    order: Annotated[
+        str, typer.Option(help="'by-task', 'cheap-first', or 'round-robin' (any prefix is a balanced table).")
+    ] = "by-task",
+    max_hours: Annotated[float | None, typer.Option(help="No cell begins later.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes; by default one a core.")] = None,
+    gpus_per_cell: Annotated[float, typer.Option(help="May be a fraction.")] = 0.0,
+    nice: Annotated[int | None, typer.Option(help="Niceness of the processes that train.")] = None,
+) -> None:
+    """Measures the learning curve of every configuration on every task; can be stopped and continued at any time."""
+    from hyperstar_tune.finetune import collect as collect_curves
+    from hyperstar_tune.space import SearchSpace
+
+    summary = collect_curves(
+        [find_task(text) for text in tasks],
+        SearchSpace.of(space),
+        out,
+        model=model,
+        weights=weights,
+        seeds=range(seeds),
+        image_size=image_size,
+        max_epochs=max_epochs,
+        schedule=schedule,
+        order=order,
+        max_hours=max_hours,
+        workers=workers,
+        gpus_per_cell=gpus_per_cell,
+        nice=nice,
+        progress=lambda line: console.print(line),
+    )
+    console.print(
+        f"{summary.before + summary.measured} of {summary.total} cells measured ({summary.measured} now), "
+        f"{summary.failed} failed, {summary.left} left"
+    )

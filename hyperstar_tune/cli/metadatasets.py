@@ -1,0 +1,73 @@
+"""The commands that make a table of learning curves and say what one holds."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hyperstar_tune.cli.app import app, console, metadataset_app
+
+if TYPE_CHECKING:
+    from hyperstar_tune.tables import MetaDataset
+
+__all__ = ["describe_metadataset", "export", "import_curves"]
+
+
+@app.command("export")
+def export(
+    collection: Annotated[Path, typer.Argument(help="Folder written by hyperstar collect.")],
+    out: Annotated[Path, typer.Option(help="Folder of the meta-dataset to write.")],
+    complete_only: Annotated[bool, typer.Option(help="Leave out tasks that lack cells.")] = True,
+) -> None:
+    """Turns a collection, finished or not, into a meta-dataset."""
+    from hyperstar_tune.tables import MetaDataset
+
+    _write(MetaDataset.from_collection(collection, complete_only=complete_only), out)
+
+
+@app.command("import-curves")
+def import_curves(
+    file: Annotated[
+        Path, typer.Argument(help="CSV or Parquet: task, seed, epoch, val_accuracy, a column for each parameter.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the meta-dataset to write.")],
+    space: Annotated[
+        str | None,
+        typer.Option(help="Name of a search space, or JSON file {parameter: [values]}; by default what the file has."),
+    ] = None,
+) -> None:
+    """Turns learning curves measured elsewhere into a meta-dataset (columns: docs/metadataset.md)."""
+    from hyperstar_tune.space import SearchSpace
+    from hyperstar_tune.tables import MetaDataset
+    from hyperstar_tune.tables.files import read_curves
+
+    _write(MetaDataset.from_frame(read_curves(file), SearchSpace.of(space) if space is not None else None), out)
+
+
+@metadataset_app.command("describe")
+def describe_metadataset(
+    table: Annotated[Path, typer.Argument(help="Folder of a meta-dataset.")],
+    as_json: Annotated[bool, typer.Option("--json", help="All figures as JSON.")] = False,
+    figures: Annotated[Path | None, typer.Option(help="Folder for a heat map, curves and the similarities.")] = None,
+    task: Annotated[str | None, typer.Option(help="Whose curves to draw; by default the first complete one's.")] = None,
+) -> None:
+    """Says what a table holds, and how much its tasks disagree about the best configurations."""
+    from hyperstar_tune.report.table_figures import draw_figures
+    from hyperstar_tune.tables import MetaDataset
+    from hyperstar_tune.tables.describe import describe
+
+    curves = MetaDataset.load(table)
+    description = describe(curves)
+    paths = draw_figures(curves, figures, task) if figures is not None else []
+    if as_json:
+        print(json.dumps(description.to_json()))
+        return
+    console.print(str(description), markup=False)
+    for path in paths:
+        console.print(f"wrote {path}")
+
+
+def _write(table: "MetaDataset", out: Path) -> None:
+    table.save(out)
+    console.print(f"{len(table.tasks)} tasks x {len(table.configs)} configurations written to {out}")

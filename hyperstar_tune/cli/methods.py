@@ -1,0 +1,61 @@
+"""The command that compares methods on a table."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hyperstar_tune.cli.app import app, console
+from hyperstar_tune.errors import PlanError
+
+__all__ = ["sweep"]
+
+
+@app.command()
+def sweep(
+    table: Annotated[Path, typer.Argument(help="Folder of a meta-dataset.")],
+    out: Annotated[Path, typer.Option(help="Parquet file of results; what it holds is not run again.")],
+    methods: Annotated[str, typer.Option(help="Names, separated by commas.")] = "hyperband,asha,random_search",
+    scores: Annotated[
+        Path | None,
+        typer.Option(help="Parquet file of leave-family-out scores, for RANKER+USE; not needed if no image is."),
+    ] = None,
+    figures: Annotated[Path | None, typer.Option(help="Folder to draw the figures of the paper in.")] = None,
+    budgets: Annotated[str, typer.Option(help="Multiples of R; by default the protocol's.")] = "",
+    eta: Annotated[int, typer.Option(help="With --budgets: one in eta survives a rung.")] = 2,
+    tasks: Annotated[str, typer.Option(help="Names, separated by commas; by default all complete ones.")] = "",
+    seeds: Annotated[int, typer.Option(help="Runs of a method on a task.")] = 100,
+    slow_seeds: Annotated[int, typer.Option(help="The same for methods that fit a model.")] = 10,
+) -> None:
+    """Replays methods at equal epoch budgets on recorded curves; tables of accuracy and of epochs to a rival's."""
+    from hyperstar_tune.comparison import Budgets, LooScores, make_method, protocol_budgets
+    from hyperstar_tune.comparison import sweep as replay_all
+    from hyperstar_tune.comparison.leave_out import scores_without_images
+    from hyperstar_tune.comparison.sweep_report import finer, report_sweep
+    from hyperstar_tune.tables import MetaDataset
+
+    curves = MetaDataset.load(table)
+    names = methods.split(",")
+    try:
+        multiples = tuple(float(multiple) for multiple in budgets.split(",")) if budgets else ()
+    except ValueError:
+        raise PlanError(f"budgets are numbers separated by commas, but got {budgets!r}") from None
+    wanted = [Budgets(eta, multiples)] if multiples else list(protocol_budgets(curves))
+    rankers = dict.fromkeys(method.ranker for method in map(make_method, names) if method.ranker)
+    loo = LooScores.load(scores, curves.configs) if scores else None
+    if loo is None and rankers:
+        loo = LooScores(scores_without_images(rankers, curves), curves.configs)
+    results = replay_all(
+        names,
+        curves,
+        loo,
+        budgets=[finer(budget, curves) for budget in wanted],
+        tasks=tasks.split(",") if tasks else None,
+        seeds=seeds,
+        slow_seeds=slow_seeds,
+        out=out,
+        progress=lambda now: console.print(
+            f"{now.done}/{now.total} runs, {now.seconds:.0f} s: {now.method}, {now.task}"
+        ),
+    )
+    console.print(report_sweep(results, curves, wanted, figures))

@@ -1,0 +1,106 @@
+"""The commands that rank with a predictor, list those that ship, and train one."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hyperstar_tune.cli.app import app, console, find_task, predictors_app
+from hyperstar_tune.errors import PredictorError, TaskError
+from hyperstar_tune.shipped import DEFAULT_PREDICTOR
+
+__all__ = ["list_predictors", "meta_train", "rank"]
+
+
+@app.command()
+def rank(
+    folder: Annotated[
+        Path | None, typer.Argument(help="Folder of images: CLASS/* or {train,val}/CLASS/*.", show_default=False)
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="The same folder, by name.", show_default=False)] = None,
+    predictor: Annotated[str, typer.Option(help="A shipped predictor or a folder.")] = DEFAULT_PREDICTOR,
+    top: Annotated[int, typer.Option(help="Places to print.")] = 10,
+    seed: Annotated[int, typer.Option(help="Of the images that are looked at.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole ranking as JSON.")] = False,
+) -> None:
+    """Looks at images and ranks the configurations of the predictor's space for them."""
+    from hyperstar_tune.predictor import Predictor
+    from hyperstar_tune.tasks import ImageTask
+
+    given = folder or data
+    if given is None or (folder and data):
+        raise TaskError("rank needs one folder of images: hyperstar rank FOLDER")
+    task = ImageTask.from_folder(given)
+    ranking = Predictor.load(predictor).rank(task, seed=seed)
+    if as_json:
+        rows = zip(ranking.configs, ranking.scores, ranking.spread, strict=True)
+        places = [{"config": config, "score": score, "spread": spread} for config, score, spread in rows]
+        about = {"task": ranking.task, "predictor": ranking.source, "seen": ranking.seen}
+        print(json.dumps({**about, "nearest": ranking.nearest, "share": ranking.share, "ranking": places}))
+        return
+    for remark in ranking.remarks():
+        console.print(remark)
+    console.print(ranking.table(top))
+
+
+@predictors_app.command("list")
+def list_predictors() -> None:
+    """Names the shipped predictors and what each was made for."""
+    from hyperstar_tune.predictor import Predictor, predictor_names
+
+    for name in predictor_names():
+        about = Predictor.load(name).fingerprint
+        console.print(f"{name}: {about.model} at {about.image_size} px, R = {about.max_epochs}, {about.schedule}")
+
+
+@app.command("meta-train")
+def meta_train(
+    table: Annotated[Path, typer.Argument(help="Folder of a meta-dataset.")],
+    tasks: Annotated[
+        Path,
+        typer.Option(help="Folder of the images of its tasks, a folder each (torchvision's: data/)."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the predictor to write; networks go on after a kill.")],
+    method: Annotated[
+        str, typer.Option(help="'hyperstar_plus', or 'network': the paper's, to which the options below belong.")
+    ] = "hyperstar_plus",
+    leave_out: Annotated[list[str] | None, typer.Option(help="Families to leave out.")] = None,
+    epochs: Annotated[int, typer.Option(help="Passes over all tasks.")] = 20,
+    train_backbone: Annotated[str, typer.Option(help="'none', 'last_stage' or 'all' (end to end).")] = "last_stage",
+    device: Annotated[str, typer.Option(help="'cpu', 'cuda'...")] = "cpu",
+    seed: int = 0,
+) -> None:
+    """Trains a predictor on a table of learning curves and the images of its tasks."""
+    from hyperstar_tune.predictor import TrainingSettings, train_plus
+    from hyperstar_tune.predictor import meta_train as train_network
+    from hyperstar_tune.tables import MetaDataset
+
+    if method not in ("hyperstar_plus", "network"):
+        raise PredictorError(f"method is 'hyperstar_plus' or 'network', but got {method!r}")
+    curves = MetaDataset.load(table).without(leave_out or [])
+    rows = curves.tasks.to_dict("records")
+    images = {row["name"]: find_task(_source(row["name"], row["location"], tasks)) for row in rows}
+    if method == "hyperstar_plus":
+        train_plus(curves, images, name=out.name).save(out)
+    else:
+        train_network(
+            curves,
+            images,
+            TrainingSettings(epochs=epochs, train_backbone=train_backbone, seed=seed),
+            name=out.name,
+            out=out,
+            progress=lambda report: console.print(
+                f"pass {report.epoch}/{report.epochs}: {report.performance:.3f} (Eq. 1), "
+                f"{report.similarity:.3f} (Eq. 2), {report.adversarial:.3f} (Eq. 3), "
+                f"discriminator right in {report.discriminator_accuracy:.0%}, {report.seconds:.1f} s"
+            ),
+            device=device,
+        )
+    console.print(f"predictor written to {out}")
+
+
+def _source(name: str, location: str, folder: Path) -> str:
+    """Where the images of a task of a table are: a data set of torchvision, or a folder named like it."""
+    _, at, kind = name.partition("@")
+    return f"{location}{at}{kind}" if location.startswith("torchvision:") else str(folder / name)

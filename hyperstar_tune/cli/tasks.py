@@ -1,0 +1,31 @@
+"""The command that looks a folder of images over."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hyperstar_tune.cli.app import console, tasks_app
+
+__all__ = ["check_task"]
+
+
+@tasks_app.command("check")
+def check_task(
+    folder: Annotated[Path, typer.Argument(help="Folder of images: CLASS/* or {train,val}/CLASS/*.")],
+    published: Annotated[
+        str | None, typer.Option(help="Compare with the published size of a data set of docs/tasks.md.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole report as JSON.")] = False,
+) -> None:
+    """Counts, unreadable files, exact duplicates, balance; status 2 where training would be refused."""
+    from hyperstar_tune.tasks import check_folder
+
+    report = check_folder(folder, published)
+    if as_json:
+        print(json.dumps(report.to_json()))
+    else:
+        console.print(str(report), markup=False)
+    if report.refused:
+        raise typer.Exit(2)

@@ -1,0 +1,191 @@
+"""The parts of a table, made of a collection or of a long frame of curves measured elsewhere."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hyperstar_tune.errors import MetaDatasetError, first_line
+from hyperstar_tune.fingerprint import Fingerprint
+from hyperstar_tune.space import SearchSpace, config_key, plain
+from hyperstar_tune.tables.collection import LAST_EPOCH, Collection, read_cells
+from hyperstar_tune.tables.objectives import OBJECTIVES
+
+__all__ = ["parts_of_collection", "parts_of_frame"]
+
+_MOST_VALUES = 500_000_000  # 2 GB
+_NEEDED = ("task", "seed", "epoch", "val_accuracy")
+_LARGEST_SEED = 2**63 - 1
+_TASK_DEFAULTS = {"location": "", "classes": 0, "n_train": 0, "n_val": 0, "licence": "", "image_hash": ""}
+
+
+def parts_of_collection(directory: Path) -> dict[str, Any]:
+    """The arguments of ``MetaDataset`` from the files of a collection.
+
+    Configurations are those of a finite space, else those that appear. Tasks without a measured cell are left out.
+
+    Raises:
+        MetaDatasetError: If a file is missing or damaged, or no cell was measured.
+    """
+    collection = Collection.read(directory)
+    space = collection.space
+    read = {name: read_cells(directory, name).values() for name in collection.tasks}
+    measured = {
+        name: [cell for cell in cells if cell["error"] is None and cell["epochs"]] for name, cells in read.items()
+    }
+    cells = [(name, cell) for name, found in measured.items() for cell in found]
+    if not cells:
+        raise MetaDatasetError(f"a table needs a finished cell, but {directory} has none yet")
+    appearing = {config_key(cell["config"]): cell["config"] for _, cell in cells}
+    configs = space.grid() if space.is_finite else list(appearing.values())
+    rows = {config_key(config): row for row, config in enumerate(configs)}
+    tasks = {name: row for row, name in enumerate(name for name, found in measured.items() if found)}
+    seeds = {seed: row for row, seed in enumerate(sorted({cell["seed"] for _, cell in cells}))}
+    epochs = sorted({epoch for _, cell in cells for epoch in cell["epochs"]})
+    columns = {epoch: column for column, epoch in enumerate(epochs)}
+    evaluations = _blank(len(tasks), len(configs), len(seeds), len(epochs))
+    for name, cell in cells:
+        row = rows.get(config_key(cell["config"]))
+        if row is None:
+            raise MetaDatasetError(f"cells must lie in the collection's space, but {name!r} has {cell['config']}")
+        reached = [columns[epoch] for epoch in cell["epochs"]]
+        for column, objective in enumerate(OBJECTIVES):
+            curve = [np.nan if value is None else value for value in cell[objective]]
+            evaluations[tasks[name], row, seeds[cell["seed"]], reached, column] = curve
+    return {
+        "space": space,
+        "configs": configs,
+        "epochs": np.array(epochs),
+        "evaluations": evaluations,
+        "tasks": pd.DataFrame([collection.tasks[name] for name in tasks]),
+        "fingerprint": collection.fingerprint,
+    }
+
+
+def parts_of_frame(
+    frame: pd.DataFrame, space: SearchSpace | None, tasks: pd.DataFrame | None, fingerprint: Fingerprint | None
+) -> dict[str, Any]:
+    """The arguments of ``MetaDataset`` from those of ``MetaDataset.from_frame``."""
+    frame = frame.rename(columns=str).reset_index(drop=True)
+    space, parameters = _space_of(frame, space)
+    _check_complete(frame, [name for name in ("task", "family") if name in frame])
+    task_codes, names = pd.factorize(frame["task"].astype(str))
+    codes = frame.groupby(parameters, sort=False, dropna=False).ngroup().to_numpy()  # in order of appearance
+    given: Any = frame[parameters].drop_duplicates().to_dict("records")
+    own = [space.from_row(row) for row in given]
+    configs = list({config_key(config): config for config in own}.values())
+    rows = {config_key(config): row for row, config in enumerate(configs)}
+    config_codes = np.array([rows[config_key(config)] for config in own])[codes]
+    seeds, seed_codes = np.unique(_whole(frame, "seed", 0, _LARGEST_SEED), return_inverse=True)
+    epochs, epoch_codes = np.unique(_whole(frame, "epoch", 1, LAST_EPOCH), return_inverse=True)
+    places = (task_codes, config_codes, seed_codes, epoch_codes)
+    doubled = np.flatnonzero(pd.DataFrame(dict(enumerate(places))).duplicated())
+    if len(doubled):
+        task, config, seed, epoch = (codes[doubled[0]] for codes in places)
+        raise MetaDatasetError(
+            f"every task, configuration, seed and epoch needs one row, but {names[task]!r}, {configs[config]}, "
+            f"seed {seeds[seed]}, epoch {epochs[epoch]} has two; drop one or number the seeds"
+        )
+    evaluations = _blank(len(names), len(configs), len(seeds), len(epochs))
+    for column, objective in enumerate(OBJECTIVES):
+        if objective in frame:
+            evaluations[(*places, column)] = _numbers(frame, objective)
+        elif objective == "epoch_seconds":
+            evaluations[(*places, column)] = 1.0
+    about = fingerprint or Fingerprint(max_epochs=int(epochs[-1]), protocol=None)
+    return {
+        "space": space,
+        "configs": configs,
+        "epochs": epochs,
+        "evaluations": evaluations,
+        "tasks": _task_rows(frame, [str(name) for name in names], tasks),
+        "fingerprint": replace(about, space=about.space or space.fingerprint),
+    }
+
+
+def _space_of(frame: pd.DataFrame, space: SearchSpace | None) -> tuple[SearchSpace, list[str]]:
+    """The space and the columns of its parameters, when every other column is known."""
+    columns = [str(name) for name in frame.columns]
+    needed = _NEEDED if space is None else (*_NEEDED, *space.parameters)
+    if missing := [name for name in needed if name not in columns]:
+        raise MetaDatasetError(
+            f"curves need the columns {', '.join(_NEEDED)} and one for each parameter, but {missing[0]!r} is missing"
+        )
+    if not len(frame):
+        raise MetaDatasetError("curves need one row for each task, configuration, seed and epoch, but there is none")
+    if doubled := [name for name in columns if columns.count(name) > 1]:
+        raise MetaDatasetError(f"columns of curves must be distinct, but {doubled[0]!r} is there twice; drop one")
+    known = (*_NEEDED, "family", *OBJECTIVES)
+    parameters = [name for name in columns if name not in known]
+    if space is None:
+        _check_complete(frame, parameters)
+        return SearchSpace.from_values({name: _values(frame[name]) for name in parameters}, "imported"), parameters
+    if foreign := [name for name in parameters if name not in space.parameters]:
+        raise MetaDatasetError(
+            f"a column is a parameter of space {space.name!r} or one of {', '.join(dict.fromkeys(known))}, "
+            f"but got {foreign[0]!r}; drop or rename it"
+        )
+    return space, list(space.parameters)
+
+
+def _values(column: pd.Series) -> list[Any]:
+    """The distinct values of a parameter: numbers rising, others in order of appearance."""
+    values = [plain(value) for value in column.dropna().unique()]
+    return sorted(values) if pd.api.types.is_numeric_dtype(column) else values
+
+
+def _check_complete(frame: pd.DataFrame, columns: Sequence[str]) -> None:
+    for name in columns:
+        gaps = np.flatnonzero(frame[name].isna())
+        if len(gaps):
+            raise MetaDatasetError(f"column {name!r} needs a value in every row, but row {gaps[0]} has none; add it")
+
+
+def _numbers(frame: pd.DataFrame, name: str) -> npt.NDArray[np.float64]:
+    try:
+        return frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise MetaDatasetError(f"column {name!r} must hold numbers, but: {first_line(error)}") from error
+
+
+def _whole(frame: pd.DataFrame, name: str, least: int, most: int) -> npt.NDArray[np.int64]:
+    values = _numbers(frame, name)
+    bad = np.flatnonzero(~((values >= least) & (values < most + 1) & (values == np.floor(values))))
+    if len(bad):
+        value = frame[name].iloc[bad[0]]
+        raise MetaDatasetError(
+            f"column {name!r} must hold whole numbers of at least {least}, but row {bad[0]} has {value}"
+        )
+    return values.astype(np.int64)
+
+
+def _task_rows(frame: pd.DataFrame, names: list[str], tasks: pd.DataFrame | None) -> pd.DataFrame:
+    families = {name: name.partition("@")[0] for name in names}
+    if "family" in frame:
+        stated = frame[["task", "family"]].astype(str).drop_duplicates()
+        if repeated := stated["task"][stated["task"].duplicated()].tolist():
+            raise MetaDatasetError(
+                f"a task belongs to one family, but {repeated[0]!r} has several in the rows; keep one"
+            )
+        families = dict(zip(stated["task"], stated["family"], strict=True))
+    if tasks is not None and "name" not in tasks:
+        raise MetaDatasetError(f"tasks need the column 'name', but have {', '.join(map(str, tasks))}")
+    known = {} if tasks is None else {str(row["name"]): row for row in tasks.to_dict("records")}
+    return pd.DataFrame(
+        [{"name": name, "family": families[name], **_TASK_DEFAULTS, **known.get(name, {})} for name in names]
+    )
+
+
+def _blank(n_tasks: int, n_configs: int, n_seeds: int, n_epochs: int) -> npt.NDArray[np.float32]:
+    """Evaluations of cells that were not measured, shape [T, H, S, F, O]."""
+    shape = (n_tasks, n_configs, n_seeds, n_epochs, len(OBJECTIVES))
+    size = int(np.prod(shape, dtype=object))
+    if size > _MOST_VALUES:
+        raise MetaDatasetError(
+            f"a table may hold {_MOST_VALUES} values, but this one would have {size}; leave tasks out"
+        )
+    return np.full(shape, np.nan, dtype=np.float32)
