@@ -1,7 +1,7 @@
 """Looks at a folder of images, ranks the configurations for them and fine-tunes a network under an epoch budget.
 
 Without arguments it takes the scikit-learn digits (1,797 real images that come with an installed package and were never
-used in meta-training) and the small backbone that ships with this package, so it needs no network:
+used in meta-training) and the small backbone that ships with this package, so it needs no network connection:
 
     python examples/quickstart.py
     python examples/quickstart.py --data path/to/images --model mobilenetv2_100 --weights hub --gpus-per-trial 0.25
@@ -45,7 +45,8 @@ def main(
     cpus_per_trial: Annotated[float, typer.Option()] = 1,
     gpus_per_trial: Annotated[float, typer.Option(help="May be a fraction: four trials on one GPU are 0.25.")] = 0,
     predictor: Annotated[
-        str | None, typer.Option(help="A shipped predictor or a folder. [default: the one learned with such weights]")
+        str | None,
+        typer.Option(help="A shipped predictor or a folder. [default: the one that was trained with these weights]"),
     ] = None,
     out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/quickstart"),
     seed: int = 0,
@@ -78,7 +79,7 @@ def main(
         mode="max",
         num_samples=-1,
         reuse_actors=True,
-        raise_on_failed_trial=False,  # it stands with the worst score; the report below counts it
+        raise_on_failed_trial=False,  # a failed trial has the worst score; the report below counts it
         storage_path=str(out.resolve()),
         name=run,
         callbacks=[progress],

@@ -1,6 +1,6 @@
-"""HyperSTAR on Ray Tune: hyperparameter search for fine-tuning vision networks that has looked at the images.
+"""HyperSTAR on Ray Tune: hyperparameter search that looks at your images first, for fine-tuning vision networks.
 
-The public names are handed on from the rooms below when they are first used, so that importing the package costs
+The public names are imported from the rooms below when they are first used, so that importing the package loads
 neither Ray nor torch.
 """
 

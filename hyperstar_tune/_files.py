@@ -16,7 +16,7 @@ _BLOCK_BYTES = 1 << 20
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A binary file to write, which takes the place of ``path`` when the block ends without an error."""
+    """Opens a new binary file, which replaces ``path`` when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
     fresh = Path(name)
@@ -32,15 +32,15 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Writes a file; a kill at any moment leaves the old content or the new one."""
+    """Writes a file. A kill at any moment leaves either the old content or the new one."""
     with replacing(path) as file:
         file.write(content)
 
 
 def write_directory(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Writes a directory of files, replacing an older one as a whole.
+    """Writes a directory of files and replaces an older one as a whole.
 
-    A kill at any moment leaves the old directory or the new one, found again by ``recover_directory``.
+    A kill at any moment leaves either the old directory or the new one; ``recover_directory`` puts it in its place.
     """
     directory.parent.mkdir(parents=True, exist_ok=True)
     recover_directory(directory)
@@ -63,7 +63,7 @@ def write_directory(directory: Path, files: Mapping[str, bytes]) -> None:
 
 
 def recover_directory(directory: Path) -> None:
-    """Puts the old directory back if a kill fell between the two renames of ``write_directory``."""
+    """Puts the old directory back if the process was killed between the two renames of ``write_directory``."""
     aside = _aside(directory)
     if not aside.exists():
         return

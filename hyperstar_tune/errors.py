@@ -1,6 +1,6 @@
-"""The errors a user of the library may want to catch.
+"""The errors that a user of the library may want to catch.
 
-Every message is one line: the rule, the offending value, what to do about it.
+Every message is one line. It states the rule, the offending value and what to do about it.
 """
 
 __all__ = [
@@ -49,5 +49,5 @@ class SearchError(HyperStarError):
 
 
 def first_line(error: BaseException) -> str:
-    """What another library's error says, for a message of one line: its first line, or else its type."""
+    """The first line of another library's error, for a message of one line; the error's type if it says nothing."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,4 +1,4 @@
-"""What a table of learning curves, a predictor or a run was made with, so that unlike things are not mixed unawares."""
+"""The circumstances of a table, a predictor or a run, so that nobody mixes different ones unawares."""
 
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -12,7 +12,7 @@ PROTOCOL_VERSION = 1  # of docs/protocol.md
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """The circumstances of training. An empty or None field says nothing and differs from nothing."""
+    """The circumstances of training. A field that is empty or None is open: it agrees with every value."""
 
     space: str = ""  # SearchSpace.fingerprint
     model: str = ""  # name in timm or torchvision
@@ -22,17 +22,17 @@ class Fingerprint:
     schedule: str = ""  # e.g. "constant, one warm-up epoch"
     batch_size: int | None = None
     max_epochs: int | None = None  # R
-    views: int | None = None  # cached augmented views an image of a frozen prefix
-    train_size: str = ""  # training images of the tasks of a table, e.g. "92 to 159 images"; a run leaves it open
+    views: int | None = None  # augmented views per image that are kept where the first layers are frozen
+    train_size: str = ""  # training images per task of a table, e.g. "92 to 159 images"; a run leaves it open
     protocol: int | None = PROTOCOL_VERSION
 
     @property
     def constant_rate(self) -> bool:
-        """Whether the learning rate stays as it is, so that accuracies do not settle at the last epoch."""
+        """Whether the learning rate stays constant, so that accuracies have not settled at the last epoch."""
         return self.schedule.startswith("constant")
 
     def differences(self, other: "Fingerprint") -> list[str]:
-        """One readable line a field that both state and that differs."""
+        """One readable line for each field that both state and in which they differ."""
         lines = []
         for field in fields(self):
             mine, theirs = getattr(self, field.name), getattr(other, field.name)

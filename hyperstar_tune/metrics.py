@@ -1,7 +1,7 @@
 """How good a ranking of configurations is, as numbers: AP@K, NDCG@K, regret, similarity of tasks.
 
-Scores are higher-is-better. A ranking lists the indices of all H configurations, best predicted first.
-Not for choosing a configuration: the true scores are known only once everything has been trained.
+Higher scores are better. A ranking lists the indices of all H configurations, best predicted first. These numbers are
+not for choosing a configuration: the true scores are known only once everything has been trained.
 
 Source: HyperSTAR (CVPR 2020), Sec. 3.1 and 4; ties and ceilings as in docs/protocol.md.
 """
@@ -158,7 +158,7 @@ def best_so_far(true_scores: npt.ArrayLike, ranking: RankingLike) -> FloatArray:
 
 
 def regret(true_scores: npt.ArrayLike, ranking: RankingLike, k: int) -> float:
-    """Best score of all less the best among the first ``k`` of the ranking, in the scores' unit."""
+    """How far the best of the first ``k`` configurations is below the best of all, in the unit of the scores."""
     scores = worst_for_diverged(true_scores)
     _check_k(k, len(scores))
     return float(scores.max() - scores[np.asarray(ranking[:k])].max())
@@ -172,7 +172,7 @@ def normalized_regret(true_scores: npt.ArrayLike, ranking: RankingLike, k: int) 
 
 
 def configs_to_best(true_scores: npt.ArrayLike, ranking: RankingLike, tolerance: float = 0.05) -> int:
-    """Configurations of a ranking to be trained until the normalized regret is at most ``tolerance``."""
+    """How many configurations of a ranking must be trained until the normalized regret is at most ``tolerance``."""
     scores = worst_for_diverged(true_scores)
     target = scores.max() - tolerance * (scores.max() - np.median(scores))
     return int(np.argmax(best_so_far(scores, ranking) >= target)) + 1

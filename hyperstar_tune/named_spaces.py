@@ -1,7 +1,7 @@
 """The search spaces of the protocol, by name: small grids, and one space of the knobs that people really turn.
 
-The grids list a few values per parameter. ``efficientnet-lite0`` is continuous where its parameters are, and
-conditional where one means nothing without another; a table cannot measure all of it, so it comes with a list of 128
+The grids list a few values per parameter. ``efficientnet-lite0`` has continuous parameters, and conditions where one
+parameter means nothing without another. A table cannot measure all of it. So it comes with a list of 128
 configurations, the first points of a Sobol sequence, which are the same for every task.
 
 Source: docs/protocol.md (Spaces); Sobol, "On the distribution of points in a cube", 1967.

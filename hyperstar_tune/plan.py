@@ -1,8 +1,8 @@
 """Hyperband's brackets as plain arithmetic, with a hard epoch budget.
 
-A plan knows nothing of Ray: the scheduler asks it how many configurations a rung takes and how long they train. Below
-about three times ``max_epochs`` a wide first rung wastes the budget: with a ranking to follow, pass
-``longest_first=True``, which trains the top of it to the end first.
+A plan knows nothing of Ray: the scheduler asks it how many configurations a rung takes and how long they train. With a
+budget below about three times ``max_epochs`` a wide first rung wastes most of it. If you have a ranking to follow, pass
+``longest_first=True``, which trains the first configurations of the ranking to the end first.
 
 Source: Li et al., "Hyperband", JMLR 18 (2018), Algorithm 1; whole epochs as in docs/protocol.md.
 """
@@ -19,10 +19,10 @@ __all__ = ["Bracket", "HyperBandPlan", "Rung"]
 
 @dataclass(frozen=True)
 class Rung:
-    """One step of successive halving."""
+    """One step of successive halving: some configurations train to the same epoch."""
 
     n_configs: int  # configurations that train in this rung
-    epochs: int  # epochs a configuration has behind it at the rung's end, counted from its start
+    epochs: int  # epochs that a configuration has trained at the rung's end, counted from its start
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class Bracket:
 
     @cached_property
     def rung_costs(self) -> tuple[int, ...]:
-        """Epochs each rung trains in sum, paused configurations being resumed."""
+        """Epochs of each rung, all its configurations together; a promoted one goes on where it paused."""
         starts = (0, *(rung.epochs for rung in self.rungs))
         return tuple(rung.n_configs * (rung.epochs - start) for rung, start in zip(self.rungs, starts, strict=False))
 
     @property
     def epochs(self) -> int:
-        """Epochs the whole bracket trains."""
+        """Epochs that the whole bracket trains."""
         return sum(self.rung_costs)
 
 
@@ -69,10 +69,10 @@ class HyperBandPlan:
 
     Args:
         max_epochs: R, the epochs of a configuration that survives every rung.
-        eta: Share of survivors is 1 / eta.
+        eta: One in eta configurations is promoted at the end of a rung.
         epoch_budget: Epochs of all trials together; by default one pass over all brackets.
-        longest_first: Begin with the bracket whose trials train longest, so that the first configurations go straight
-            to R. Worth it where a ranking says which these should be; without one it is random search at first.
+        longest_first: Begin with the bracket whose trials train longest, so that the first configurations train for
+            all R epochs. This pays if a ranking says which they should be; without one it begins as random search.
 
     Raises:
         PlanError: If ``max_epochs`` or ``eta`` is too small or the budget is smaller than the first rung.
@@ -113,7 +113,7 @@ class HyperBandPlan:
 
     @property
     def first_rung_epochs(self) -> int:
-        """Epochs of the first rung, or of one configuration of it that goes to R: the least budget that makes sense."""
+        """The least budget that makes sense: the first rung, or with ``longest_first`` one configuration of it."""
         return self.max_epochs if self.longest_first else self.brackets[0].rung_costs[0]
 
     @property
@@ -127,7 +127,7 @@ class HyperBandPlan:
         return sum(bracket.epochs for bracket in self.brackets)
 
     def __str__(self) -> str:
-        """The plan as a table: one line a bracket, and what the budget reaches."""
+        """The plan as a table: one line per bracket, and what the budget reaches."""
         order = ", longest trials first" if self.longest_first else ""
         lines = [f"Hyperband: R={self.max_epochs} epochs, eta={self.eta}, budget {self.epoch_budget} epochs{order}"]
         spent = 0

@@ -1,4 +1,4 @@
-"""What ships with the package: one small backbone, made by us, and a few predictors. Their names and places, once."""
+"""The names and places of what ships with the package: a small backbone, which we trained, and a few predictors."""
 
 from functools import cache
 from importlib.resources import files

@@ -1,8 +1,8 @@
-"""A run to be submitted to a cluster: fine-tunes on a folder of images, and goes on where a killed driver left off.
+"""A run to submit to a cluster: it fine-tunes on a folder of images, and goes on where a killed driver left off.
 
     python examples/cluster/run.py --data /shared/flowers --storage /shared/runs --name flowers --gpus-per-trial 0.25
 
-Started again with the same ``--storage`` and ``--name`` it restores the run: a preempted job is simply submitted anew.
+Started again with the same ``--storage`` and ``--name`` it restores the run. So submit a preempted job again as it was.
 """
 
 import argparse
@@ -17,7 +17,9 @@ from hyperstar_tune.search import make_restorable
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="folder of images, one folder a class; the same on every node")
+    parser.add_argument(
+        "--data", required=True, help="folder of images, one folder per class; the same path on every node"
+    )
     parser.add_argument("--storage", required=True, help="folder or URI that every node can write")
     parser.add_argument("--name", default="run")
     parser.add_argument("--predictor", default="mobilenet-v2-64px")

@@ -115,10 +115,10 @@ def trainable(
     """A trainable that fine-tunes a pretrained network on a task, for ``tune.run`` and ``tune.Tuner``.
 
     The parameters of its configurations are those of ``finetune.KNOBS``, such as ``lr``, ``optimizer``, ``layers`` and
-    ``augmentation``; what a configuration leaves out has its default. Every epoch reports ``epoch``, ``val_accuracy`` and ``val_loss`` (validation
-    half A, which decides), ``val_accuracy_b`` and ``val_loss_b`` (half B, which reports), ``train_loss`` and
-    ``epoch_seconds``; a diverged trial reports NaN. A checkpoint is written when Tune pauses a trial, after
-    ``max_epochs``, and about every 60 seconds in between.
+    ``augmentation``; what a configuration leaves out has its default. Every epoch reports ``epoch``, ``val_accuracy``
+    and ``val_loss`` (validation half A, which decides), ``val_accuracy_b`` and ``val_loss_b`` (half B, which reports),
+    ``train_loss`` and ``epoch_seconds``; a diverged trial reports NaN. A checkpoint is written when Tune pauses a
+    trial, after ``max_epochs``, and about every 60 seconds in between.
 
     Args:
         task: A folder, ``"torchvision:NAME"`` or an ``ImageTask``.

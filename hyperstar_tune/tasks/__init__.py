@@ -1,4 +1,4 @@
-"""Image-classification tasks: labelled images in a training and a validation split, and what is wrong with a folder."""
+"""Image-classification tasks: labelled images in a training and a validation split, and a check of folders."""
 
 from hyperstar_tune.tasks.check import TaskReport, check_folder
 from hyperstar_tune.tasks.task import SUB_TASKS, ImageTask

@@ -1,7 +1,7 @@
 """Looks a folder of images over before anything is trained on it: counts, unreadable files, duplicates, balance.
 
 Every file is decoded once, which takes about as long as one epoch of reading. Nothing is changed on disk. A task that
-is about to be trained needs none of this: ``ImageTask`` itself refuses what makes no task.
+is about to be trained needs no check: ``ImageTask`` itself refuses a folder that makes no task.
 """
 
 import hashlib
@@ -23,8 +23,8 @@ _DECODED_SIDE = 32  # pixels; the whole file is read whatever the size
 _SHOWN = 10
 _MAX_UNREADABLE = 0.1  # as ImageTask.from_folder
 
-# Classes, training and validation images as published, for the layouts of docs/tasks.md: data sets of the paper that
-# torchvision does not carry. Sources there.
+# Published numbers of classes, training and validation images, for the data sets of the paper that torchvision does not
+# carry. Their sources and layouts are in docs/tasks.md.
 PUBLISHED_SIZES: dict[str, tuple[int, int, int]] = {
     "bookcover30": (30, 51_300, 5_700),
     "deepfashion": (46, 209_222, 40_000),
@@ -48,7 +48,7 @@ class TaskReport:
     unexpected: tuple[str, ...]  # differences from the published sizes
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The report as plain Python values."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def __str__(self) -> str:
@@ -64,7 +64,7 @@ class TaskReport:
             )
         for what, found in (
             ("unreadable", [(path,) for path in self.unreadable]),
-            ("duplicates across splits (validation would flatter)", self.duplicates_across),
+            ("duplicates across splits (they make validation look too good)", self.duplicates_across),
             ("duplicates within a split", self.duplicates_within),
             ("duplicates under several classes", self.duplicates_between_classes),
         ):
@@ -80,10 +80,10 @@ def check_folder(path: str | Path, published: str | None = None, seed: int = 0) 
     """Checks a folder that ``ImageTask.from_folder`` is to read.
 
     Args:
-        path: ``{train,val|valid|validation|test}/CLASS/*`` or ``CLASS/*``; of the latter, splits are those that
-            ``from_folder`` would make.
+        path: ``{train,val|valid|validation|test}/CLASS/*`` or ``CLASS/*``. The latter is split as ``from_folder``
+            would split it.
         published: A name of ``PUBLISHED_SIZES`` to compare classes and counts with.
-        seed: Of the split of a plain folder.
+        seed: Random seed of the split, for a folder without splits.
 
     Raises:
         TaskError: If there is no such folder, or no such published data set.
@@ -118,7 +118,7 @@ def check_folder(path: str | Path, published: str | None = None, seed: int = 0) 
 
 
 def _try(root: Path, seed: int) -> tuple[str | None, dict[Path, str]]:
-    """Why the folder makes no task, or the split of each file that it gives."""
+    """The reason why the folder makes no task (else None), and the split of each file."""
     try:
         task = ImageTask.from_folder(root, seed=seed)
     except TaskError as error:
@@ -128,7 +128,7 @@ def _try(root: Path, seed: int) -> tuple[str | None, dict[Path, str]]:
 
 
 def _files(root: Path, split_of: dict[Path, str]) -> Iterable[tuple[Path, str, str]]:
-    """Image files with their split and class; those outside the folder are not looked at."""
+    """Image files with their split and class; files outside the folder are not looked at."""
     resolved = root.resolve()
     train, val = (_reading.split_folder(root, names) for names in (_reading.TRAIN_FOLDERS, _reading.VAL_FOLDERS))
     folders = [(train, "train")] if train is not None else []
@@ -143,7 +143,7 @@ def _files(root: Path, split_of: dict[Path, str]) -> Iterable[tuple[Path, str, s
 
 
 def _leads_into(path: Path, root: Path) -> bool:
-    """Whether there is a file, and within the folder: not behind a symlink that is broken, a loop or leaves it."""
+    """Whether there is a file within the folder: not a symlink that is broken, is a loop or leaves the folder."""
     try:
         return path.resolve(strict=True).is_relative_to(root)
     except (OSError, RuntimeError):
@@ -178,7 +178,7 @@ def _duplicates(root: Path, files: list[tuple[Path, str, str]]) -> tuple[tuple[t
 
 
 def _refusal_when_decoding(counts: dict[str, dict[str, int]], unreadable: tuple[str, ...], n: int) -> str | None:
-    """What ``ImageTask`` meets only when it decodes."""
+    """Why training would be refused once images are decoded; None if it would not."""
     empty = next(((split, label) for split in counts for label, kept in counts[split].items() if not kept), None)
     if empty:
         return f"every class needs a readable image, but {empty[1]!r} has none in {empty[0]}"

@@ -1,6 +1,6 @@
-"""Reading folders, arrays and torchvision data sets into labelled images, and refusing what makes no task.
+"""Reads folders and arrays into labelled images, and refuses those that make no task.
 
-Private to ``task.py``.
+Used by the other files of this room only.
 """
 
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ VAL_SHARE = 0.3  # cut off where there is no validation folder
 def read_splits(
     root: Path, name: str, seed: int, max_unreadable: float
 ) -> tuple[dict[str, dict[str, list[Path]]], list[str]]:
-    """Image files by split and class, and ``path: reason`` of the unreadable ones."""
+    """Image files by split and class, and a text ``path: reason`` for each unreadable one."""
     train_folder, val_folder = (split_folder(root, names) for names in (TRAIN_FOLDERS, VAL_FOLDERS))
     if train_folder is None and val_folder is None:
         names = {p.name.lower() for p in root.iterdir() if p.is_dir()}
         if names and names <= {*TRAIN_FOLDERS, *VAL_FOLDERS}:
-            raise TaskError(f"{' and '.join(sorted(names))} need one folder a class, but {root} has none in them")
+            raise TaskError(f"{' and '.join(sorted(names))} need one folder per class, but {root} has none in them")
         files, unreadable, n_found = list_folder(root, root)
         refuse_unreadable(unreadable, n_found, max_unreadable, name)
         refuse_small_classes(files, name)
@@ -51,18 +51,18 @@ def read_splits(
 
 
 def split_folder(root: Path, names: Sequence[str]) -> Path | None:
-    """The folder of a split, in upper or lower case: unlike a class of that name it holds folders."""
+    """The folder of a split, in upper or lower case. Unlike the folder of a class of that name, it holds folders."""
     folders = {p.name.lower(): p for p in sorted(root.iterdir(), reverse=True) if p.is_dir()}
     found = (folders[name] for name in names if name in folders)
     return next((folder for folder in found if any(inner.is_dir() for inner in folder.iterdir())), None)
 
 
 def list_folder(folder: Path, root: Path) -> tuple[dict[str, list[Path]], list[str], int]:
-    """Readable files per class, ``path: reason`` of the others, and how many there are in all."""
+    """Readable files per class, a text ``path: reason`` for each other file, and the number of all files."""
     refuse_outside(folder, root)
     classes = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not classes:
-        raise TaskError(f"a task folder needs one folder a class, but {folder} has none; put images in CLASS/ folders")
+        raise TaskError(f"a task folder needs one folder per class, but {folder} has none; put images into CLASS/")
     files: dict[str, list[Path]] = {}
     unreadable: list[str] = []
     n_found = 0
@@ -93,6 +93,7 @@ def refuse_outside(path: Path, root: Path) -> None:
 
 
 def refuse_unreadable(unreadable: Sequence[str], n_found: int, allowed: float, name: str) -> None:
+    """Raises a TaskError if more than the allowed share of a task's images is unreadable."""
     if len(unreadable) > allowed * n_found:
         raise TaskError(
             f"at most {allowed:.0%} of a task's images may be unreadable, but {len(unreadable)} of {n_found} of {name} "
@@ -101,6 +102,7 @@ def refuse_unreadable(unreadable: Sequence[str], n_found: int, allowed: float, n
 
 
 def refuse_small_classes(members: dict[str, Any], name: str) -> None:
+    """Raises a TaskError if a class has fewer than two images."""
     for class_name, images in members.items():
         if len(images) < 2:
             raise TaskError(
@@ -117,7 +119,7 @@ def stratified_cut(n: int, share: float, seed: int, label: int) -> tuple[np.ndar
 
 
 def shares(counts: np.ndarray, total: int) -> np.ndarray:
-    """How many of each class make ``total``, in proportion, at least one each, by largest remainder."""
+    """How many images each class gives to ``total``: in proportion, at least one each, by largest remainder."""
     exact = counts * total / counts.sum()
     shares = np.maximum(1, np.floor(exact).astype(np.int64))
     for i in np.argsort(shares - exact, kind="stable"):
@@ -128,6 +130,7 @@ def shares(counts: np.ndarray, total: int) -> np.ndarray:
 
 
 def check_array(images: Any, name: str) -> np.ndarray:
+    """The images as an array; raises a TaskError if it has another shape or type."""
     array = np.asarray(images)
     if (
         array.dtype != np.uint8
@@ -140,6 +143,7 @@ def check_array(images: Any, name: str) -> np.ndarray:
 
 
 def check_labels(labels: Any, n: int, name: str) -> np.ndarray:
+    """The labels as int64 [n]; raises a TaskError if they are not n whole numbers from 0."""
     array = np.asarray(labels)
     if array.shape != (n,) or not np.issubdtype(array.dtype, np.integer):
         raise TaskError(f"{name} must be {n} whole numbers, but got {array.dtype} {list(array.shape)}")

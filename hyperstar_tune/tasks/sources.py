@@ -1,7 +1,7 @@
 """Where a task's images come from, and how they become small RGB arrays.
 
-Private to ``task.py``. Three sources (files, arrays, a torchvision data set) answer the same three questions: one image
-as RGB, its bytes for hashing, and a name for messages. Nothing here knows of labels.
+Used by the other files of this room only. Three sources (files, arrays, a torchvision data set) answer the same three
+questions: one image as RGB, its bytes for hashing, and a name for messages. Nothing here knows of labels.
 """
 
 import io
@@ -36,13 +36,19 @@ class Source(Protocol):
     """Images of one split, by position."""
 
     def __len__(self) -> int: ...
-    def name(self, index: int) -> str: ...
-    def raw(self, index: int) -> bytes: ...
-    def square(self, index: int, size: int) -> np.ndarray: ...
+
+    def name(self, index: int) -> str:
+        """What to call the image in messages."""
+
+    def raw(self, index: int) -> bytes:
+        """The bytes that identify the image."""
+
+    def square(self, index: int, size: int) -> np.ndarray:
+        """The image as RGB, ``uint8 [3, size, size]``."""
 
 
 def in_threads(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """Apply a function that mostly waits for Pillow or the disk; order is kept."""
+    """Applies a function in threads, as it mostly waits for Pillow or the disk; the order is kept."""
     workers = min(8, os.cpu_count() or 1, max(1, len(items) // 16))
     if workers == 1:
         return [function(item) for item in items]
@@ -51,7 +57,7 @@ def in_threads(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any Pillow mode as 8-bit RGB; 16-bit and float images are scaled, not clipped."""
+    """An image of any Pillow mode as 8-bit RGB; 16-bit and float images are scaled, not clipped."""
     if image.mode.startswith("I") or image.mode == "F":
         values = np.array(image, dtype=np.float32)  # changed in place: a large image would not fit several times
         np.nan_to_num(values, copy=False)
@@ -67,14 +73,14 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def to_square(image: Image.Image, size: int) -> np.ndarray:
-    """Resize to ``uint8 [3, size, size]``, antialiased bilinear; nothing is cut off, so the aspect ratio changes."""
+    """Resizes to ``uint8 [3, size, size]``, antialiased bilinear; nothing is cut off, so the aspect ratio changes."""
     if image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BILINEAR)
     return np.ascontiguousarray(np.asarray(image, dtype=np.uint8).transpose(2, 0, 1))
 
 
 class Files:
-    """Image files on disk, decoded anew at every request."""
+    """Image files on disk, which are decoded anew at every request."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = tuple(paths)
@@ -83,12 +89,15 @@ class Files:
         return len(self.paths)
 
     def name(self, index: int) -> str:
+        """Path of the file."""
         return str(self.paths[index])
 
     def raw(self, index: int) -> bytes:
+        """Content of the file."""
         return self.paths[index].read_bytes()
 
     def square(self, index: int, size: int) -> np.ndarray:
+        """The image as RGB, ``uint8 [3, size, size]``."""
         try:
             # From memory: of a file, Pillow asks for as many bytes as a damaged PNG claims to have, and gets a buffer.
             _check_bytes(self.paths[index])
@@ -110,12 +119,15 @@ class Arrays:
         return len(self.images)
 
     def name(self, index: int) -> str:
+        """Number of the image."""
         return f"image {index}"
 
     def raw(self, index: int) -> bytes:
+        """Bytes of its pixels."""
         return np.ascontiguousarray(self.images[index]).tobytes()
 
     def square(self, index: int, size: int) -> np.ndarray:
+        """The image as RGB, ``uint8 [3, size, size]``."""
         return to_square(to_rgb(Image.fromarray(np.ascontiguousarray(self.images[index]))), size)
 
 
@@ -129,12 +141,15 @@ class Dataset:
         return len(self.dataset)
 
     def name(self, index: int) -> str:
+        """Name of the data set and number of the image."""
         return f"{type(self.dataset).__name__}[{index}]"
 
     def raw(self, index: int) -> bytes:
+        """Bytes of its pixels as RGB."""
         return to_rgb(self.dataset[index][0]).tobytes()
 
     def square(self, index: int, size: int) -> np.ndarray:
+        """The image as RGB, ``uint8 [3, size, size]``."""
         try:
             return to_square(to_rgb(self.dataset[index][0]), size)
         except _DECODE_ERRORS as error:
@@ -151,12 +166,15 @@ class Subset:
         return len(self.indices)
 
     def name(self, index: int) -> str:
+        """As the other source calls it."""
         return self.source.name(int(self.indices[index]))
 
     def raw(self, index: int) -> bytes:
+        """As the other source has them."""
         return self.source.raw(int(self.indices[index]))
 
     def square(self, index: int, size: int) -> np.ndarray:
+        """The image as RGB, ``uint8 [3, size, size]``."""
         return self.source.square(int(self.indices[index]), size)
 
 

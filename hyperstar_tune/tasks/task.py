@@ -1,7 +1,7 @@
 """An image-classification task: labelled images in a training and a validation split.
 
 Reads an ImageFolder directory, a torchvision data set by name, or arrays, and decodes only what it is asked for. It
-caches nothing: callers that need the same pixels twice keep them. Not for data sets with several labels an image.
+caches nothing: callers that need the same pixels twice keep them. Not for data sets with several labels per image.
 
 Sub-tasks and validation halves follow docs/protocol.md (Data).
 """
@@ -24,7 +24,7 @@ __all__ = ["SUB_TASKS", "ImageTask"]
 SPLITS = ("train", "val")
 _SUB_TASK_SIZES = {"small": (80, 160), "large": (200, 320)}  # training images, docs/protocol.md
 SUB_TASKS = (*_SUB_TASK_SIZES, "100")
-_SUB_TASK_PER_CLASS = 5  # training images a class a sub-task has at least, so that there is something to learn
+_SUB_TASK_PER_CLASS = 5  # least training images per class of a sub-task, so that there is something to learn
 _HASHED_IMAGES = 64
 
 
@@ -67,17 +67,17 @@ class ImageTask:
         self._sources = dict(sources)
         self.parent: ImageTask | None = None
         self._hash: str | None = None
-        self.token = uuid4().hex  # the same for copies of this very object: what is kept of its images goes by it
+        self.token = uuid4().hex  # copies of this object share it: it is the key of what is kept of its images
         self._check()
 
     @property
     def n_train(self) -> int:
-        """Training images."""
+        """Number of training images."""
         return len(self.train_labels)
 
     @property
     def n_val(self) -> int:
-        """Validation images, both halves."""
+        """Number of validation images in both halves."""
         return len(self.val_labels)
 
     def __repr__(self) -> str:
@@ -105,7 +105,7 @@ class ImageTask:
         Args:
             path: The folder. Symlinks in it may not leave it.
             name: Defaults to the folder's name.
-            seed: Of the split of a plain folder.
+            seed: Random seed of the split, for a folder without splits.
             max_unreadable: Share of unreadable images (damaged, or above 64 megapixels) that is tolerated.
 
         Raises:
@@ -181,7 +181,7 @@ class ImageTask:
         return cls(name, names, {"train": train, "val": val}, {"train": labels, "val": val_y}, "arrays")
 
     def labels(self, split: str) -> np.ndarray:
-        """int64 [n] of ``"train"`` or ``"val"``."""
+        """Labels of the split ``"train"`` or ``"val"``, int64 [n]."""
         if split not in SPLITS:
             raise TaskError(f"a split is one of {', '.join(SPLITS)}, but got {split!r}")
         return self.train_labels if split == "train" else self.val_labels
@@ -209,7 +209,7 @@ class ImageTask:
     def batches(self, n_batches: int = 10, batch_size: int = 64, image_size: int = 64, seed: int = 0) -> np.ndarray:
         """Seeded samples of the training images, ``uint8 [n_batches, batch_size, 3, S, S]``.
 
-        Without replacement as far as the images go; a smaller task is gone through again in a new order. Only the
+        Images are drawn without replacement. If a task has too few, they are drawn again in a new order. Only the
         sampled images are decoded, each once.
         """
         if n_batches < 1 or batch_size < 1:
@@ -242,7 +242,7 @@ class ImageTask:
         Args:
             kind: ``"small"`` (80-160 training images), ``"large"`` (200-320), or ``"100"`` (about 100 images, all
                 classes alike, as in tables measured before the protocol).
-            seed: Of the choice; for the first two it also depends on the task's name.
+            seed: Random seed of the choice, which for the first two kinds also depends on the task's name.
 
         Raises:
             TaskError: If the task has too few images for the kind.
@@ -271,7 +271,7 @@ class ImageTask:
     def _cut(
         self, kind: str, chosen: np.ndarray, n_images: Sequence[int] | np.ndarray, rng: int | np.random.Generator
     ) -> "ImageTask":
-        """The chosen classes with so many training images each, and at least one."""
+        """The chosen classes, with the given number of training images each and their validation images."""
         rng = np.random.default_rng(rng)
         train = np.concatenate(
             [
@@ -293,7 +293,7 @@ class ImageTask:
         return cut
 
     def sample_hashes(self) -> list[str]:
-        """Its own ``sample_hash`` and those of the tasks it was cut from."""
+        """The task's own ``sample_hash`` and those of the tasks it was cut from."""
         return [self.sample_hash(), *(self.parent.sample_hashes() if self.parent is not None else ())]
 
     def sample_hash(self) -> str:

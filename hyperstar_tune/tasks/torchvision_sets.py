@@ -1,7 +1,7 @@
 """Torchvision's classification data sets as two splits of images and labels.
 
-Private to ``task.py``. Their constructors name the splits in five ways (``train=``, ``split="train"``, ``"trainval"``,
-``"train-standard"``, none at all), and their labels in four.
+Used by ``task.py`` only. The constructors of the data sets name the splits in five ways (``train=``,
+``split="train"``, ``"trainval"``, ``"train-standard"``, not at all), and their labels in four.
 """
 
 import inspect
@@ -24,12 +24,12 @@ _CLASSES = ("classes", "categories")
 def read_torchvision(
     name: str, root: Path, download: bool
 ) -> tuple[list[str], dict[str, _images.Source], dict[str, np.ndarray]]:
-    """Classes, images and labels of a data set; one without a validation split is split 70/30, stratified, seed 0.
+    """Classes, images and labels of a data set; without a validation split it is split 70/30, stratified, seed 0.
 
     Raises:
         TaskError: If torchvision has no such data set, or its files are not under ``root``.
     """
-    from torchvision import datasets  # costs a second: only for those who use it
+    from torchvision import datasets  # takes a second to import: only for those who use it
 
     kind: Any = getattr(datasets, name, None)
     if not isinstance(kind, type) or name in _NOT_CLASSIFICATION:
@@ -60,7 +60,7 @@ def read_torchvision(
 
 
 def dataset_labels(dataset: Any) -> np.ndarray:
-    """int64 [n], from an attribute where there is one: decoding every image for its label would take minutes."""
+    """Labels, int64 [n], from an attribute where there is one: decoding every image for its label takes minutes."""
     for attribute in _LABELS:
         labels = getattr(dataset, attribute, None)
         if labels is not None and len(labels) == len(dataset):

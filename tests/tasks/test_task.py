@@ -162,7 +162,7 @@ def test_missing_folder(tmp_path):
 
 def test_folder_without_class(tmp_path):
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
-    with pytest.raises(TaskError, match="one folder a class"):
+    with pytest.raises(TaskError, match="one folder per class"):
         ImageTask.from_folder(tmp_path)
 
 
@@ -386,7 +386,7 @@ def test_splits_by_other_names_and_in_capitals(tmp_path, train, val):
 def test_a_class_may_be_called_train_but_splits_need_classes(tmp_path):
     task = ImageTask.from_folder(write_classes(tmp_path / "vehicles", classes=("bus", "train")))
     assert task.classes == ("bus", "train")
-    with pytest.raises(TaskError, match="train and val need one folder a class"):
+    with pytest.raises(TaskError, match="train and val need one folder per class"):
         ImageTask.from_folder(write_classes(tmp_path / "flat", classes=("train", "val")))
 
 
