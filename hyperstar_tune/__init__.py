@@ -7,6 +7,8 @@ neither Ray nor torch.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from hyperstar_tune.log import show_messages
+
 if TYPE_CHECKING:
     from hyperstar_tune import finetune
     from hyperstar_tune.errors import HyperStarError
@@ -46,6 +48,8 @@ _ROOMS = {
     "SearchSpace": "space",
     "TaskAwareHyperBand": "search",
 }
+
+show_messages()
 
 
 def __getattr__(name: str) -> Any:

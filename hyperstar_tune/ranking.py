@@ -1,12 +1,13 @@
 """A ranked list of configurations: what a predictor hands to a searcher."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from hyperstar_tune.errors import SpaceError
+from hyperstar_tune.space import config_key
 
 __all__ = ["Ranking"]
 
@@ -69,6 +70,22 @@ class Ranking:
     def top(self, n: int) -> list[dict[str, Any]]:
         """Copies of the first ``n`` configurations, e.g. as ``points_to_evaluate`` of another searcher."""
         return [dict(config) for config in self.configs[:n]]
+
+    def part(self, configs: Iterable[dict[str, Any]]) -> "Ranking":
+        """The places that hold one of ``configs``, in the ranking's order."""
+        wanted = {config_key(config) for config in configs}
+        places = [place for place, config in enumerate(self.configs) if config_key(config) in wanted]
+        return replace(
+            self,
+            configs=tuple(self.configs[place] for place in places),
+            scores=tuple(self.scores[place] for place in places),
+            spread=tuple(self.spread[place] for place in places),
+        )
+
+    def reduced(self, names: Iterable[str]) -> "Ranking":
+        """The same places, of which each configuration keeps only the parameters in ``names``."""
+        kept = tuple(names)
+        return replace(self, configs=tuple({name: config[name] for name in kept} for config in self.configs))
 
     def remarks(self) -> list[str]:
         """What a reader should know before trusting it, a line each."""

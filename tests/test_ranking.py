@@ -49,3 +49,10 @@ def test_remarks_say_what_to_know_before_trusting_it(about, said):
 def test_a_ranking_without_one_finite_score_each_is_refused(configs, scores):
     with pytest.raises(SpaceError, match="but"):
         Ranking.of(configs, scores)
+
+
+def test_a_part_keeps_places_scores_and_order():
+    ranking = Ranking.of([{"lr": lr, "kind": "a"} for lr in (1, 2, 3)], [0.1, 0.3, 0.2], [1, 3, 2], source="p")
+    part = ranking.part([{"kind": "a", "lr": 3}, {"kind": "a", "lr": 2}, {"kind": "b", "lr": 1}])
+    assert part == Ranking(({"lr": 2, "kind": "a"}, {"lr": 3, "kind": "a"}), (0.3, 0.2), (3.0, 2.0), source="p")
+    assert part.reduced(["lr"]).configs == ({"lr": 2}, {"lr": 3})

@@ -11,7 +11,6 @@ Source: Falkner et al., "BOHB", ICML 2018; hpbandster 0.7.4; Ray 2.60 ``ray/tune
 """
 
 import logging
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,10 +21,8 @@ from ConfigSpace.hyperparameters import CategoricalHyperparameter, UniformIntege
 from ray.tune.search.bohb import TuneBOHB
 
 from hyperstar_tune.errors import SearchError
-from hyperstar_tune.plan import HyperBandPlan
 from hyperstar_tune.ranking import Ranking
-from hyperstar_tune.search.ray_space import as_space
-from hyperstar_tune.search.searcher import OwnSpaceSearcher
+from hyperstar_tune.rivals.model_searcher import ModelSearcher, is_ordered
 from hyperstar_tune.space import Config, SearchSpace
 
 __all__ = ["BohbSearcher", "has_hpbandster"]
@@ -42,7 +39,7 @@ def has_hpbandster() -> bool:
     return True
 
 
-class BohbSearcher(OwnSpaceSearcher):
+class BohbSearcher(ModelSearcher):
     """Configurations from BOHB's density model, random ones until it has one and every third time.
 
     Args:
@@ -50,15 +47,14 @@ class BohbSearcher(OwnSpaceSearcher):
         ranking: Tried first, from the top; the model takes over after ``n_ranked`` configurations.
         n_ranked: How many of the ranking are tried; by default those of the plan's widest bracket.
         n_samples: Candidates that the model weighs for a suggestion.
-        metric: Reported metric to optimize; usually given to ``tune.run``.
-        mode: "max" or "min".
-        plan: The run's plan; makes sure that the scheduler has the same one.
-        max_concurrent: Trials that may run at a time.
-        seed: Random seed of BOHB's picks.
+        options: ``metric``, ``mode``, ``plan``, ``max_concurrent`` and ``seed`` of ``SpaceSearcher``.
 
     Raises:
         SearchError: If hpbandster is not installed, the space is not finite, or a ranking has no end in sight.
     """
+
+    model_based_picks = 0
+    observations = 0
 
     def __init__(
         self,
@@ -67,34 +63,26 @@ class BohbSearcher(OwnSpaceSearcher):
         ranking: Ranking | None = None,
         n_ranked: int | None = None,
         n_samples: int = 64,
-        metric: str | None = None,
-        mode: str | None = None,
-        plan: HyperBandPlan | None = None,
-        max_concurrent: int | None = None,
-        seed: int = 0,
+        **options: Any,
     ) -> None:
-        super().__init__(metric=metric, mode=mode, plan=plan, max_concurrent=max_concurrent)
         if not has_hpbandster():
             raise SearchError("BohbSearcher needs hpbandster, which is not installed; install hyperstar_tune[bohb]")
-        self.space, self._paths = as_space(space)
-        if not self.space.is_finite:
-            raise SearchError(f"BohbSearcher takes a finite space, but got {self.space!r}")
         if ranking is not None and n_ranked is None:
-            if plan is None:
+            if options.get("plan") is None:
                 raise SearchError("BohbSearcher with a ranking needs n_ranked or a plan, but got neither")
-            n_ranked = plan.widest_rung
+            n_ranked = options["plan"].widest_rung
         self._ranked = ranking.configs if ranking is not None else ()
-        self._n_ranked, self._seed, self._n_samples = n_ranked or 0, seed, n_samples
-        self._random_state = np.random.RandomState(seed).get_state()
-        self._search(self.space, {})
-        self._observes = True  # also where there is no gate: then every epoch is a budget
-        self.model_based_picks = 0
-        self.observations = 0
+        self._n_ranked, self._n_samples = n_ranked or 0, n_samples
+        super().__init__(space, **options)
 
-    @property
-    def repeats(self) -> bool:
-        """A configuration that BOHB picks again goes on with its stored trial, as with every method."""
-        return True
+    def begin(self, fixed: dict[str, Any]) -> None:
+        """Begins a model, after the ranked configurations that have the fixed values."""
+        kept = [c for c in self._ranked if all(fixed.get(name, value) == value for name, value in c.items())]
+        self._first = [dict(config) for config in kept[: self._n_ranked]]
+        self._random_state = np.random.RandomState(self.seed).get_state()
+        self._bohb = _bohb(self.axes, self.seed, self._n_samples)
+        # It warns of every density that is 0 somewhere, as those of a finite space often are.
+        self._bohb.bohber.logger.setLevel(logging.ERROR)
 
     def next_config(self) -> Config | None:
         """The next of the ranking, then BOHB's pick."""
@@ -103,32 +91,14 @@ class BohbSearcher(OwnSpaceSearcher):
         with self._own_random_state():
             picked, info = self._bohb.bohber.get_config(None)
         self.model_based_picks += bool(info.get("model_based_pick"))
-        return {name: values[int(picked.get(name, 0))] for name, values in self._axes.items()}
+        return {name: values[int(picked.get(name, 0))] for name, values in self.axes.items()}
 
-    def tell(self, trial_id: str, epoch: int, result: dict[str, Any] | None) -> None:
-        """Passes on the score at the end of the rung the trial stands in; a failed or diverged one is the worst."""
-        config = self._configs.get(trial_id)
-        if config is None:
-            return
-        score = math.nan if result is None else float(result[self.metric])
-        level = self._gate.trials[trial_id].level if self._gate else max(1, epoch)
-        if self._gate and epoch != level and math.isfinite(score):
-            return
-        sign = 1.0 if self.mode == "max" else -1.0
-        self._bohb.trial_to_params["told"] = {
-            name: values.index(config[name]) for name, values in self._axes.items() if len(values) > 1
-        }
-        self._bohb.on_trial_result("told", {_METRIC: sign * score, "hyperband_info": {"budget": level}})
+    def learn(self, config: Config, level: int, score: float) -> None:
+        """Tells BOHB a score, for which the rung is a budget."""
+        places = self.places(config).items()
+        self._bohb.trial_to_params["told"] = {name: place for name, place in places if len(self.axes[name]) > 1}
+        self._bohb.on_trial_result("told", {_METRIC: score, "hyperband_info": {"budget": level}})
         self.observations += 1
-
-    def _search(self, space: SearchSpace, fixed: dict[str, Any]) -> None:
-        self.space = space
-        kept = [c for c in self._ranked if all(fixed.get(name, value) == value for name, value in c.items())]
-        self._first = [dict(config) for config in kept[: self._n_ranked]]
-        self._axes = _axes(space)
-        self._bohb = _bohb(self._axes, self._seed, self._n_samples)
-        # It warns of every density that is 0 somewhere, as those of a finite space often are.
-        self._bohb.bohber.logger.setLevel(logging.ERROR)
 
     @contextmanager
     def _own_random_state(self) -> Iterator[None]:
@@ -142,19 +112,13 @@ class BohbSearcher(OwnSpaceSearcher):
             np.random.set_state(outside)
 
 
-def _axes(space: SearchSpace) -> dict[str, list[Any]]:
-    """The values of each parameter."""
-    return {name: list(dict.fromkeys(config[name] for config in space.grid())) for name in space.parameters}
-
-
 def _bohb(axes: dict[str, list[Any]], seed: int, n_samples: int) -> TuneBOHB:
     """BOHB over the places of the values: whole numbers where they have an order, as hpbandster asks for."""
     space = ConfigurationSpace()
     for name, values in axes.items():
-        is_ordered = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
         if len(values) == 1:
             continue
-        if is_ordered:
+        if is_ordered(values):
             space.add(UniformIntegerHyperparameter(name, 0, len(values) - 1))
         else:
             space.add(CategoricalHyperparameter(name, list(range(len(values)))))

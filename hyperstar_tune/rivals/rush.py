@@ -13,8 +13,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
 from hyperstar_tune.rivals.base import complete_scores
-from hyperstar_tune.search.decks import RandomDeck
-from hyperstar_tune.search.searcher import GatedSearcher
+from hyperstar_tune.search.space_searcher import RandomSearcher
 from hyperstar_tune.space import Config, SearchSpace, config_key
 from hyperstar_tune.tables.metadataset import MetaDataset
 
@@ -27,28 +26,27 @@ def best_of_each_task(known: MetaDataset) -> list[Config]:
     return list({config_key(config): config for config in best}.values())
 
 
-class WarmStartSearcher(GatedSearcher):
+class WarmStartSearcher(RandomSearcher):
     """Suggests given configurations first, then random ones of a finite space, each once.
 
     Args:
         space: A finite search space, from which the other configurations come.
         first: Configurations to begin with.
-        seed: Random seed of the order of the others.
+        options: Those of ``SpaceSearcher``; ``seed`` is that of the order of the others.
     """
 
-    def __init__(self, space: SearchSpace, *, first: Sequence[Config], seed: int = 0) -> None:
-        super().__init__()
+    def __init__(self, space: SearchSpace, *, first: Sequence[Config], **options: Any) -> None:
+        super().__init__(space, **options)
         self._first = [dict(config) for config in first]
         self._tried = {config_key(config) for config in self._first}
-        self._deck = RandomDeck(space, seed)
 
     def next_config(self) -> Config | None:
         """The next given one, then the next random one that was not given."""
         if self._first:
             return self._first.pop(0)
-        config = self._deck.next()
+        config = super().next_config()
         while config is not None and config_key(config) in self._tried:
-            config = self._deck.next()
+            config = super().next_config()
         return config
 
 

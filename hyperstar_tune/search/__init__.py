@@ -8,7 +8,8 @@ from hyperstar_tune.search.hyperstar import HyperStarSearcher
 from hyperstar_tune.search.ray_space import RaySpace, from_ray, to_ray
 from hyperstar_tune.search.restore import KeepRestorable, make_restorable
 from hyperstar_tune.search.scheduler import TaskAwareHyperBand
-from hyperstar_tune.search.searcher import GatedSearcher, RandomSearcher
+from hyperstar_tune.search.searcher import GatedSearcher
+from hyperstar_tune.search.space_searcher import RandomSearcher
 
 __all__ = [
     "Gate",

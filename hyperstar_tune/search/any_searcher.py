@@ -61,8 +61,7 @@ class Gated(GatedSearcher):
 
     def suggest(self, trial_id: str) -> Any:
         """What the other searcher suggests, once a slot is free."""
-        gate = self._gate
-        if gate is None or gate.has_free_slot():
+        if self.gate.has_free_slot():
             suggestion = self.searcher.suggest(trial_id)
             if suggestion is None:
                 return None
@@ -71,7 +70,7 @@ class Gated(GatedSearcher):
 
     def suggest_again(self, trial_id: str) -> None:
         """A lost trial has failed: the other searcher knows its suggestions by the trials they were made for."""
-        if self._configs.pop(trial_id, None) is not None:
+        if self.configs.pop(trial_id, None) is not None:
             self.searcher.on_trial_complete(trial_id, error=True)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:

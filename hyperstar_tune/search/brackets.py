@@ -1,26 +1,22 @@
-"""Where searcher and scheduler meet: the state of a Hyperband run, without Ray's objects.
+"""Where searcher and scheduler meet: Hyperband's brackets and rungs over the ledger of a run, without Ray's objects.
 
 The controller starts every new trial by itself, so only the searcher can hold one back, and only the scheduler sees all
-results. Both therefore talk to one gate. It is plain data keyed by trial id: it is saved with the searcher, survives a
-killed driver, and is driven in the same way by real Tune and by a replay.
-
-Every step takes constant time, the end of a rung n log n. Rules (docs/protocol.md, "Runs under a budget"):
+results. Both therefore talk to one gate. Every step takes constant time, the end of a rung n log n. Rules beyond the
+ledger's (docs/protocol.md, "Runs under a budget"):
 
 - Brackets run one after another; a rung ends when all its places are decided; equal scores keep the order of arrival.
-- A running trial has the epochs up to its target reserved. What is left of the budget may cut a target short, so that
-  the sum over all trials is exactly the budget; epochs that a trial gives back go to the next one that waits.
-- An epoch trained again after a fault is counted in ``redone_epochs`` and never charged.
 - A diverged or failed trial keeps its place with the worst score. Trials that fail before their first epoch cost the
   budget nothing: the run ends if it begins with its widest rung and all of that does so, or once as many in a row do
   so as that rung holds, at least 10. A trial that diverges has trained, and counts as one that did.
 - A configuration that comes again takes its stored trial back and pays only for new epochs.
 """
 
-from collections import OrderedDict, deque
-from dataclasses import dataclass, field
-from typing import Any
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from hyperstar_tune.plan import HyperBandPlan
+from hyperstar_tune.plan import HyperBandPlan, Rung
+from hyperstar_tune.search.ledger import Ledger, TrialState
 
 __all__ = ["CONTINUE", "PAUSE", "STOP", "Gate", "RungRecord"]
 
@@ -28,7 +24,6 @@ CONTINUE = "CONTINUE"  # values of Ray's TrialScheduler
 PAUSE = "PAUSE"
 STOP = "STOP"
 
-_WORST = float("-inf")
 _FEWEST_LOST = 10  # trials in a row without an epoch: a plan of tiny rungs may lose a few by chance
 _IDLE_PASSES = 100  # over all brackets without an epoch: everything that comes up is trained to the end
 
@@ -43,25 +38,8 @@ class RungRecord:
     trial_ids: tuple[str, ...]  # best first
 
 
-@dataclass
-class _Trial:
-    id: str
-    key: Any
-    bracket: int = -1  # last bracket it stood in
-    epochs: int = 0  # charged to the budget
-    position: int = 0  # last reported epoch; behind ``epochs`` after a fault
-    level: int = 0  # epochs at the end of its rung
-    target: int = 0  # epochs it may train to now
-    next_level: int = 1  # next epoch whose score decides something
-    pending: bool = False  # its rung waits for it
-    ended: bool = False  # it will not train again
-    dead: bool = False  # diverged or failed
-    last: float = _WORST  # last score; higher is better
-    scores: dict[int, float] = field(default_factory=dict)  # level -> score
-
-
-class Gate:
-    """The state of one run.
+class Gate(Ledger):
+    """The state of one run of Hyperband.
 
     Args:
         plan: Brackets and epoch budget.
@@ -69,71 +47,35 @@ class Gate:
         max_concurrent: Trials that may run at a time; None: as many as the cluster holds.
     """
 
+    is_open: Literal[False] = False
+
     def __init__(self, plan: HyperBandPlan, repeats: bool = True, max_concurrent: int | None = None) -> None:
+        super().__init__(plan.epoch_budget, max_concurrent)
         self.plan = plan
         self.repeats = repeats
-        self.max_concurrent = max_concurrent
         self.levels: list[int] = sorted({rung.epochs for bracket in plan.brackets for rung in bracket.rungs})
-        self.trials: dict[str, _Trial] = {}
-        self.spent = 0  # epochs charged
-        self.reserved = 0  # epochs that running trials may still train
-        self.redone_epochs = 0
-        self.retries = 0  # failed attempts that were tried again
-        self.restores = 0  # times the run went on after its driver had ended
-        self.faults: dict[str, str] = {}  # trial -> why it will not go on
         self.bracket = 0
         self.rung = 0
         self.free_slots = plan.brackets[0].n_configs  # of the bracket's first rung
-        self.finished = False
-        self.early_end = ""  # why it finished with epochs left
         self.records: list[RungRecord] = []
-        self.running: set[str] = set()
-        # Permitted to run, in order, to be started by the scheduler; a dict's first key is slow to find once many went.
-        self.ready: OrderedDict[str, None] = OrderedDict()
         self.losers: list[str] = []  # never needed again, to be stopped by the scheduler
-        self._waiting: deque[_Trial] = deque()  # in the rung, but not permitted to run yet
-        self._stored: dict[Any, _Trial] = {}
-        self._members: list[_Trial] = []
+        self._stored: dict[Any, TrialState] = {}
+        self._members: list[TrialState] = []
         self._left = 0  # members the rung waits for
         self._pass_start = 0  # epochs spent when this pass over the brackets began
         self._idle_passes = 0
         self._progress = (0, 0)  # epochs spent and trials started when a rung last ended with new epochs
 
     @property
-    def available(self) -> int:
-        """Epochs of the budget that are neither spent nor reserved."""
-        return self.plan.epoch_budget - self.spent - self.reserved
-
-    @property
     def n_brackets_started(self) -> int:
         """Brackets that were opened so far: a searcher may begin anew with each."""
         return self.bracket + 1
-
-    def summary(self) -> str:
-        """What was spent, and every fault that the run met: a line each."""
-        lines = [f"{self.spent} of {self.plan.epoch_budget} epochs spent on {len(self.trials)} trials"]
-        if self.early_end:
-            lines.append(f"ended before its budget was spent: {self.early_end}")
-        lines += [f"trial {trial_id} stands with the worst score: {why}" for trial_id, why in self.faults.items()]
-        if self.retries:
-            lines.append(f"failed attempts that were tried again: {self.retries}")
-        if self.restores:
-            lines.append(f"times the run was restored: {self.restores}")
-        if self.redone_epochs:
-            lines.append(f"epochs known to be trained again, not charged: {self.redone_epochs}")
-        return "\n".join(lines)
 
     # -- slots, asked for by the searcher ------------------------------------------------------------------------------
 
     def has_free_slot(self) -> bool:
         """Whether a configuration may enter the bracket and train now."""
-        return (
-            self.free_slots > 0
-            and not self.finished
-            and not self._waiting
-            and self.available > 0
-            and (self.max_concurrent is None or len(self.running) < self.max_concurrent)
-        )
+        return self.free_slots > 0 and not self.finished and not self.waiting and self.has_room
 
     def claim(self, key: Any) -> bool:
         """Gives a slot to the trial that holds this configuration; False if there is none."""
@@ -148,18 +90,22 @@ class Gate:
 
     def admit(self, trial_id: str, key: Any = None) -> None:
         """Gives a slot and its epochs to a new trial, which the controller starts."""
-        trial = _Trial(trial_id, key)
+        trial = TrialState(trial_id, key)
         self.trials[trial_id] = trial
         if self.repeats:
             self._stored[key] = trial
         self.free_slots -= 1
         self._enter(trial, self._rungs[0].epochs, waits=False)
-        self._permit(trial)
+        self.permit(trial)
 
     def close_slots(self) -> None:
         """There is no further configuration: the bracket goes on with those it has."""
         self.free_slots = 0
         self._advance()
+
+    def level(self, trial_id: str, epoch: int) -> int:
+        """Epochs at the end of the rung in which a trial stands."""
+        return self.trials[trial_id].level
 
     # -- events, told by the scheduler ---------------------------------------------------------------------------------
 
@@ -167,7 +113,7 @@ class Gate:
         """Takes a result and decides what the trial does next.
 
         Args:
-            trial_id: Who reports.
+            trial_id: Trial that reports.
             epoch: Epochs the trial has behind it. It may jump, if no level is left out that decides something.
             score: Higher is better; not finite: diverged; None: not reported, at an epoch that decides nothing.
             steps: Epochs since the trial was last restored.
@@ -185,8 +131,8 @@ class Gate:
         if epoch < trial.target:
             return CONTINUE
         if epoch < trial.level:  # cut short by the budget: first in line if epochs come back
-            self._release(trial)
-            self._waiting.appendleft(trial)
+            self.release(trial)
+            self.waiting.appendleft(trial)
             self._advance()
         else:
             self._decide(trial)
@@ -198,14 +144,15 @@ class Gate:
     def end(self, trial_id: str, epoch: int = 0, score: float | None = None) -> None:
         """The trial ended by itself or by someone else's decision: it stands with its last score, if it has one."""
         trial = self.trials[trial_id]
-        if not trial.ended:
-            if epoch > trial.epochs:
-                self._count(trial, epoch, score, 1)
-            if _is_diverged(score):
-                self.fail(trial_id, "diverged")
-                return
-            trial.ended = True
-            self._decide(trial)
+        if trial.ended:
+            return
+        if epoch > trial.epochs:
+            self._count(trial, epoch, score, 1)
+        if _is_diverged(score):
+            self.fail(trial_id, "diverged")
+            return
+        trial.ended = True
+        self._decide(trial)
 
     def fail(self, trial_id: str, why: str = "failed") -> None:
         """The trial failed for good."""
@@ -219,7 +166,7 @@ class Gate:
         trial = self.trials[trial_id]
         if trial.epochs or not trial.pending or self.rung:
             return False
-        self._release(trial)
+        self.release(trial)
         self._left -= 1
         self._members.remove(trial)
         self._stored.pop(trial.key, None)
@@ -234,79 +181,46 @@ class Gate:
             return
         trial.dead = trial.ended = False
         self.faults.pop(trial_id, None)
-        is_member = any(member is trial for member in self._members)
-        if is_member and trial.level not in trial.scores:
-            trial.pending = True
-            self._left += 1
-            self._waiting.append(trial)
+        if any(member is trial for member in self._members) and trial.level not in trial.scores:
+            self._await(trial)
             self._advance()
-
-    def end_early(self, why: str) -> None:
-        """The run is over with epochs left."""
-        self.finished = True
-        self.early_end = why
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
     @property
-    def _rungs(self) -> tuple[Any, ...]:
+    def _rungs(self) -> tuple[Rung, ...]:
         return self.plan.brackets[self.bracket % len(self.plan.brackets)].rungs
 
-    def _count(self, trial: _Trial, epoch: int, score: float | None, steps: int) -> bool:
-        """Charges the epochs that are new, counts those that are redone; False if none is new."""
+    def _count(self, trial: TrialState, epoch: int, score: float | None, steps: int) -> bool:
+        """Charges new epochs and notes the score at the levels they reach; False if none is new."""
         done = trial.epochs
-        if epoch <= trial.position:  # restored from an earlier checkpoint
-            trial.position = max(0, epoch - steps)
-        if trial.position < done:
-            self.redone_epochs += min(epoch, done) - trial.position
-        trial.position = epoch
-        if epoch <= done:
+        if not self.charge(trial, epoch, steps):
             return False
-        self.spent += epoch - done
-        if trial.id in self.running:
-            self.reserved -= min(epoch, trial.target) - done
-        trial.epochs = epoch
         if score is not None and not _is_diverged(score):
             trial.last = score
             if epoch >= trial.next_level:
-                self._note(trial, done, epoch, score)
+                trial.scores |= {level: score for level in self.levels if done < level <= epoch}
+                trial.next_level = next((level for level in self.levels if level > epoch), self.plan.max_epochs + 1)
         return True
 
-    def _note(self, trial: _Trial, done: int, epoch: int, score: float) -> None:
-        trial.next_level = self.plan.max_epochs + 1
-        for level in self.levels:
-            if level > epoch:
-                trial.next_level = level
-                break
-            if level > done:
-                trial.scores[level] = score
+    def _score(self, trial: TrialState) -> float:
+        return -math.inf if trial.dead else trial.scores.get(trial.level, trial.last)
 
-    def _score(self, trial: _Trial) -> float:
-        return _WORST if trial.dead else trial.scores.get(trial.level, trial.last)
-
-    def _enter(self, trial: _Trial, level: int, waits: bool = True) -> None:
+    def _enter(self, trial: TrialState, level: int, waits: bool = True) -> None:
         trial.bracket, trial.level = self.bracket, level
         self._members.append(trial)
         if not trial.ended and level not in trial.scores:
-            trial.pending = True
-            self._left += 1
-            if waits:
-                self._waiting.append(trial)
+            self._await(trial, waits)
 
-    def _permit(self, trial: _Trial) -> None:
-        epochs = min(trial.level - trial.epochs, self.available)
-        trial.target = trial.epochs + epochs
-        self.reserved += epochs
-        self.running.add(trial.id)
+    def _await(self, trial: TrialState, waits: bool = True) -> None:
+        """Lets the rung wait for a trial, and the trial for its permission to run."""
+        trial.pending = True
+        self._left += 1
+        if waits:
+            self.waiting.append(trial)
 
-    def _release(self, trial: _Trial) -> None:
-        if trial.id in self.running:
-            self.running.remove(trial.id)
-            self.ready.pop(trial.id, None)
-            self.reserved -= max(0, trial.target - trial.epochs)
-
-    def _decide(self, trial: _Trial) -> None:
-        self._release(trial)
+    def _decide(self, trial: TrialState) -> None:
+        self.release(trial)
         if trial.pending:
             trial.pending = False
             self._left -= 1
@@ -314,13 +228,7 @@ class Gate:
 
     def _advance(self) -> None:
         while not self.finished:
-            while self._waiting and self.available > 0:
-                if self.max_concurrent is not None and len(self.running) >= self.max_concurrent:
-                    break
-                trial = self._waiting.popleft()
-                if trial.pending:
-                    self._permit(trial)
-                    self.ready[trial.id] = None
+            self.permit_waiting()
             if self._left or self.free_slots:
                 break
             self._close_rung()
@@ -367,4 +275,5 @@ class Gate:
 
 
 def _is_diverged(score: float | None) -> bool:
-    return score is not None and score - score != 0  # not finite
+    """Whether a score is not finite; None, which was not reported, is no divergence."""
+    return score is not None and score - score != 0

@@ -11,13 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ray.tune.experiment import Trial
+
 from hyperstar_tune.errors import SearchError, SpaceError
 from hyperstar_tune.fingerprint import Fingerprint
+from hyperstar_tune.log import LOGGER
 from hyperstar_tune.plan import HyperBandPlan
 from hyperstar_tune.ranking import Ranking
-from hyperstar_tune.search.decks import RandomDeck, RankedDeck
-from hyperstar_tune.search.ray_space import RaySpace, as_space, restrict
-from hyperstar_tune.search.searcher import GatedSearcher, raise_two_spaces
+from hyperstar_tune.search.decks import RankedDeck, random_deck
+from hyperstar_tune.search.ray_space import RaySpace
+from hyperstar_tune.search.selection import configs_to_rank, part_in_space
+from hyperstar_tune.search.space_searcher import DeckSearcher
 from hyperstar_tune.space import Config, SearchSpace, config_key
 
 if TYPE_CHECKING:
@@ -26,11 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["HyperStarSearcher"]
 
-_N_CANDIDATES = 1000  # drawn from a space that cannot be listed
-_LARGEST_GRID = 20_000
 
-
-class HyperStarSearcher(GatedSearcher):
+class HyperStarSearcher(DeckSearcher):
     """Suggests the configurations that a predictor ranks best for a task.
 
     With ``TaskAwareHyperBand`` a bracket takes the next ones of the ranking; with ASHA or no scheduler the searcher
@@ -45,7 +46,7 @@ class HyperStarSearcher(GatedSearcher):
         use: "top": down the ranking; "mixed": with a share of random configurations; "sampled": drawn without
             replacement in proportion to a softmax over the predicted scores.
         random_share: Share of random configurations of "mixed", in [0, 1].
-        temperature: Of the softmax of "sampled"; scores have unit variance.
+        temperature: Temperature of the softmax of "sampled"; scores have unit variance.
         restart: Every bracket begins at the top of the ranking (the paper's "in each stage") instead of going on; what
             was trained is not trained again. With "top" such a run sees no more configurations than the widest bracket
             takes, and ends before it has spent one pass, when these are trained as far as the brackets ask.
@@ -70,9 +71,8 @@ class HyperStarSearcher(GatedSearcher):
     """
 
     transient = ("_ask",)
+    without_deck = "has no ranking of this run's space any more, as it was copied before; make a new one"
     _ask: Callable[[Sequence[Config]], Ranking] | None = None  # the predictor; gone from a copy
-    _deck: RankedDeck | RandomDeck | None = None
-    _random_space: SearchSpace | None = None  # where the predictor does not know the space
 
     def __init__(
         self,
@@ -92,52 +92,38 @@ class HyperStarSearcher(GatedSearcher):
         max_concurrent: int | None = None,
         seed: int = 0,
     ) -> None:
-        super().__init__(metric=metric, mode=mode, plan=plan, max_concurrent=max_concurrent)
         if unknown_space not in ("error", "random"):
             raise SearchError(f"unknown_space must be 'error' or 'random', but got {unknown_space!r}")
         if (task is None) == (ranking is None):
             raise SearchError("HyperStarSearcher needs either a task or a ranking; pass task=FOLDER or ranking=RANKING")
-        self._use = (use, random_share, temperature, seed)
+        self._use = (use, random_share, temperature)
         self._restart = restart
         self._unknown_space = unknown_space
+        self.ranking = ranking  # what is gone down; None: random configurations
         self.fingerprint: Fingerprint | None = None  # circumstances of the predictor's training
-        self.source = ""  # name of the predictor
-        self.ranking: Ranking | None = ranking  # what is gone down; None: random configurations
-        self._known: SearchSpace | None = None
-        self._space_given = space is not None
+        self._known: SearchSpace | None = None  # all that the predictor can rank
+        self._ranked = ranking  # the longest list so far, of which a part may be searched
         if task is not None:
             self._load(task, predictor)
-        wanted = self._known
-        if space is not None:
-            wanted, self._paths = as_space(space)
-        self._search(wanted, {})
+        super().__init__(space, metric=metric, mode=mode, plan=plan, max_concurrent=max_concurrent, seed=seed)
+        if space is None and self._known is not None:
+            self._begin(self._known, {})
+        elif space is None:
+            self._deal(self._ranked)
 
-    def next_config(self) -> Config | None:
-        """The next configuration of the ranking.
+    def search(self, space: SearchSpace, fixed: dict[str, Any]) -> None:
+        """Ranks the configurations of a space.
 
         Raises:
-            SearchError: If the searcher was copied before it could rank the run's space.
+            SpaceError: If the predictor does not know it, naming the parameter.
         """
-        if self._deck is None:
-            raise SearchError("HyperStarSearcher has no ranking of this run's space any more; make a new one")
-        return self._deck.next()
-
-    def start_over(self) -> None:
-        """From the top again."""
-        if self._deck is not None:
-            self._deck.rewind()
-
-    def start_bracket(self) -> None:
-        """From the top again, if every bracket does."""
-        if self._deck is not None:
-            self._deck.start_bracket()
-            if self._restart:
-                self._deck.rewind()
-
-    @property
-    def repeats(self) -> bool:
-        """Whether the configurations are finite in number."""
-        return self._deck is not None and self._deck.is_finite
+        try:
+            self._deal(self._rank(space, fixed))
+        except SpaceError as error:
+            if self._unknown_space == "error":
+                raise
+            LOGGER.info("%s; plain Hyperband with random configurations instead", error)
+            self.ranking, self.deck = None, random_deck(space, self.seed)
 
     def take_config(self, config: RaySpace) -> None:
         """Searches what the run's config searches, and keeps to what it fixes.
@@ -145,20 +131,30 @@ class HyperStarSearcher(GatedSearcher):
         Raises:
             SpaceError: If the predictor does not know it, naming the parameter.
         """
-        if config.space is not None:
-            if self._space_given:
-                raise_two_spaces(self, config.space)
-            self._paths = config.paths
-            self._search(config.space, config.fixed)
-        elif self.ranking is not None:
-            fixed = {name: config.fixed[name] for name in self.ranking.configs[0] if name in config.fixed}
-            if fixed:
-                kept = [c for c in self.ranking.configs if all(c[name] == value for name, value in fixed.items())]
-                if not kept:
-                    raise SpaceError(f"the run's config fixes {fixed}, but no ranked configuration has these values")
-                self._deal(_part(self.ranking, kept))
-        elif isinstance(self._deck, RandomDeck) and self._random_space is not None:
-            self._deck = RandomDeck(restrict(self._random_space, config.fixed), self._use[3])
+        if config.space is None and self.space is None and self.ranking is not None:  # a ready ranking says it all
+            self._deal(part_in_space(self.ranking, None, config.fixed))
+        else:
+            super().take_config(config)
+
+    def start_bracket(self) -> None:
+        """From the top again, if every bracket does."""
+        super().start_bracket()
+        if self._restart:
+            self.start_over()
+
+    def remark(self, trial: Trial, plan: HyperBandPlan) -> str:
+        """How the run differs from what the predictor was trained for."""
+        if self.fingerprint is None:
+            return ""
+        theirs = getattr(trial.get_trainable_cls(), "fingerprint", None)
+        if not isinstance(theirs, Fingerprint):
+            theirs = Fingerprint(protocol=None)
+        if theirs.max_epochs is None:
+            theirs = replace(theirs, max_epochs=plan.max_epochs)
+        lines = self.fingerprint.differences(theirs)
+        source = self.ranking.source if self.ranking else ""
+        head = f"predictor {source} (here) and this run (there) differ:"
+        return "\n  ".join([head, *lines]) if lines else ""
 
     def _load(self, task: "str | Path | ImageTask", predictor: "str | Path | Predictor") -> None:
         if isinstance(predictor, str | Path):
@@ -170,94 +166,19 @@ class HyperStarSearcher(GatedSearcher):
         self.fingerprint = loaded.fingerprint
         self._ask = lambda configs: loaded.rank(task, configs)
 
-    def _search(self, space: SearchSpace | None, fixed: dict[str, Any]) -> None:
-        """Ranks the configurations of ``space``; all of a ready ranking if None."""
-        self._random_space = self._deck = None
-        try:
-            if self._known is None:
-                ranking = self.ranking if space is None else self._select(space, fixed)
-            else:
-                ranking = self._rank(self._known if space is None else space, fixed)
-        except SpaceError as error:
-            if self._unknown_space == "error" or space is None:
-                raise
-            print(f"hyperstar_tune: {error}; plain Hyperband with random configurations instead")
-            self.ranking = None
-            self._random_space = space
-            self._deck = RandomDeck(space, self._use[3])
-            return
-        if ranking is not None:
-            self._deal(ranking)
-
-    def _deal(self, ranking: Ranking) -> None:
-        self.ranking = ranking
-        self.source = ranking.source
-        self._deck = RankedDeck(ranking, *self._use)
-
     def _rank(self, space: SearchSpace, fixed: dict[str, Any]) -> Ranking | None:
-        known = self._known
-        assert known is not None  # noqa: S101
-        for name in space.parameters:
-            if name not in known.parameters:
-                raise SpaceError(
-                    f"the predictor does not know parameter {name!r}; it knows {', '.join(known.parameters)}"
-                )
-        filled = {name: fixed[name] for name in known.parameters if name in fixed and name not in space.parameters}
-        missing = [name for name in known.parameters if name not in space.parameters and name not in filled]
-        if missing:
-            raise SpaceError(
-                f"the predictor needs parameter {missing[0]!r} too; search it or fix it in the run's config"
-            )
-        configs = _candidates(space, self._use[3])
-        full = [{name: {**filled, **config}[name] for name in known.parameters} for config in configs]
-        known.encode(full)  # names the parameter and the value it does not know
-        if self.ranking is not None and {config_key(c) for c in full} <= {config_key(c) for c in self.ranking.configs}:
-            ranked = _part(self.ranking, full)
-        elif self._ask is None:  # a copy for a restored run, which is about to get its saved list
-            return None
-        else:
-            ranked = self._ask(full)
-        searched = tuple({name: config[name] for name in space.parameters} for config in ranked.configs)
-        return replace(ranked, configs=searched)
+        """The ranking of a space; None: this is a copy for a restored run, which is about to get its saved list."""
+        if self._known is None:
+            assert self._ranked is not None  # noqa: S101
+            return part_in_space(self._ranked, space, fixed)
+        configs = configs_to_rank(space, self._known, fixed, self.seed)
+        known = {config_key(config) for config in self._ranked.configs} if self._ranked else set()
+        if self._ranked is None or not known.issuperset(map(config_key, configs)):
+            if self._ask is None:
+                return None
+            self._ranked = self._ask(configs)
+        return self._ranked.part(configs).reduced(space.parameters)
 
-    def _select(self, space: SearchSpace, fixed: dict[str, Any]) -> Ranking:
-        """The part of a ready ranking that lies in a space."""
-        ranking = self.ranking
-        assert ranking is not None  # noqa: S101
-        names = ranking.configs[0].keys()
-        filled = {name: fixed[name] for name in names if name in fixed and name not in space.parameters}
-        kept, reason = [], None
-        for config in ranking.configs:
-            if any(config[name] != value for name, value in filled.items()):
-                continue
-            try:
-                space.check({name: value for name, value in config.items() if name not in filled})
-            except SpaceError as error:
-                reason = error
-            else:
-                kept.append(config)
-        if not kept:
-            raise SpaceError(f"no ranked configuration lies in the space to be searched: {reason or filled}")
-        part = _part(ranking, kept)
-        searched = tuple({name: config[name] for name in space.parameters} for config in part.configs)
-        return replace(part, configs=searched)
-
-
-def _candidates(space: SearchSpace, seed: int) -> list[Config]:
-    if space.is_finite and len(space) <= _LARGEST_GRID:
-        return space.grid()
-    deck = RandomDeck(space, seed)
-    drawn = [deck.next() for _ in range(_N_CANDIDATES)]
-    return [config for config in drawn if config is not None]
-
-
-def _part(ranking: Ranking, configs: Sequence[Config]) -> Ranking:
-    """The places of a ranking that hold these configurations, in order."""
-    wanted = {config_key(config) for config in configs}
-    places = [i for i, config in enumerate(ranking.configs) if config_key(config) in wanted]
-    return replace(
-        ranking,
-        configs=tuple(ranking.configs[i] for i in places),
-        scores=tuple(ranking.scores[i] for i in places),
-        spread=tuple(ranking.spread[i] for i in places),
-    )
+    def _deal(self, ranking: Ranking | None) -> None:
+        self.ranking = ranking
+        self.deck = None if ranking is None else RankedDeck(ranking, *self._use, self.seed)

@@ -1,63 +1,39 @@
 """Whether the trainable reports the metric, found out at the first result and said in one line.
 
-Ray checks this too, but raises a traceback over many lines, before the scheduler sees the result. Its check is
-therefore switched off from the first trial to the first result, and on again afterwards.
+Ray checks this too, but raises a traceback over many lines before the scheduler sees the result. The controller of a
+run with our scheduler therefore leaves the check to it; other runs of the process keep Ray's.
+
+Source: ray 2.60, ``tune/execution/tune_controller.py::_validate_result_metrics``.
 """
 
 import os
 from typing import Any
 
+from ray.tune.result import AUTO_RESULT_KEYS, DEBUG_METRICS
+
 from hyperstar_tune.errors import SearchError
 
-__all__ = ["MetricCheck", "missing_metric"]
+__all__ = ["is_lenient", "missing_metric", "take_over_check"]
 
-_LENIENT = "TUNE_DISABLE_STRICT_METRIC_CHECKING"  # Ray's switch
-
-_RAYS_OWN = {
-    *("config", "date", "done", "episodes_total", "experiment_id", "experiment_tag", "hostname", "node_ip", "pid"),
-    *("iterations_since_restore", "should_checkpoint", "time_since_restore", "time_this_iter_s", "time_total_s"),
-    *(
-        "timestamp",
-        "timesteps_since_restore",
-        "timesteps_total",
-        "training_iteration",
-        "trial_id",
-        "checkpoint_dir_name",
-    ),
-}
+_RAYS_CHECK = "_validate_result_metrics"
+_RAYS_OWN = {*AUTO_RESULT_KEYS, *DEBUG_METRICS, "done", "experiment_tag", "should_checkpoint"}
 
 
-class MetricCheck:
-    """The check of one run."""
+def take_over_check(tune_controller: Any) -> None:
+    """Switches Ray's own check off in one run.
 
-    def __init__(self) -> None:
-        self.is_over = False
-        self._before: str | None = None  # Ray's switch while ours takes its place
+    Args:
+        tune_controller: What Ray hands to the scheduler: its controller in a wrapper; another one stays as it is.
+    """
+    controller = getattr(tune_controller, "_tune_controller", None)
+    if hasattr(controller, _RAYS_CHECK):  # replaced in its class, as a controller's attributes are saved with the run
+        kind = type(controller)
+        controller.__class__ = type(kind.__name__, (kind,), {_RAYS_CHECK: lambda self, result: None})
 
-    @property
-    def user_is_lenient(self) -> bool:
-        """Whether results may lack the metric."""
-        return os.environ.get(_LENIENT) == "1"
 
-    def begin(self) -> None:
-        """A trial is about to start."""
-        if not self.is_over and self._before is None:
-            self._before = os.environ.get(_LENIENT, "")
-            os.environ[_LENIENT] = "1"
-
-    def first(self, metric: str, result: dict[str, Any]) -> SearchError | None:
-        """Looks at the first result; the error to raise, if any."""
-        self.end()
-        self.is_over = True
-        return None if metric in result or self.user_is_lenient else missing_metric(metric, result)
-
-    def end(self) -> None:
-        """Gives Ray's switch back."""
-        if self._before == "":
-            os.environ.pop(_LENIENT, None)
-        elif self._before is not None:
-            os.environ[_LENIENT] = self._before
-        self._before = None
+def is_lenient() -> bool:
+    """Whether the user has told Ray that results may lack the metric."""
+    return os.environ.get("TUNE_DISABLE_STRICT_METRIC_CHECKING") == "1"
 
 
 def missing_metric(metric: str, result: dict[str, Any]) -> SearchError:

@@ -26,6 +26,7 @@ import pyarrow
 from pyarrow import fs
 from ray import tune
 
+from hyperstar_tune.log import LOGGER
 from hyperstar_tune.search.brackets import Gate
 
 __all__ = ["KeepRestorable", "SnapshotKeeper", "make_restorable"]
@@ -107,7 +108,7 @@ class SnapshotKeeper:
         except (OSError, pyarrow.ArrowException) as error:
             if not self._has_failed:
                 self._has_failed = True
-                print(f"hyperstar_tune: no snapshot of the run could be kept, the run goes on: {error}", flush=True)
+                LOGGER.warning("no snapshot of the run could be kept, the run goes on: %s", error)
 
 
 class KeepRestorable(tune.Callback):
@@ -161,7 +162,7 @@ def make_restorable(path: str | os.PathLike[str], storage_filesystem: fs.FileSys
             filesystem.delete_file(f"{root}/{name}")
     for name, content in snapshot.items():
         _replace(filesystem, f"{root}/{name}", content)
-    print(f"hyperstar_tune: the state of {path} was torn; the last whole one was put back", flush=True)
+    LOGGER.warning("the state of %s was torn; the last whole one was put back", path)
     return True
 
 
@@ -233,7 +234,7 @@ def _find_gate(saved: Any) -> Gate | None:
     if not isinstance(saved, dict):
         return None
     for item in (saved, *(value for key, value in saved.items() if str(key).startswith("name:"))):
-        gate = item.get("_gate") if isinstance(item, dict) else None
+        gate = item.get("gate") if isinstance(item, dict) else None
         if isinstance(gate, Gate):
             return gate
     return None

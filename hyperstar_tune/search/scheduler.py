@@ -9,7 +9,6 @@ Not for trainables that cannot be paused: a trial without checkpoints starts ane
 """
 
 from collections import deque
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,13 @@ from ray.tune.result import DEFAULT_METRIC
 from ray.tune.schedulers import TrialScheduler
 
 from hyperstar_tune.errors import HyperStarError, SearchError
-from hyperstar_tune.fingerprint import Fingerprint
+from hyperstar_tune.log import LOGGER
 from hyperstar_tune.plan import HyperBandPlan
 from hyperstar_tune.search.brackets import PAUSE, Gate, RungRecord
 from hyperstar_tune.search.compatible import find_gated
-from hyperstar_tune.search.metric_check import MetricCheck, missing_metric
+from hyperstar_tune.search.metric_check import is_lenient, missing_metric, take_over_check
 from hyperstar_tune.search.restore import SnapshotKeeper
-from hyperstar_tune.search.searcher import GatedSearcher
+from hyperstar_tune.search.searcher import GatedSearcher, agreed
 
 __all__ = ["TaskAwareHyperBand"]
 
@@ -73,7 +72,6 @@ class TaskAwareHyperBand(TrialScheduler):
         self._live: dict[str, Trial] = {}  # trials of this process without an end
         self._held: deque[str] = deque()  # trials of a searcher without a gate that have no slot yet
         self._error: HyperStarError | None = None  # raised at the next step, where Ray lets it through as it is
-        self._check = MetricCheck()
         self._snapshot: SnapshotKeeper | None = None  # none in a replay
         self._is_summed_up = False
 
@@ -100,7 +98,7 @@ class TaskAwareHyperBand(TrialScheduler):
         return list(self._gate.records) if self._gate else []
 
     def summary(self) -> str:
-        """What the run spent and the faults it met, a line each; printed at the run's end."""
+        """What the run spent and the faults it met, one per line; logged at the run's end."""
         return self._gate.summary() if self._gate else "not started"
 
     def debug_string(self) -> str:
@@ -119,10 +117,7 @@ class TaskAwareHyperBand(TrialScheduler):
         Raises:
             SearchError: If it contradicts the scheduler's own.
         """
-        for name, mine, theirs in (("metric", self._metric, metric), ("mode", self._mode, mode)):
-            if mine and theirs and mine != theirs:
-                raise SearchError(f"{name} is {mine!r} in TaskAwareHyperBand but {theirs!r} in the run; give it once")
-        self._metric, self._mode = metric or self._metric, mode or self._mode
+        self._metric, self._mode = agreed(self, self._metric, self._mode, metric, mode)
         if self._metric in (None, DEFAULT_METRIC) or self._mode not in ("max", "min"):
             raise SearchError(
                 "TaskAwareHyperBand needs a metric and a mode, but got "
@@ -130,9 +125,8 @@ class TaskAwareHyperBand(TrialScheduler):
             )
         self._sign = 1.0 if self._mode == "max" else -1.0
         self._samples = spec.get("num_samples", 1)
-        self._check.end()  # of a run that was interrupted before its first result
         self._gate = self._searcher = self._error = None
-        self._live, self._held, self._check = {}, deque(), MetricCheck()
+        self._live, self._held = {}, deque()
         self._is_summed_up = False
         return True
 
@@ -140,6 +134,7 @@ class TaskAwareHyperBand(TrialScheduler):
         """Takes a new trial, one that recovers, or one of a restored run."""
         try:
             if self._gate is None:
+                take_over_check(tune_controller)
                 self._bind(tune_controller.search_alg, trial)
             if self._error is None:
                 self._take(tune_controller, trial)
@@ -149,16 +144,14 @@ class TaskAwareHyperBand(TrialScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Decides whether the trial goes on. Constant time, unless it ends a rung."""
         value = result.get(self._metric or "")
-        if not self._check.is_over:
-            self._error = self._error or self._check.first(str(self._metric), result)
         epoch = result[_EPOCH]
         gate, trial_id = self._gate, trial.trial_id
         if gate is None or self._error is not None:
             return PAUSE
-        if value is None and not (epoch < gate.trials[trial_id].next_level and self._check.user_is_lenient):
+        if value is None and not (epoch < gate.trials[trial_id].next_level and is_lenient()):
             self._error = missing_metric(str(self._metric), result)
             return PAUSE
-        self._tell(trial_id, epoch, result)
+        self._tell(trial_id, result)
         return gate.result(trial_id, epoch, self._score(value), result.get("iterations_since_restore", 1))
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
@@ -168,7 +161,6 @@ class TaskAwareHyperBand(TrialScheduler):
                 self._gate.retries += 1
             return
         self._live.pop(trial.trial_id, None)
-        self._check.end()
         if self._gate is not None and trial.trial_id in self._gate.trials:
             if self._searcher is not None:
                 self._searcher.tell(trial.trial_id, self._gate.trials[trial.trial_id].epochs, None)
@@ -178,13 +170,12 @@ class TaskAwareHyperBand(TrialScheduler):
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """A trial that was stopped, or that ended by itself, stands with its last score."""
         self._live.pop(trial.trial_id, None)
-        self._check.end()
         gate = self._gate
         if gate is None or trial.trial_id not in gate.trials:
             return
         result = result or {}
         epoch, value = result.get(_EPOCH, 0), result.get(self._metric or "")
-        self._tell(trial.trial_id, epoch, result)
+        self._tell(trial.trial_id, result)
         gate.end(trial.trial_id, epoch, self._score(value))
         self._notice_end(tune_controller)
 
@@ -201,7 +192,6 @@ class TaskAwareHyperBand(TrialScheduler):
             SearchError: If the run cannot work; see the class.
         """
         if self._error is not None:
-            self._check.end()
             raise self._error
         if self._snapshot is not None:
             self._snapshot.look()
@@ -247,11 +237,14 @@ class TaskAwareHyperBand(TrialScheduler):
             self._join(searcher)
         storage = getattr(trial, "storage", None)
         self._snapshot = SnapshotKeeper(storage) if storage is not None else None
-        self._announce(trial)
+        remark = self._searcher.remark(trial, self.plan) if self._searcher else ""
+        if remark:
+            LOGGER.info(remark)
 
     def _join(self, searcher: GatedSearcher) -> None:
         searcher.refuse_second_run()
-        saved = searcher.gate.plan if searcher.gate else None
+        gate = searcher.gate
+        saved = gate.plan if isinstance(gate, Gate) else None
         for plan, owner in ((searcher.plan, type(searcher).__name__), (saved, "saved run")):
             if plan is not None and plan != self.plan:
                 raise SearchError(
@@ -260,29 +253,13 @@ class TaskAwareHyperBand(TrialScheduler):
                 )
         searcher.take_metric(self._metric, self._mode)
         self._searcher = searcher
-        if searcher.gate is None:
-            searcher.join(Gate(self.plan, searcher.repeats, searcher.max_concurrent))
+        if isinstance(gate, Gate):
+            gate.restores += 1
         else:
-            searcher.gate.restores += 1
+            gate = Gate(self.plan, searcher.repeats, searcher.max_concurrent)
+            searcher.join(gate)
         searcher.is_restored = False
-        self._gate = searcher.gate
-
-    def _announce(self, trial: Trial) -> None:
-        """Prints once in what the predictor's circumstances and the run's differ."""
-        mine = getattr(self._searcher, "fingerprint", None)
-        if not isinstance(mine, Fingerprint):
-            return
-        theirs = getattr(trial.get_trainable_cls(), "fingerprint", None)
-        if not isinstance(theirs, Fingerprint):
-            theirs = Fingerprint(protocol=None)
-        if theirs.max_epochs is None:
-            theirs = replace(theirs, max_epochs=self.plan.max_epochs)
-        lines = mine.differences(theirs)
-        if lines:
-            print(
-                f"hyperstar_tune: predictor {getattr(self._searcher, 'source', '')} (here) and this run (there) differ:"
-            )
-            print("\n".join(f"  {line}" for line in lines), flush=True)
+        self._gate = gate
 
     def _take(self, controller: Any, trial: Trial) -> None:
         gate, trial_id = self._gate, trial.trial_id
@@ -293,9 +270,7 @@ class TaskAwareHyperBand(TrialScheduler):
         elif trial_id in gate.trials:
             self._restored(trial)
         elif self._searcher is not None:  # newer than the saved searcher, which will suggest its configuration again
-            print(
-                f"hyperstar_tune: trial {trial_id} is unknown to the restored searcher and is not continued", flush=True
-            )
+            LOGGER.warning("trial %s is unknown to the restored searcher and is not continued", trial_id)
             if trial.status not in _DONE:
                 trial.set_status(Trial.TERMINATED)
         elif trial.status in _DONE or (trial.last_result or {}).get(_EPOCH):
@@ -307,7 +282,6 @@ class TaskAwareHyperBand(TrialScheduler):
             self._held.append(trial_id)
         if trial.status not in _DONE:
             self._live[trial_id] = trial
-        self._check.begin()
 
     def _restored(self, trial: Trial) -> None:
         gate, trial_id = self._gate, trial.trial_id
@@ -321,11 +295,10 @@ class TaskAwareHyperBand(TrialScheduler):
         if trial_id not in gate.running and trial.status == Trial.PENDING:
             trial.set_status(Trial.PAUSED)  # Ray files it after this call
 
-    def _tell(self, trial_id: str, epoch: int, result: dict[str, Any]) -> None:
-        """Lets the searcher learn from a new epoch; it may count on the metric."""
-        gate, searcher, value = self._gate, self._searcher, result.get(self._metric or "")
-        if gate and searcher and value is not None and epoch > gate.trials[trial_id].epochs:
-            searcher.tell(trial_id, epoch, result)
+    def _tell(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Lets the searcher learn, which may count on the metric."""
+        if self._searcher is not None and result.get(self._metric or "") is not None:
+            self._searcher.hear(trial_id, result)
 
     def _score(self, value: float | None) -> float | None:
         return None if value is None else self._sign * value
@@ -381,7 +354,7 @@ class TaskAwareHyperBand(TrialScheduler):
         if not self._is_summed_up:
             self._is_summed_up = True
             if self._snapshot is not None:
-                print(f"hyperstar_tune: {self.summary()}", flush=True)
+                LOGGER.info(self.summary())
 
 
 def _reason(trial: Trial) -> str:

@@ -1,9 +1,10 @@
 """Faults of one trial on real Tune, and what of a run's promises did not hold. Used by tests and by the soak."""
 
 import io
+import logging
 import random
 import signal
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 
 from noop import Table
 from ray import tune
@@ -27,7 +28,7 @@ FAULTS = {  # fault -> trials that end in an error
     "done": 0,
     "disk full": 1,
 }
-SAID = {  # fault -> what the summary that the run prints at its end says of it
+SAID = {  # fault -> what the summary that the run logs at its end says of it
     "error": "stands with the worst score: RuntimeError: as ordered",
     "once": "failed attempts that were tried again: 1",
     "exit": "stands with the worst score: ",
@@ -62,6 +63,17 @@ def ends_within(seconds):
         signal.signal(signal.SIGALRM, before)
 
 
+@contextmanager
+def messages_to(stream):
+    """Writes the library's messages to a stream too."""
+    handler = logging.StreamHandler(stream)
+    logging.getLogger("hyperstar_tune").addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger("hyperstar_tune").removeHandler(handler)
+
+
 def run_with_fault(storage, log, fault, seed):
     """One run in which a trial, drawn by the seed, meets a fault; it is tried again if that comes only once.
 
@@ -69,7 +81,7 @@ def run_with_fault(storage, log, fault, seed):
         What of the promises did not hold, a line each, and what was counted.
     """
     chance = random.Random(f"{fault} {seed}")
-    scheduler = TaskAwareHyperBand(PLAN)
+    searcher, scheduler = HyperStarSearcher(ranking=RANKING), TaskAwareHyperBand(PLAN)
     is_tried_again = fault in ("once", "killed once")
     fault_x = chance.choice((6, 7, 8))  # the best of the first bracket: it is in every rung
     config = {
@@ -84,11 +96,11 @@ def run_with_fault(storage, log, fault, seed):
         config["fault_epoch"] = min(config["fault_epoch"], 3)
     said = io.StringIO()
     try:
-        with ends_within(180), redirect_stdout(said):
+        with ends_within(180), messages_to(said):
             trials = tune.run(
                 Table,
                 config=config,
-                search_alg=HyperStarSearcher(ranking=RANKING),
+                search_alg=searcher,
                 scheduler=scheduler,
                 metric="acc",
                 mode="max",
@@ -107,7 +119,7 @@ def run_with_fault(storage, log, fault, seed):
     if not set(statuses) <= {"TERMINATED", "ERROR"} or statuses.count("ERROR") != FAULTS[fault]:
         wrong.append(f"{FAULTS[fault]} trials must fail and none stay, but they are {sorted(statuses)}")
     kept = {trial.trial_id: (trial.last_result or {}).get("training_iteration", 0) for trial in trials}
-    lost = sum(max(0, known.epochs - kept.get(known.id, 0)) for known in scheduler._gate.trials.values())
+    lost = sum(max(0, known.epochs - kept.get(known.id, 0)) for known in searcher.gate.trials.values())
     if lost:
         wrong.append(f"{lost} reported epochs are not in the trials' results")
     is_exact = scheduler.spent_epochs == PLAN.epoch_budget
@@ -121,7 +133,7 @@ def run_with_fault(storage, log, fault, seed):
         if second != [8, 7, 6]:
             wrong.append(f"the second rung must rank 8, 7, 6, but ranks {second}")
     if SAID[fault] not in said.getvalue():
-        wrong.append(f"the run must print {SAID[fault]!r}, but prints {said.getvalue()!r}")
+        wrong.append(f"the run must say {SAID[fault]!r}, but says {said.getvalue()!r}")
     return wrong, {"hangs": 0, "lost": lost, "violations": int(not is_exact)}
 
 

@@ -115,7 +115,7 @@ def test_the_searcher_takes_it(saved, world):
     from hyperstar_tune.search import HyperStarSearcher
 
     searcher = HyperStarSearcher(task=world.tasks["striped0"], predictor=saved)
-    assert searcher.source == "plus"
+    assert searcher.ranking.source == "plus"
     assert searcher.ranking.configs == Predictor.load(saved).rank(world.tasks["striped0"]).configs
 
 

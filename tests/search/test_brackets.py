@@ -196,8 +196,10 @@ def test_a_killed_driver_goes_on_from_its_last_snapshot(n, workers, every):
             run.step()
             if run.n_results % every == 0:
                 saved = run.save()
-        gate = saved.searcher_state["_gate"]
-        spent, finished = gate.spent if gate else 0, {trial.trial_id for trial in saved.trials if trial.is_finished()}
+        spent, finished = (
+            saved.searcher_state["gate"].spent,
+            {trial.trial_id for trial in saved.trials if trial.is_finished()},
+        )
         again = run.restored(saved, TaskAwareHyperBand(plan), RandomSearcher({"x": choices(n)}, seed=99)).run()
         assert {trial.status for trial in again.trials} == {TERMINATED}
         assert again.scheduler.spent_epochs == plan.epoch_budget
@@ -263,15 +265,15 @@ def test_too_few_samples_close_the_bracket_instead_of_stalling():
 
 @pytest.mark.parametrize("fault", [None, *FAULTS])
 @pytest.mark.parametrize("n", [2, 7, 12])
-def test_a_run_out_of_samples_is_summed_up_too(n, fault, capsys):
+def test_a_run_out_of_samples_is_summed_up_too(n, fault, caplog):
     searcher = RandomSearcher({"x": tune.uniform(0, 100)})  # endless: all trials end before the plan does
     given = {2: fault} if fault else None
     run = VirtualRun(TaskAwareHyperBand(HyperBandPlan(9, 3)), searcher, num_samples=n, workers=1, faults=given)
     run.step()
     run.scheduler._snapshot = SimpleNamespace(look=lambda: None)  # as with real Tune
     run.run()
-    said = capsys.readouterr().out
-    assert said.count(f"hyperstar_tune: {run.scheduler.spent_epochs} of 69 epochs spent on ") == 1
+    said = caplog.text
+    assert said.count(f" {run.scheduler.spent_epochs} of 69 epochs spent on ") == 1
     assert said.count("ended before its budget was spent: no further trial came") == 1
     assert run.scheduler.finished
 

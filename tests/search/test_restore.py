@@ -35,7 +35,7 @@ def write_state(folder, session, epochs, saved=None, checkpoint=None):
     folder.mkdir(exist_ok=True)
     for name, content in (
         (f"experiment_state-{session}.json", json.dumps({"trial_data": trials}).encode()),
-        (f"searcher-state-{session}.pkl", pickle.dumps({"_gate": gate})),
+        (f"searcher-state-{session}.pkl", pickle.dumps({"gate": gate})),
         (f"search_gen_state-{session}.json", pickle.dumps({"counter": len(epochs)})),
     ):
         (folder / ".tmp").write_bytes(content)
@@ -184,12 +184,12 @@ def test_what_an_earlier_run_left_is_not_kept_again(place):
     assert (place.stored / SNAPSHOT).exists()
 
 
-def test_a_storage_that_is_gone_is_told_once_and_the_run_goes_on(place, capsys):
+def test_a_storage_that_is_gone_is_told_once_and_the_run_goes_on(place, caplog):
     place.stored.rmdir()
     place.stored.write_text("not a folder")
     keep(place, FIRST, {"a": 1})
     keep(place, SECOND, {"a": 2})
-    assert capsys.readouterr().out.count("no snapshot of the run could be kept") == 1
+    assert caplog.text.count("no snapshot of the run could be kept") == 1
 
 
 def test_an_older_run_without_snapshot_is_left_as_it_can_be_read(place):

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from ray.tune.execution.tune_controller import TuneController
 from ray.tune.search import ConcurrencyLimiter, Searcher
 from ray.tune.search.basic_variant import BasicVariantGenerator
 from virtual_run import VirtualRun, choices, random_run
@@ -138,12 +139,12 @@ def test_a_restored_run_must_have_the_same_plan():
 
 
 @pytest.mark.parametrize("status", ["PENDING", "TERMINATED", "ERROR"])
-def test_a_trial_the_restored_searcher_does_not_know_is_not_continued(status, capsys):
+def test_a_trial_the_restored_searcher_does_not_know_is_not_continued(status, caplog):
     run = random_run(PLAN).play(30)
     run.add(ReplayTrial("stranger", {"x": 1}, 0, status, last_result={"training_iteration": 3}))
     run.run()
     assert "stranger" not in {trial_id for trial_id, _ in run.trained}
-    assert "trial stranger is unknown" in capsys.readouterr().out
+    assert "trial stranger is unknown" in caplog.text
     assert run.scheduler.spent_epochs == 69
 
 
@@ -201,22 +202,29 @@ def test_two_different_metrics_are_refused():
         TaskAwareHyperBand(PLAN, metric="loss").set_search_properties("acc", "max")
 
 
-def test_a_missing_metric_is_named_after_the_first_result_and_ray_keeps_its_own_check(monkeypatch):
-    monkeypatch.delenv("TUNE_DISABLE_STRICT_METRIC_CHECKING", raising=False)
+def test_a_missing_metric_is_named_after_the_first_result():
     run = random_run(PLAN, metric="accuracy")
     with pytest.raises(SearchError, match=r"must report 'acc'.*only accuracy;"):
         run.run()
     assert len(run.trained) == 1
-    assert "TUNE_DISABLE_STRICT_METRIC_CHECKING" not in os.environ
 
 
-def test_a_run_interrupted_before_its_first_result_leaves_rays_check_as_it_was(monkeypatch):
+def test_rays_own_check_of_the_metric_is_off_in_this_run_alone_even_if_it_never_has_a_result(monkeypatch):
+    """Ray hands its controller to the scheduler in a wrapper; its check is a traceback of many lines."""
     monkeypatch.delenv("TUNE_DISABLE_STRICT_METRIC_CHECKING", raising=False)
+    ours, another = (object.__new__(TuneController) for _ in range(2))
+    for controller in (ours, another):
+        controller._metric = "acc"
+        controller._scheduler_alg = controller._search_alg = SimpleNamespace(metric=None)
+    environment, attributes = dict(os.environ), dict(vars(ours))
     run = random_run(PLAN)
+    run._tune_controller = ours
     run.add(ReplayTrial("t", run.search_alg.searcher.suggest("t"), 0))
-    assert os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] == "1"
-    VirtualRun(run.scheduler, RandomSearcher({"x": choices(50)}))
-    assert "TUNE_DISABLE_STRICT_METRIC_CHECKING" not in os.environ
+    ours._validate_result_metrics({"training_iteration": 1, "accuracy": 0.5})
+    with pytest.raises(ValueError, match="did not include the specified metric"):
+        another._validate_result_metrics({"training_iteration": 1, "accuracy": 0.5})
+    assert isinstance(ours, TuneController)
+    assert (dict(os.environ), vars(ours)) == (environment, attributes)
 
 
 def test_a_metric_to_minimize_promotes_the_smallest():
@@ -252,7 +260,7 @@ def test_no_searcher_at_all_holds_its_trials_back():
         endless._bind(hidden, ReplayTrial("v", {}, 0))
 
 
-def test_differences_to_the_predictor_are_printed_once_before_the_run(capsys, monkeypatch):
+def test_differences_to_the_predictor_are_told_once_before_the_run(caplog, monkeypatch):
     searcher = HyperStarSearcher(ranking=Ranking.of([{"x": x} for x in range(20)], range(20), source="shipped"))
     searcher.fingerprint = Fingerprint(model="shufflenet", image_size=64, max_epochs=8)
 
@@ -261,11 +269,12 @@ def test_differences_to_the_predictor_are_printed_once_before_the_run(capsys, mo
 
     monkeypatch.setattr(ReplayTrial, "get_trainable_cls", lambda trial: Trainable)
     run = VirtualRun(TaskAwareHyperBand(PLAN), searcher).play(1)
-    lines = capsys.readouterr().out.splitlines()
+    (message,) = caplog.messages
+    lines = message.splitlines()
     assert "predictor shipped" in lines[0]
     assert lines[1:] == ["  model: shufflenet here, mobilenet there", "  max epochs: 8 here, 9 there"]
     run.run()
-    assert capsys.readouterr().out == ""
+    assert caplog.messages == [message]
 
 
 def test_progress_can_be_read_while_it_runs():

@@ -1,0 +1,49 @@
+"""The gate of a run that Hyperband does not schedule, so that every searcher has one and works in one way."""
+
+import math
+from typing import Any, Literal
+
+from hyperstar_tune.search.ledger import Ledger, TrialState
+
+__all__ = ["OpenGate"]
+
+
+class OpenGate(Ledger):
+    """Always has a slot for a new trial, as long as fewer than ``max_concurrent`` trials are live.
+
+    Args:
+        max_concurrent: Trials that may be live at a time; None: any number.
+    """
+
+    is_open: Literal[True] = True
+    repeats = False  # a configuration that comes again is a new trial
+    n_brackets_started = 1
+
+    def __init__(self, max_concurrent: int | None = None) -> None:
+        super().__init__(math.inf, max_concurrent)
+
+    def has_free_slot(self) -> bool:
+        """Whether a new trial may start."""
+        return self.has_room and not self.finished
+
+    def claim(self, key: Any) -> bool:
+        """No trial is stored for later."""
+        return False
+
+    def admit(self, trial_id: str, key: Any = None) -> None:
+        """Counts a new trial as live."""
+        self.trials[trial_id] = TrialState(trial_id, key)
+        self.running.add(trial_id)
+
+    def note(self, trial_id: str, epoch: int) -> None:
+        """Remembers how far a trial is."""
+        trial = self.trials[trial_id]
+        trial.epochs = max(trial.epochs, epoch)
+
+    def close_slots(self) -> None:
+        """There is no further configuration."""
+        self.finished = True
+
+    def level(self, trial_id: str, epoch: int) -> int:
+        """Every epoch is the end of a rung."""
+        return max(1, epoch)

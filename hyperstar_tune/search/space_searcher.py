@@ -1,0 +1,123 @@
+"""Searchers of a space: their own, or the one that the run's config searches; most deal it from a deck."""
+
+from abc import abstractmethod
+from typing import Any
+
+from hyperstar_tune.errors import SearchError
+from hyperstar_tune.plan import HyperBandPlan
+from hyperstar_tune.search.decks import Deck, EndlessDeck, random_deck
+from hyperstar_tune.search.ray_space import RaySpace, as_space, restrict
+from hyperstar_tune.search.searcher import GatedSearcher
+from hyperstar_tune.space import Config, SearchSpace
+
+__all__ = ["DeckSearcher", "RandomSearcher", "SpaceSearcher"]
+
+
+class SpaceSearcher(GatedSearcher):
+    """Base of the searchers of a space, in which a run's config may fix values.
+
+    A subclass begins in ``search``, which is called as soon as there is a space, and again when the run's config
+    narrows it or brings another one.
+
+    Args:
+        space: A search space, its name, or a Ray dict space; None: what the run's config searches.
+        metric: Reported metric to optimize; usually given to ``tune.run`` instead.
+        mode: "max" or "min".
+        plan: Given to make sure that the run has a ``TaskAwareHyperBand`` of the same plan.
+        max_concurrent: Trials that may run at a time. Use this, not ``max_concurrent_trials`` of ``tune.run``.
+        seed: Random seed of the order.
+
+    Raises:
+        SpaceError: If the space is unknown or cannot be searched.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace | str | dict[str, Any] | None = None,
+        *,
+        metric: str | None = None,
+        mode: str | None = None,
+        plan: HyperBandPlan | None = None,
+        max_concurrent: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(metric=metric, mode=mode, plan=plan, max_concurrent=max_concurrent)
+        self.seed = seed
+        self.space: SearchSpace | None = None  # what is searched
+        self._has_own = space is not None
+        if space is not None:
+            own, self.paths = as_space(space)
+            self._begin(own, {})
+
+    @abstractmethod
+    def search(self, space: SearchSpace, fixed: dict[str, Any]) -> None:
+        """Begins on a space.
+
+        Args:
+            space: What to search.
+            fixed: What the run's config fixes, in the space or beside it.
+        """
+
+    def take_config(self, config: RaySpace) -> None:
+        """Searches what the run's config searches, and keeps to what it fixes.
+
+        Raises:
+            SearchError: If the config searches something, but the searcher was given a space.
+            SpaceError: If the config fixes a value that is not in the space, naming the parameter.
+        """
+        if config.space is not None:
+            if self._has_own:
+                self.refuse_space(config.space)
+            self.paths = config.paths
+            self._begin(config.space, config.fixed)
+        elif self.space is not None:
+            part = restrict(self.space, config.fixed)
+            if part is not self.space:
+                self._begin(part, config.fixed)
+
+    def _begin(self, space: SearchSpace, fixed: dict[str, Any]) -> None:
+        self.space = space
+        self.search(space, fixed)
+
+
+class DeckSearcher(SpaceSearcher):
+    """Base of the searchers that deal their configurations from a deck, which ``search`` puts in place."""
+
+    deck: Deck | EndlessDeck | None = None
+    without_deck = "needs a space, but neither it nor the run's config has one; pass space="
+
+    def next_config(self) -> Config | None:
+        """The next configuration of the deck.
+
+        Raises:
+            SearchError: If there is no deck, because there is no space.
+        """
+        if self.deck is None:
+            raise SearchError(f"{type(self).__name__} {self.without_deck}")
+        return self.deck.next()
+
+    def start_over(self) -> None:
+        """Deals all configurations again."""
+        if self.deck is not None:
+            self.deck.rewind()
+
+    def start_bracket(self) -> None:
+        """Lets all configurations come again."""
+        if self.deck is not None:
+            self.deck.start_bracket()
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the configurations are finite in number."""
+        return self.deck is not None and self.deck.is_finite
+
+
+class RandomSearcher(DeckSearcher):
+    """Vanilla Hyperband's searcher: uniformly random configurations, a finite space without replacement.
+
+    Its arguments are those of ``SpaceSearcher``.
+    """
+
+    def search(self, space: SearchSpace, fixed: dict[str, Any]) -> None:
+        """Deals the space in random order."""
+        self.deck = random_deck(space, self.seed)
