@@ -17,12 +17,17 @@ from typing import Any
 
 import numpy as np
 from ConfigSpace import ConfigurationSpace
-from ConfigSpace.hyperparameters import CategoricalHyperparameter, UniformIntegerHyperparameter
+from ConfigSpace.hyperparameters import (
+    CategoricalHyperparameter,
+    UniformFloatHyperparameter,
+    UniformIntegerHyperparameter,
+)
 from ray.tune.search.bohb import TuneBOHB
 
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.ranking import Ranking
-from hyperstar_tune.rivals.model_searcher import ModelSearcher, is_ordered
+from hyperstar_tune.rivals.model_axes import ModelAxis
+from hyperstar_tune.rivals.model_searcher import ModelSearcher
 from hyperstar_tune.space import Config, SearchSpace
 
 __all__ = ["BohbSearcher", "has_hpbandster"]
@@ -43,14 +48,14 @@ class BohbSearcher(ModelSearcher):
     """Configurations from BOHB's density model, random ones until it has one and every third time.
 
     Args:
-        space: A finite search space, its name, or a Ray dict space.
+        space: A search space, its name, or a Ray dict space.
         ranking: Tried first, from the top; the model takes over after ``n_ranked`` configurations.
         n_ranked: How many of the ranking are tried; by default those of the plan's widest bracket.
         n_samples: Candidates that the model weighs for a suggestion.
         options: ``metric``, ``mode``, ``plan``, ``max_concurrent`` and ``seed`` of ``SpaceSearcher``.
 
     Raises:
-        SearchError: If hpbandster is not installed, the space is not finite, or a ranking has no end in sight.
+        SearchError: If hpbandster is not installed, or a ranking comes without ``n_ranked`` and ``plan``.
     """
 
     model_based_picks = 0
@@ -91,12 +96,12 @@ class BohbSearcher(ModelSearcher):
         with self._own_random_state():
             picked, info = self._bohb.bohber.get_config(None)
         self.model_based_picks += bool(info.get("model_based_pick"))
-        return {name: values[int(picked.get(name, 0))] for name, values in self.axes.items()}
+        return self.config(picked)
 
     def learn(self, config: Config, level: int, score: float) -> None:
         """Tells BOHB a score, for which the rung is a budget."""
-        places = self.places(config).items()
-        self._bohb.trial_to_params["told"] = {name: place for name, place in places if len(self.axes[name]) > 1}
+        numbers = self.numbers(config).items()
+        self._bohb.trial_to_params["told"] = {name: number for name, number in numbers if not self.axes[name].is_fixed}
         self._bohb.on_trial_result("told", {_METRIC: score, "hyperband_info": {"budget": level}})
         self.observations += 1
 
@@ -112,14 +117,15 @@ class BohbSearcher(ModelSearcher):
             np.random.set_state(outside)
 
 
-def _bohb(axes: dict[str, list[Any]], seed: int, n_samples: int) -> TuneBOHB:
-    """BOHB over the places of the values: whole numbers where they have an order, as hpbandster asks for."""
+def _bohb(axes: dict[str, ModelAxis], seed: int, n_samples: int) -> TuneBOHB:
+    """BOHB over the numbers of the parameters, without those that have one value: it cannot scale them."""
     space = ConfigurationSpace()
-    for name, values in axes.items():
-        if len(values) == 1:
+    for name, axis in axes.items():
+        if axis.is_fixed:
             continue
-        if is_ordered(values):
-            space.add(UniformIntegerHyperparameter(name, 0, len(values) - 1))
+        if not axis.is_ordered:
+            space.add(CategoricalHyperparameter(name, list(range(len(axis.values)))))
         else:
-            space.add(CategoricalHyperparameter(name, list(range(len(values)))))
+            kind = UniformIntegerHyperparameter if axis.is_whole else UniformFloatHyperparameter
+            space.add(kind(name, axis.lower, axis.upper, log=axis.is_log))
     return TuneBOHB(space=space, bohb_config={"num_samples": n_samples}, metric=_METRIC, mode="max", seed=seed)

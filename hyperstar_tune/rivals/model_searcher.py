@@ -1,27 +1,36 @@
-"""What BOHB and TPE share: a finite space, and a model that is told the score at the end of each rung."""
+"""What BOHB and TPE share: the parameters as numbers, and a model that is told the score at the end of each rung.
+
+Both models are of a space without conditions. A parameter that means nothing in a configuration is left out of what is
+suggested, and has its lowest number in what the model is told. Where the configurations are listed, the one nearest to
+the model's pick is suggested.
+"""
 
 import math
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
-from hyperstar_tune.errors import SearchError
+import numpy as np
+
+from hyperstar_tune.rivals.model_axes import ModelAxis
 from hyperstar_tune.search.space_searcher import SpaceSearcher
 from hyperstar_tune.space import Config, SearchSpace
 
-__all__ = ["ModelSearcher", "is_ordered"]
+__all__ = ["ModelSearcher"]
 
 
 class ModelSearcher(SpaceSearcher):
-    """Base of the searchers that model the scores of a finite space. Its arguments are those of ``SpaceSearcher``.
+    """Base of the searchers that model the scores of a space. Its arguments are those of ``SpaceSearcher``.
 
     A subclass gives the model's pick in ``next_config`` and overrides ``begin`` and ``learn``.
     """
 
-    axes: dict[str, list[Any]]  # parameter -> its values
+    space: SearchSpace
+    axes: dict[str, ModelAxis]  # by parameter
 
     @abstractmethod
     def begin(self, fixed: dict[str, Any]) -> None:
-        """Begins a model of the values in ``axes``; ``fixed`` is what the run's config fixes."""
+        """Begins a model of the numbers of ``axes``; ``fixed`` is what the run's config fixes."""
 
     @abstractmethod
     def learn(self, config: Config, level: int, score: float) -> None:
@@ -35,19 +44,12 @@ class ModelSearcher(SpaceSearcher):
 
     @property
     def repeats(self) -> bool:
-        """A configuration that the model picks again goes on with its stored trial, as with every method."""
-        return True
+        """A listed configuration that the model picks again goes on with its stored trial, as with every method."""
+        return self.space.is_finite
 
     def search(self, space: SearchSpace, fixed: dict[str, Any]) -> None:
-        """Begins a model of a space.
-
-        Raises:
-            SearchError: If the space is not finite.
-        """
-        if not space.is_finite:
-            raise SearchError(f"{type(self).__name__} takes a finite space, but got {space!r}")
-        grid = space.grid()
-        self.axes = {name: list(dict.fromkeys(config[name] for config in grid)) for name in space.parameters}
+        """Begins a model of a space."""
+        self.axes = {hp.name: ModelAxis.of(hp) for hp in space.configuration_space.values()}
         self.begin(fixed)
 
     def tell(self, trial_id: str, epoch: int, result: dict[str, Any] | None) -> None:
@@ -60,11 +62,15 @@ class ModelSearcher(SpaceSearcher):
             elif epoch == level:
                 self.learn(self.configs[trial_id], level, score if self.mode == "max" else -score)
 
-    def places(self, config: Config) -> dict[str, int]:
-        """Where each value of a configuration stands among those of its parameter."""
-        return {name: values.index(config[name]) for name, values in self.axes.items()}
+    def numbers(self, config: Config) -> dict[str, float]:
+        """A configuration as the model sees it."""
+        return {name: axis.number(config[name]) if name in config else axis.lower for name, axis in self.axes.items()}
 
-
-def is_ordered(values: list[Any]) -> bool:
-    """Whether values have an order, as numbers have."""
-    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    def config(self, numbers: Mapping[str, float]) -> Config:
+        """The configuration that the model picked; a parameter that it leaves out has its lowest number."""
+        picked = {name: axis.value(numbers.get(name, axis.lower)) for name, axis in self.axes.items()}
+        config = self.space.active(picked)
+        if self.space.listed is None:
+            return config
+        distances = np.abs(self.space.encode(self.space.listed) - self.space.encode([config])).sum(axis=1)
+        return dict(self.space.listed[int(np.argmin(distances))])

@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from hyperstar_tune.errors import SearchError
-from hyperstar_tune.rivals.model_searcher import ModelSearcher, is_ordered
+from hyperstar_tune.rivals.model_searcher import ModelSearcher
 from hyperstar_tune.space import Config, config_key
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ __all__ = ["TpeSearcher"]
 class TpeSearcher(ModelSearcher):
     """Configurations from optuna's tree-structured Parzen estimator.
 
-    Its arguments are those of ``SpaceSearcher``, with a finite space.
+    Its arguments are those of ``SpaceSearcher``.
 
     Raises:
-        SearchError: If optuna is not installed or the space is not finite.
+        SearchError: If optuna is not installed.
     """
 
     transient = ("_study",)
@@ -34,25 +34,26 @@ class TpeSearcher(ModelSearcher):
     def begin(self, fixed: dict[str, Any]) -> None:
         """Begins without observations."""
         try:
-            from optuna.distributions import CategoricalDistribution, IntDistribution
+            from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
             from optuna.samplers import TPESampler
         except ImportError as error:
             raise SearchError("TpeSearcher needs optuna, which is not installed; install optuna") from error
         self._sampler = TPESampler(seed=self.seed)
         self._told: dict[str, tuple[Config, int, float]] = {}  # key -> configuration, epochs, score (higher is better)
-        self._distributions: dict[str, Any] = {
-            name: IntDistribution(0, len(values) - 1)
-            if is_ordered(values)
-            else CategoricalDistribution(range(len(values)))
-            for name, values in self.axes.items()
-        }
+        self._distributions: dict[str, Any] = {}
+        for name, axis in self.axes.items():
+            if axis.is_ordered:
+                kind: Any = IntDistribution if axis.is_whole else FloatDistribution
+                self._distributions[name] = kind(axis.lower, axis.upper, log=axis.is_log)
+            else:
+                self._distributions[name] = CategoricalDistribution(range(len(axis.values)))
 
     def next_config(self) -> Config | None:
         """TPE's pick."""
         if self._study is None:  # rebuilt, because a trial's score changes with every rung it reaches
             self._study = self._new_study()
         trial = self._study.ask(self._distributions)
-        return {name: values[trial.params[name]] for name, values in self.axes.items()}
+        return self.config(trial.params)
 
     def learn(self, config: Config, level: int, score: float) -> None:
         """Keeps a score; optuna ranks by the level first, so that level 0 is below all that was trained."""
@@ -68,7 +69,7 @@ class TpeSearcher(ModelSearcher):
             study.add_trial(
                 optuna.trial.create_trial(
                     state=optuna.trial.TrialState.PRUNED,
-                    params=self.places(config),
+                    params=self.numbers(config),
                     distributions=self._distributions,
                     intermediate_values={level: score},
                 )

@@ -138,9 +138,11 @@ def restrict(space: SearchSpace, fixed: dict[str, Any]) -> SearchSpace:
 
 
 def nest(config: Config, paths: dict[str, Path]) -> dict[str, Any]:
-    """Puts a flat configuration into its places."""
+    """Puts a flat configuration into its places; parameters that it leaves out have none."""
     nested: dict[str, Any] = {}
     for parameter, path in paths.items():
+        if parameter not in config:
+            continue
         place = nested
         for part in path[:-1]:
             place = place.setdefault(part, {})
