@@ -1,6 +1,6 @@
 """What a decision costs as a run grows: one pass of Hyperband (eta = 3) with R = 100, 1,000 and 10,000.
 
-The very searcher and scheduler are driven in process, without Ray's own cost; a trial reports at the ends of rungs. A
+Searcher and scheduler are driven in process, without Ray's own cost; a trial reports at the ends of rungs. A
 decision is a suggestion, a result, or one look for a trial to run. With ``--tune`` a pass of R = 1,000 (over 1,000
 no-op trials) also runs on real Ray Tune, which takes several minutes.
 
@@ -45,11 +45,11 @@ class Timed(TaskAwareHyperBand):
             self.decisions += 1
 
     def on_trial_result(self, tune_controller, trial, result):
-        """As its base's."""
+        """Decides as its base does, and takes the time."""
         return self._time(super().on_trial_result, tune_controller, trial, result)
 
     def choose_trial_to_run(self, tune_controller):
-        """As its base's."""
+        """Chooses as its base does, and takes the time."""
         return self._time(super().choose_trial_to_run, tune_controller)
 
 

@@ -5,7 +5,7 @@ a trial that is stopped. Here the scheduler passes on every result, and the mode
 rung a trial stands in. hpbandster answers any error while sampling with a random configuration: ``model_based_picks``
 counts those that really came from its model.
 
-Needs the extra ``bohb``. For a fair rival only: about 20 ms a suggestion.
+Needs the extra ``bohb``. For a fair rival only: a suggestion takes about 20 ms.
 
 Source: Falkner et al., "BOHB", ICML 2018; hpbandster 0.7.4; Ray 2.60 ``ray/tune/search/bohb/bohb_search.py``.
 """

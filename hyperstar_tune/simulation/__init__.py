@@ -1,4 +1,4 @@
-"""Searches replayed on learning curves: the very searcher and scheduler, in process, on a virtual clock."""
+"""Searches replayed on learning curves, in process and on a virtual clock."""
 
 from hyperstar_tune.simulation import faults
 from hyperstar_tune.simulation.controller import VirtualController

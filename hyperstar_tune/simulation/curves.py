@@ -111,7 +111,7 @@ class TaskCurves:
 
     @cached_property
     def end_seconds(self) -> Floats:
-        """Seconds a trial of its own has taken at the end of each epoch, with a 0 in front, [H, R + 1]."""
+        """Seconds that each configuration has trained at the end of each epoch, with a 0 in front, [H, R + 1]."""
         return np.concatenate([np.zeros((len(self.configs), 1)), np.cumsum(self.seconds, axis=1)], axis=1)
 
     def ends(self, row: int) -> list[float]:
@@ -130,20 +130,19 @@ class TaskCurves:
     @cached_property
     def results(self) -> list[list[dict[str, Any]]]:
         """All reports of a trainable: ``results[row][epoch - 1]``."""
+        columns = {
+            "val_accuracy": self.accuracy.tolist(),
+            "val_loss": self.loss.tolist(),
+            "val_accuracy_b": self.accuracy_b.tolist(),
+            "epoch_seconds": self.seconds.tolist(),
+            "time_this_iter_s": self.seconds.tolist(),
+            "time_total_s": self.end_seconds[:, 1:].tolist(),
+        }
         return [
             [
-                {
-                    "training_iteration": epoch + 1,
-                    "epoch": epoch + 1,
-                    "val_accuracy": self.accuracy[row, epoch].item(),
-                    "val_loss": self.loss[row, epoch].item(),
-                    "val_accuracy_b": self.accuracy_b[row, epoch].item(),
-                    "epoch_seconds": self.seconds[row, epoch].item(),
-                    "time_this_iter_s": self.seconds[row, epoch].item(),
-                    "time_total_s": self.end_seconds[row, epoch + 1].item(),
-                    "iterations_since_restore": epoch + 1,
-                    "done": False,
-                }
+                dict.fromkeys(("training_iteration", "epoch", "iterations_since_restore"), epoch + 1)
+                | {"done": False}
+                | {name: values[row][epoch] for name, values in columns.items()}
                 for epoch in range(self.max_epochs)
             ]
             for row in range(len(self.configs))

@@ -48,8 +48,8 @@ class Run:
 
     curves: TaskCurves
     trials: tuple[TrialRecord, ...]
-    segments: npt.NDArray[np.float64]  # row, epoch before, epoch after, second of the start; one a stretch of training
-    epochs: int  # charged epochs
+    segments: Floats  # [stretches of training, 4]: row, epoch before, epoch after, second of the start
+    epochs: int  # charged to the budget
     redone_epochs: int  # trained again after a fault, not charged
     seconds: float  # of the virtual clock
     searcher_s: float  # measured inside the searcher

@@ -1,7 +1,7 @@
-"""Replays a search on recorded curves: the very searcher and scheduler, in process, on a virtual clock.
+"""Replays a search on recorded curves, in process and on a virtual clock, with the searcher and scheduler of real runs.
 
-Costs are the recorded seconds; time measured inside the searcher is a column of its own, so that a replay with fixed
-seeds is exact (docs/protocol.md, "Runs under a budget"). Not for what Ray itself costs: that takes a live run.
+An epoch costs its recorded seconds. Time measured inside the searcher is kept apart from these, so that a replay with
+fixed seeds is exact (docs/protocol.md, "Runs under a budget"). A replay does not tell what Ray itself costs.
 """
 
 from bisect import bisect_right
@@ -39,10 +39,10 @@ def replay(
         scheduler: A fresh scheduler; its metric and mode are set here.
         n_workers: Number of trials that run side by side.
         epoch_budget: Ends the run at exactly so many epochs; a scheduler with a plan of its own ends it itself.
-        reports: Which results are delivered. The others cost time and epochs, but nobody hears of them. Exact as long
-            as none is left out that anybody reads: ``"every epoch"``; ``"levels"``, every epoch at which some rung of
-            the plan ends, for a gated searcher that learns or may draw a configuration again; ``"targets"``, only the
-            ends of a trial's own rungs, for a gated searcher that does neither; or a list of epochs.
+        reports: Which results are delivered; the others cost time and epochs, but nobody hears of them. One of
+            ``"every epoch"``; ``"levels"``, every epoch at which some rung of the plan ends, which is enough for a
+            gated searcher that learns or may draw a configuration again; ``"targets"``, only the ends of a trial's own
+            rungs, which is enough for a gated searcher that does neither; or a list of epochs.
         faults: What happens instead of the n-th report, counted from 1; every epoch is then reported.
         n_queued: Trials asked for ahead: 1 with any searcher, as Ray does, 200 with Ray's own variant generator.
 

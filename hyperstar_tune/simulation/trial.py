@@ -28,7 +28,7 @@ class Curves(Protocol):
         ...
 
     def ends(self, row: int) -> Sequence[float]:
-        """Seconds that a trial of its own has taken at the end of each epoch, with a 0 in front, shape [R + 1]."""
+        """Seconds that a configuration has trained at the end of each epoch, with a 0 in front, shape [R + 1]."""
         ...
 
 
