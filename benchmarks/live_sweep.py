@@ -48,10 +48,10 @@ def main() -> None:
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     tasks = [digits("digits-0-4", range(5)), digits("digits-5-9", range(5, 10))]
     space = SearchSpace.from_values(VALUES, "live-digits")
-    shared: dict[str, Any] = {
-        "model": finetune.OWN_MODEL, "weights": "own", "image_size": IMAGE_SIZE, "max_epochs": R, "schedule": "constant",
-    }  # fmt: skip
-    finetune.collect(tasks, space, COLLECTION, evaluate_at=tuple(range(1, R + 1)), workers=2, nice=5, **shared)
+    shared = finetune.FineTuneSettings(
+        model=finetune.OWN_MODEL, weights="own", image_size=IMAGE_SIZE, max_epochs=R, schedule="constant"
+    )
+    finetune.collect(tasks, space, COLLECTION, shared, evaluate_at=tuple(range(1, R + 1)), workers=2, nice=5)
     if arguments.no_live:
         return
     table = MetaDataset.from_collection(COLLECTION)
@@ -63,7 +63,7 @@ def main() -> None:
     for task in tasks:
         curves = TaskCurves.of(table, task.name)
         ranking = predictor.rank(task, space.grid())
-        trainable = finetune.trainable(task, **shared)
+        trainable = finetune.trainable(task, shared)
         result[task.name] = {"live": {}, "replay": {}}
         for name in METHODS:
             if "bohb" in name and not has_hpbandster():

@@ -129,8 +129,7 @@ def collect(
     settings.check_network()
     images = [ImageTask.of(task) for task in tasks]
     network = {
-        "mean": settings.mean,
-        "std": settings.std,
+        **settings.normalization(),
         "kwargs": settings.model_kwargs,
         "epochs": settings.evaluate_at,
     }

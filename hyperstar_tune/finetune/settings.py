@@ -10,6 +10,7 @@ import torch
 from hyperstar_tune.errors import ModelError
 from hyperstar_tune.finetune.layers import find_groups
 from hyperstar_tune.finetune.models import build_model, check_model_name, weights_id
+from hyperstar_tune.finetune.packages import find_package
 from hyperstar_tune.finetune.schedule import SETTLE_SHARE, Schedule
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.space import SearchSpace
@@ -28,7 +29,8 @@ class FineTuneSettings:
 
     Attributes:
         model: A network of timm or torchvision by name (see ``finetune.build_model``).
-        weights: ``"hub"``, ``"own"`` (the backbone shipped here) or a local file.
+        weights: ``"hub"``, ``"package"`` (ImageNet weights that install with ``hyperstar_tune[weights]``), ``"own"``
+            (the backbone shipped here) or a local file.
         image_size: Side of the images in pixels.
         batch_size: Training images of one step.
         max_epochs: R, the epochs of a configuration trained to the end. None: unknown; whoever trains decides.
@@ -37,7 +39,7 @@ class FineTuneSettings:
         settle_share: Share of ``max_epochs``, at their end, over which ``"settle"`` lowers the learning rate to zero.
         evaluate_at: Epochs, besides the first, after which validation accuracy is measured; in between the last values
             hold. None: after every epoch (``collect``: at the epochs of the protocol).
-        mean: Mean of RGB in [0, 1], where the weights want another than the library says.
+        mean: Mean of RGB in [0, 1], where the weights want another than the library (or their package) says.
         std: Standard deviation of RGB, as ``mean``.
         model_kwargs: Further arguments of the network's constructor.
         device: ``"cpu"``, ``"cuda"``...; None takes a GPU if there is one (under Ray: if one is assigned).
@@ -71,10 +73,12 @@ class FineTuneSettings:
         self.schedule_of(self.schedule)
         library, plain = check_model_name(self.model)
         weights = str(self.weights)
+        if weights == "package":
+            find_package(self.model)
         plainly = {
             "model": plain if library == "timm" else f"torchvision/{plain}",  # one name per network, for fingerprints
             # Workers have another working directory.
-            "weights": weights if weights in ("hub", "own") else str(Path(weights).expanduser().absolute()),
+            "weights": weights if weights in ("hub", "package", "own") else str(Path(weights).expanduser().absolute()),
             "model_kwargs": dict(self.model_kwargs or {}),
             **{name: tuple(given) for name in ("evaluate_at", "mean", "std") if (given := getattr(self, name))},
         }
@@ -118,10 +122,15 @@ class FineTuneSettings:
         usual = self.schedule or ("constant" if self.max_epochs is None else "settle")
         return Schedule(name or usual, self.max_epochs, self.settle_share)
 
+    def normalization(self) -> dict[str, tuple[float, float, float] | None]:
+        """``mean`` and ``std`` of RGB as given, else as a package of weights says; None: as the library says."""
+        package = find_package(self.model) if self.weights == "package" else self
+        return {"mean": self.mean or package.mean, "std": self.std or package.std}
+
     def network_key(self) -> tuple[str, ...]:
         """Identifies the pretrained network within one process."""
         kwargs = json.dumps(self.model_kwargs, sort_keys=True, default=repr)
-        return (self.model, str(self.weights), str(self.image_size), str(self.mean), str(self.std), kwargs)
+        return (self.model, str(self.weights), str(self.image_size), str(self.normalization()), kwargs)
 
     def fingerprint(self, space: SearchSpace | None = None) -> Fingerprint:
         """What curves measured with these settings must agree on.
@@ -130,7 +139,7 @@ class FineTuneSettings:
             space: Of their configurations; what it varies (image size, batch size, schedule) is left open. None: any.
         """
         varied = space.parameters if space else ()
-        given = {"mean": self.mean, "std": self.std, **self.model_kwargs}
+        given = {**self.normalization(), **self.model_kwargs}
         changed = ", ".join(f"{name} {value}" for name, value in given.items() if value is not None)
         return Fingerprint(
             space=space.fingerprint if space else "",
