@@ -37,7 +37,10 @@ __all__ = ["ORDERS", "CollectionSummary", "collect"]
 
 ORDERS = ("by-task", "cheap-first", "round-robin")
 _MAX_EPOCHS = 32
-_PROTOCOL_EPOCHS = (1, 2, 3, 4, 6, 8, 9, 12, 16, 20, 24, 27, 32)  # every rung of eta 2, 3 and 4 up to R = 32
+_PROTOCOL_EPOCHS = {  # of docs/protocol.md, by version
+    1: (1, 2, 3, 4, 6, 8, 9, 12, 16, 20, 24, 27, 32),  # every rung of eta 2, 3 and 4 up to R = 32
+    2: (1, 2, 3, 4, 6, 8, 12, 16, 20, 24, 28, 32),  # of eta 2 and 4
+}
 _RUN_CELLS = 500  # of one run of Tune, which grows slow with thousands of trials
 # No result files and no panel for each run of Tune: the journal has all.
 _QUIET = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_AIR_NEW_OUTPUT": "0"}
@@ -85,7 +88,7 @@ def collect(
         space: Finite; its parameters are those of ``finetune.trainable``.
         out_dir: Collection to begin or to go on with.
         settings: As in ``finetune.trainable``. Where ``max_epochs`` is open, a cell has 32 epochs; where
-            ``evaluate_at`` is open, it is measured at the epochs of the protocol; its last epoch always is.
+            ``evaluate_at`` is open, it is measured at the epochs of docs/protocol.md; its last epoch always is.
         seeds: Random seeds of the training; cells of the first come before those of the second, task by task or
             altogether.
         order: ``"by-task"``: one task after the other, the most expensive configurations first, so that the last core
@@ -171,8 +174,9 @@ def collect(
 def _whole(settings: FineTuneSettings) -> FineTuneSettings:
     """Settings with the epochs of a cell and those at which it is measured."""
     last = settings.max_epochs or _MAX_EPOCHS
-    measured_at = (*(e for e in settings.evaluate_at or _PROTOCOL_EPOCHS if e < last), last)
-    return replace(settings, max_epochs=last, evaluate_at=measured_at)
+    whole = replace(settings, max_epochs=last)
+    asked = whole.evaluate_at or _PROTOCOL_EPOCHS[whole.protocol]
+    return replace(whole, evaluate_at=(*(e for e in asked if e < last), last))
 
 
 def _in_order(

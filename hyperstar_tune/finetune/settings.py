@@ -127,6 +127,11 @@ class FineTuneSettings:
         package = find_package(self.model) if self.weights == "package" else self
         return {"mean": self.mean or package.mean, "std": self.std or package.std}
 
+    @property
+    def protocol(self) -> int:
+        """Version of docs/protocol.md that tables measured with these settings follow: 1 has a constant rate."""
+        return 1 if self.schedule_of().name == "constant" else 2
+
     def network_key(self) -> tuple[str, ...]:
         """Identifies the pretrained network within one process."""
         kwargs = json.dumps(self.model_kwargs, sort_keys=True, default=repr)
@@ -151,4 +156,5 @@ class FineTuneSettings:
             batch_size=None if "batch_size" in varied else self.batch_size,
             max_epochs=self.max_epochs,
             views=VIEWS,
+            protocol=self.protocol,
         )

@@ -65,6 +65,7 @@ def test_the_default_settles_where_the_last_epoch_is_known():
     known = replace(settings, max_epochs=8)
     assert known.fingerprint().schedule.startswith("settling over the last 3/8")
     assert not known.fingerprint().constant_rate
+    assert (settings.fingerprint().protocol, known.fingerprint().protocol) == (1, 2)
     assert replace(known, schedule="constant").fingerprint().schedule == settings.fingerprint().schedule
     assert "1/4" in replace(known, settle_share=0.25).fingerprint().schedule
 
