@@ -88,7 +88,7 @@ class Ranking:
         return replace(self, configs=tuple({name: config[name] for name in kept} for config in self.configs))
 
     def remarks(self) -> list[str]:
-        """What a reader should know before trusting it, a line each."""
+        """What a reader should know before trusting it, one remark per line."""
         lines = []
         if self.seen:
             lines.append(f"{self.source} has seen these images in meta-training: its ranking is no prediction.")

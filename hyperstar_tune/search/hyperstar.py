@@ -131,10 +131,11 @@ class HyperStarSearcher(DeckSearcher):
         Raises:
             SpaceError: If the predictor does not know it, naming the parameter.
         """
-        if config.space is None and self.space is None and self.ranking is not None:  # a ready ranking says it all
-            self._deal(part_in_space(self.ranking, None, config.fixed))
-        else:
-            super().take_config(config)
+        super().take_config(config)
+        if config.space is None and self.space is None and self.ranking is not None:  # a ready ranking is all there is
+            part = part_in_space(self.ranking, None, config.fixed)
+            if part is not self.ranking:
+                self._deal(part)
 
     def start_bracket(self) -> None:
         """From the top again, if every bracket does."""

@@ -67,10 +67,14 @@ class TaskAwareHyperBand(TrialScheduler):
         self._mode = mode
         self._sign = 1.0
         self._samples = 1
-        self._gate: Gate | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._gate = Gate(self.plan, repeats=False)  # until it meets a searcher, which brings its own
         self._searcher: GatedSearcher | None = None
+        self._is_bound = False  # whether the run has its first trial
         self._live: dict[str, Trial] = {}  # trials of this process without an end
-        self._held: deque[str] = deque()  # trials of a searcher without a gate that have no slot yet
+        self._held: deque[str] = deque()  # trials of Ray's variant generator that have no slot yet
         self._error: HyperStarError | None = None  # raised at the next step, where Ray lets it through as it is
         self._snapshot: SnapshotKeeper | None = None  # none in a replay
         self._is_summed_up = False
@@ -80,31 +84,31 @@ class TaskAwareHyperBand(TrialScheduler):
     @property
     def spent_epochs(self) -> int:
         """Epochs charged to the budget so far."""
-        return self._gate.spent if self._gate else 0
+        return self._gate.spent
 
     @property
     def redone_epochs(self) -> int:
         """Epochs that were trained again after a fault; not in ``spent_epochs``."""
-        return self._gate.redone_epochs if self._gate else 0
+        return self._gate.redone_epochs
 
     @property
     def finished(self) -> bool:
         """Whether the plan is spent."""
-        return self._gate is not None and self._gate.finished
+        return self._gate.finished
 
     @property
     def rungs(self) -> list[RungRecord]:
         """The rungs that have ended, in order."""
-        return list(self._gate.records) if self._gate else []
+        return list(self._gate.records)
 
     def summary(self) -> str:
         """What the run spent and the faults it met, one per line; logged at the run's end."""
-        return self._gate.summary() if self._gate else "not started"
+        return self._gate.summary() if self._is_bound else "not started"
 
     def debug_string(self) -> str:
         """One line for Ray's status table."""
         gate = self._gate
-        if gate is None:
+        if not self._is_bound:
             return "TaskAwareHyperBand: not started"
         place = f"bracket {gate.bracket + 1}, rung {gate.rung + 1}"
         return f"TaskAwareHyperBand: {place}, {gate.spent} of {self.plan.epoch_budget} epochs"
@@ -125,15 +129,13 @@ class TaskAwareHyperBand(TrialScheduler):
             )
         self._sign = 1.0 if self._mode == "max" else -1.0
         self._samples = spec.get("num_samples", 1)
-        self._gate = self._searcher = self._error = None
-        self._live, self._held = {}, deque()
-        self._is_summed_up = False
+        self._begin()
         return True
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """Takes a new trial, one that recovers, or one of a restored run."""
         try:
-            if self._gate is None:
+            if not self._is_bound:
                 take_over_check(tune_controller)
                 self._bind(tune_controller.search_alg, trial)
             if self._error is None:
@@ -146,7 +148,7 @@ class TaskAwareHyperBand(TrialScheduler):
         value = result.get(self._metric or "")
         epoch = result[_EPOCH]
         gate, trial_id = self._gate, trial.trial_id
-        if gate is None or self._error is not None:
+        if self._error is not None:
             return PAUSE
         if value is None and not (epoch < gate.trials[trial_id].next_level and is_lenient()):
             self._error = missing_metric(str(self._metric), result)
@@ -157,32 +159,29 @@ class TaskAwareHyperBand(TrialScheduler):
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """A failed trial keeps its place; one that Ray is about to start again keeps its slot."""
         if trial.status == Trial.ERROR:  # it will be added again at once
-            if self._gate is not None:
-                self._gate.retries += 1
+            self._gate.retries += 1
             return
-        self._live.pop(trial.trial_id, None)
-        if self._gate is not None and trial.trial_id in self._gate.trials:
+        gate, trial_id = self._gate, trial.trial_id
+        self._live.pop(trial_id, None)
+        if trial_id in gate.trials:
             if self._searcher is not None:
-                self._searcher.tell(trial.trial_id, self._gate.trials[trial.trial_id].epochs, None)
-            self._gate.fail(trial.trial_id, _reason(trial))
+                self._searcher.tell(trial_id, gate.trials[trial_id].epochs, None)
+            gate.fail(trial_id, _reason(trial))
         self._notice_end(tune_controller)
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """A trial that was stopped, or that ended by itself, stands with its last score."""
         self._live.pop(trial.trial_id, None)
-        gate = self._gate
-        if gate is None or trial.trial_id not in gate.trials:
-            return
-        result = result or {}
-        epoch, value = result.get(_EPOCH, 0), result.get(self._metric or "")
-        self._tell(trial.trial_id, result)
-        gate.end(trial.trial_id, epoch, self._score(value))
-        self._notice_end(tune_controller)
+        if trial.trial_id in self._gate.trials:
+            result = result or {}
+            self._tell(trial.trial_id, result)
+            self._gate.end(trial.trial_id, result.get(_EPOCH, 0), self._score(result.get(self._metric or "")))
+            self._notice_end(tune_controller)
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
         """A paused or pending trial was stopped."""
         self._live.pop(trial.trial_id, None)
-        if self._gate is not None and trial.trial_id in self._gate.trials:
+        if trial.trial_id in self._gate.trials:
             self._gate.end(trial.trial_id)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
@@ -195,12 +194,12 @@ class TaskAwareHyperBand(TrialScheduler):
             raise self._error
         if self._snapshot is not None:
             self._snapshot.look()
-        gate = self._gate
-        if gate is None:
+        if not self._is_bound:
             searcher = getattr(tune_controller.search_alg, "searcher", None)
             if isinstance(searcher, GatedSearcher):
                 searcher.refuse_second_run()  # a used one may never suggest anything
             return None
+        gate = self._gate
         if gate.finished:
             self._wind_up(tune_controller)
             return None
@@ -231,13 +230,12 @@ class TaskAwareHyperBand(TrialScheduler):
     def _bind(self, search_alg: Any, trial: Trial) -> None:
         """Meets the searcher, at the first trial of a run or of a restored run."""
         searcher = find_gated(search_alg, self._samples)
-        if searcher is None:
-            self._gate = Gate(self.plan, repeats=False)
-        else:
+        if searcher is not None:
             self._join(searcher)
+        self._is_bound = True
         storage = getattr(trial, "storage", None)
         self._snapshot = SnapshotKeeper(storage) if storage is not None else None
-        remark = self._searcher.remark(trial, self.plan) if self._searcher else ""
+        remark = searcher.remark(trial, self.plan) if searcher is not None else ""
         if remark:
             LOGGER.info(remark)
 
@@ -263,7 +261,6 @@ class TaskAwareHyperBand(TrialScheduler):
 
     def _take(self, controller: Any, trial: Trial) -> None:
         gate, trial_id = self._gate, trial.trial_id
-        assert gate is not None  # noqa: S101
         if trial_id in self._live:  # it recovers: it has its slot, and waits if it is not its turn
             if trial_id not in gate.running:
                 controller._set_trial_status(trial, Trial.PAUSED)
@@ -285,7 +282,6 @@ class TaskAwareHyperBand(TrialScheduler):
 
     def _restored(self, trial: Trial) -> None:
         gate, trial_id = self._gate, trial.trial_id
-        assert gate is not None  # noqa: S101
         record = gate.trials[trial_id]
         if trial.status in _DONE:
             if not record.ended and record.epochs < self.plan.max_epochs and not gate.finished:
@@ -319,7 +315,6 @@ class TaskAwareHyperBand(TrialScheduler):
     def _notice_lost(self) -> None:
         """Ray ends a trial without a word if its actor cannot be reset or its trainable cannot be found."""
         gate = self._gate
-        assert gate is not None  # noqa: S101
         for trial_id in [i for i in gate.running if i not in self._live or self._live[i].status in _DONE]:
             was_seen = self._live.pop(trial_id, None) is not None
             if not was_seen and self._searcher is not None and gate.forget(trial_id):
@@ -330,7 +325,7 @@ class TaskAwareHyperBand(TrialScheduler):
     def _notice_end(self, controller: Any) -> None:
         """Ray does not ask the scheduler again once no trial is left and none will come."""
         gate = self._gate
-        if gate is not None and not self._live and controller.search_alg.is_finished():
+        if self._is_bound and not self._live and controller.search_alg.is_finished():
             if not gate.finished:
                 gate.end_early("no further trial came, as num_samples is used up or the run was stopped")
             self._wind_up(controller)
