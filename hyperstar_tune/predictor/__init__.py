@@ -1,4 +1,4 @@
-"""The performance predictor: its networks, their meta-training, and the ranking of configurations for new images."""
+"""The predictors that ship, HyperSTAR+ and the paper's networks: training them and ranking configurations."""
 
 from hyperstar_tune.predictor.network_predictor import NetworkPredictor
 from hyperstar_tune.predictor.plus_predictor import PlusPredictor, train_plus

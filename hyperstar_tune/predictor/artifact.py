@@ -24,7 +24,7 @@ WEIGHTS = "weights.safetensors"
 
 
 def write_artifact(directory: Path, card: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any]:
-    """Writes both files, the card last: until it is there, a new directory is no predictor.
+    """Writes both files, the card last: until the card is there, a new directory is no predictor.
 
     Returns:
         The card as it was written.

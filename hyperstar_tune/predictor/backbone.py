@@ -1,7 +1,7 @@
-"""The convolutional part of g: our own small ShuffleNet, cut in a frozen and a trained part.
+"""The convolutional part of g: our own small ShuffleNet, cut into a frozen and a trained part.
 
-What lies below the first trained layer always gives the same features, so meta-training computes them once. Batch
-normalization keeps the statistics of pretraining: a batch of one task would teach it that task's.
+The layers below the first trained one always give the same features, so meta-training computes them once. Batch
+normalization keeps the statistics of pretraining, because a batch of one task would teach it that task's statistics.
 """
 
 import copy
@@ -25,7 +25,7 @@ TRAINED_PARTS = ("none", "last_stage", "all")
 _N_FEATURES = 1024
 _MEAN = (0.485, 0.456, 0.406)  # of RGB in [0, 1], as in pretraining
 _STD = (0.229, 0.224, 0.225)
-CHUNK = 64  # images a forward pass; larger ones do not fit a CPU's cache
+CHUNK = 64  # images per forward pass; more do not fit a CPU's cache
 
 
 class Backbone(nn.Module):
@@ -36,9 +36,9 @@ class Backbone(nn.Module):
             ``"all"`` (the paper's end-to-end).
 
     Attributes:
-        part: Which part that is.
-        frozen: Normalized images to the features that are cached.
-        trained: Those to image features.
+        part: The part that meta-training changes.
+        frozen: Turns normalized images into the features that are cached.
+        trained: Turns those into image features.
         n_features: Length of an image's features.
     """
 
@@ -49,7 +49,7 @@ class Backbone(nn.Module):
         if trained not in TRAINED_PARTS:
             raise PredictorError(f"the trained part of the backbone is one of {TRAINED_PARTS}, but got {trained!r}")
         self.part = trained
-        from torchvision.models import shufflenet_v2_x1_0  # costs a second: only for those who need a network
+        from torchvision.models import shufflenet_v2_x1_0  # takes a second to import: only for those who need a network
 
         with torch.random.fork_rng(devices=[]):  # its random start is thrown away
             network = shufflenet_v2_x1_0(weights=None)
@@ -69,7 +69,7 @@ class Backbone(nn.Module):
         self.train(False)
 
     def train(self, mode: bool = True) -> "Backbone":
-        """Stays in evaluation mode: the statistics of batch normalization are those of pretraining."""
+        """Stays in evaluation mode, because batch normalization keeps the statistics of pretraining."""
         del mode
         return super().train(False)
 
@@ -108,7 +108,7 @@ class Backbone(nn.Module):
 
 
 def normalize(images: Tensor) -> Tensor:
-    """uint8 RGB [n, 3, S, S] as the backbone expects it: float32 of ImageNet's mean and deviation."""
+    """Images, uint8 RGB [n, 3, S, S], as the backbone expects them: float32 with ImageNet's mean and deviation."""
     scale = 1 / (255 * torch.tensor(_STD, device=images.device).view(3, 1, 1))
     shift = -255 * torch.tensor(_MEAN, device=images.device).view(3, 1, 1) * scale
     # channels_last: the first convolution would otherwise run in the other layout, at half the network's speed.

@@ -1,4 +1,4 @@
-"""Checkpoints of meta-training: whole or absent, and never mistaken for another run's."""
+"""Checkpoints of meta-training, which are whole or absent, and never taken for those of another run."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ __all__ = ["identity", "read", "write"]
 
 
 def identity(run: dict[str, Any], *tensors: Tensor) -> str:
-    """A hash of everything a run depends on."""
+    """A hash of everything that a run depends on."""
     digest = hashlib.sha256(json.dumps(run, sort_keys=True).encode())
     for tensor in tensors:
         digest.update(tensor.contiguous().cpu().numpy().tobytes())
@@ -23,7 +23,7 @@ def identity(run: dict[str, Any], *tensors: Tensor) -> str:
 
 
 def write(path: Path, run: str, state: dict[str, Any]) -> None:
-    """Writes a checkpoint; a kill leaves the one before."""
+    """Writes a checkpoint. A kill while it is written leaves the one before."""
     with replacing(path) as file:
         torch.save({"run": run, "state": state}, file)
 

@@ -1,7 +1,7 @@
 """The three losses of meta-training, Eq. 1 to 3, and the discriminator's accuracy.
 
-Who may learn from what is decided here: other tasks' representations and the representation of a whole task are
-detached, so that a step moves one batch only.
+What may learn from what is decided here: the representations of other tasks and of a whole task are detached, so that a
+step changes one batch only.
 
 Source: HyperSTAR (CVPR 2020), Sec. 3.1.
 """
@@ -51,5 +51,5 @@ def adversarial_loss(whole: Tensor, batch: Tensor) -> Tensor:
 
 
 def discriminator_accuracy(whole: Tensor, batch: Tensor) -> float:
-    """Share of logits on the right side of 0, the two kinds weighing alike; 0.5 is chance."""
+    """Share of logits on the right side of 0, where both kinds weigh the same; 0.5 is chance."""
     return float(((whole > 0).float().mean() + (batch <= 0).float().mean()) / 2)

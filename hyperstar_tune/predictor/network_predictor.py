@@ -1,8 +1,8 @@
 """The paper's predictor: g, h and f, which look at images without their labels.
 
-Each batch of images is embedded once and all configurations are scored against it in one product: the ranking of
-Algorithm 2 without its H x B runs of the backbone. A task unlike all of meta-training gets a ranking too, and nothing
-here says that it is worth little.
+Each batch of images is embedded once, and all configurations are scored against it in one product. This gives the
+ranking of Algorithm 2 without its H x B runs of the backbone. A task that is unlike all known ones gets a ranking too,
+and nothing here warns that it is worth little.
 
 Source: HyperSTAR (CVPR 2020), Sec. 3.2 and Algorithm 2.
 """
@@ -33,7 +33,7 @@ Images = npt.NDArray[np.uint8] | Tensor
 
 
 class NetworkPredictor(Predictor):
-    """g, h and f with what they were trained on.
+    """The networks g, h and f, with a card of what they were trained on.
 
     Made by ``Predictor.load`` or by ``meta_train``.
     """
@@ -94,9 +94,9 @@ class NetworkPredictor(Predictor):
         Args:
             task: A folder, a torchvision data set as ``"torchvision:NAME"``, or an ``ImageTask``.
             configs: H configurations of the space; all of a finite space when None.
-            seed: Of the sample of images.
-            n_batches: B image batches.
-            batch_size: N images a batch.
+            seed: Random seed of the sample of images.
+            n_batches: Number of image batches, B.
+            batch_size: Images per batch, N.
 
         Returns:
             Predicted normalized scores, averaged over the batches; ``spread`` is their standard deviation.
@@ -144,7 +144,7 @@ class NetworkPredictor(Predictor):
         return np.asarray(tasks.cpu().numpy(), dtype=np.float32)
 
     def backbone(self) -> Backbone:
-        """The backbone as it runs, for timing the rest against it."""
+        """Runs the backbone alone, to time the rest against it."""
         return self._fused
 
     def _image_features(self, batches: Images) -> Tensor:

@@ -1,8 +1,8 @@
 """The four networks of HyperSTAR: task encoder g, configuration encoder h, performance predictor f, discriminator d.
 
-The convolutional part of g stands in ``backbone``; here begins what follows its image features.
+The convolutional part of g is in ``backbone.py``. This file has what follows the image features.
 
-Source: HyperSTAR (CVPR 2020), Sec. 3.1 and Figure 2; the widths are ours, the paper gives none.
+Source: HyperSTAR (CVPR 2020), Sec. 3.1 and Figure 2; the widths are ours, as the paper gives none.
 """
 
 from dataclasses import asdict, dataclass
@@ -31,7 +31,7 @@ class Architecture:
 
 
 class _TaskEncoder(nn.Module):
-    """What follows the backbone in g: a transformer layer over the images of a batch, then their mean.
+    """The part of g behind the backbone: a transformer layer over the images of a batch, then their mean.
 
     Images have no positions, so their order does not matter.
     """
@@ -39,7 +39,7 @@ class _TaskEncoder(nn.Module):
     def __init__(self, sizes: Architecture) -> None:
         super().__init__()
         self.project = nn.Sequential(nn.LayerNorm(sizes.n_features), nn.Linear(sizes.n_features, sizes.width))
-        # No dropout: the batches of images already are the noise of training, and a resumed run stays exact.
+        # No dropout: the batches of images already bring noise into training, and a resumed run stays exact.
         self.attend = nn.TransformerEncoderLayer(
             sizes.width, sizes.heads, 2 * sizes.width, dropout=0.0, batch_first=True, norm_first=True
         )
@@ -53,8 +53,8 @@ class _TaskEncoder(nn.Module):
 class PredictorNetwork(nn.Module):
     """g (without its backbone), h and f.
 
-    f sees both representations and their product, so that the first layer already holds what a task says of a
-    configuration.
+    f sees both representations and their product, so that its first layer already knows how task and configuration
+    match.
     """
 
     def __init__(self, sizes: Architecture) -> None:
@@ -92,7 +92,7 @@ class PredictorNetwork(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """d: tells the representation of a whole task from that of one batch; gives logits, positive for the former."""
+    """d: tells the representation of a whole task from that of one batch. Its logits are positive for a whole task."""
 
     def __init__(self, dim: int, hidden: int = 64) -> None:
         super().__init__()

@@ -1,12 +1,12 @@
 """HyperSTAR+: the average ranking, corrected by what a few traits of the labelled images say.
 
-The score of configuration h on a task with standardized traits z is ``mean[h] + g(z) * sum_d z[d] * slopes[d, h]``:
-a residual of as low a rank as there are traits, from a ridge regression that pulls it to zero, and a share g that falls
-to zero for a task far from all known ones. Without evidence it is therefore the average ranking. Needs labels;
-without them use the paper's network.
+The score of configuration h on a task with standardized traits z is ``mean[h] + g(z) * sum_d z[d] * slopes[d, h]``. The
+slopes come from a ridge regression, which pulls the correction to zero. The share g falls to zero for a task far from
+all known ones. Without evidence the ranking is therefore the average one. HyperSTAR+ needs labels; without them use the
+paper's network.
 
-Here is the arithmetic; ``plus_predictor`` makes a predictor of it. Equations, choices and what was tried:
-docs/predictor.md.
+This file has the arithmetic; ``plus_predictor.py`` makes a predictor of it. docs/predictor.md has the equations, the
+choices and what was tried.
 """
 
 from collections.abc import Sequence
@@ -24,19 +24,19 @@ __all__ = ["PlusModel", "PlusSettings", "fit_plus", "interpolated", "leave_out_e
 
 Floats = npt.NDArray[np.float64]
 
-_CLIP = 2.0  # deviations: beyond, a trait says no more
-_FAR = 2.5  # times the reach: where nothing of the correction is left
-_NUGGET = 1e-3  # of the interpolation between configurations
+_CLIP = 2.0  # deviations; a trait beyond them says nothing more
+_FAR = 2.5  # times the reach, from where on nothing of the correction is left
+_NUGGET = 1e-3  # added to the diagonal where configurations are interpolated
 
 
 @dataclass(frozen=True)
 class PlusSettings:
-    """What is learned from and how."""
+    """What HyperSTAR+ learns from, and how."""
 
     traits: tuple[str, ...] = SHIPPED_TRAITS
     readings: tuple[str, ...] = tuple(READINGS)  # of accuracies, averaged
     curve: str | None = None  # what is read off learning curves, of CURVES; None: steady if the learning rate stays
-    penalty: float = 5.0  # of the ridge regression, in tasks and for each trait: at so many half a slope is left
+    penalty: float = 5.0  # of the ridge regression: with this many tasks per trait half of a slope is left
     incomplete: bool = False  # learn from tasks that lack configurations too, even if three families have complete ones
 
     def __post_init__(self) -> None:
@@ -51,7 +51,7 @@ class PlusSettings:
 
 @dataclass(frozen=True)
 class PlusModel:
-    """What was learned of D traits, H configurations and T known tasks."""
+    """What was learned from T known tasks about D traits and H configurations."""
 
     mean: Floats  # [H], the average ranking
     slopes: Floats  # [D, H], change of a score with one deviation of a trait
@@ -61,16 +61,16 @@ class PlusModel:
     reach: float  # the largest distance from a known task to its nearest neighbour in another family
 
     def distances(self, traits: Floats) -> Floats:
-        """Distance of a task with some traits [D] from each known one, [T]: root mean square, in deviations."""
+        """Distances [T] of a task with the given traits [D] from the known tasks: root mean square, in deviations."""
         return np.asarray(np.sqrt((((traits - self.shift) / self.scale - self.known) ** 2).mean(axis=1)))
 
     def share(self, traits: Floats) -> float:
-        """Share of the correction that counts: 1 up to ``reach`` from the nearest known task, 0 from 2.5 times it."""
+        """How much of the correction counts: 1 up to ``reach`` from the nearest known task, 0 from 2.5 times it on."""
         distance = float(self.distances(traits).min())
         return float(np.clip((_FAR - distance / self.reach) / (_FAR - 1), 0, 1))
 
     def scores(self, traits: Floats) -> Floats:
-        """Predicted scores [H] of a task."""
+        """Predicted scores [H] of a task with the given traits [D]."""
         seen = np.clip((traits - self.shift) / self.scale, -_CLIP, _CLIP)
         return np.asarray(self.mean + self.share(traits) * (seen @ self.slopes))
 

@@ -1,7 +1,7 @@
 """HyperSTAR+ as a predictor that can be fitted, saved, shipped and loaded.
 
-It says which known tasks are nearest and whether any is near: where none is, what it returns is the average ranking. It
-looks at labels, so a folder of unsorted images is not enough.
+It says which known tasks are nearest, and whether any is near. If none is, it returns the average ranking. It looks at
+labels, so a folder of unsorted images is not enough.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +31,7 @@ __all__ = ["PlusPredictor", "train_plus"]
 Floats = npt.NDArray[np.float64]
 
 _N_NEAREST = 3
-_ARRAYS = ("mean", "slopes", "shift", "scale", "known")  # of the model
+_ARRAYS = ("mean", "slopes", "shift", "scale", "known")  # arrays of the model
 
 
 class PlusPredictor(Predictor):
@@ -162,7 +162,7 @@ class PlusPredictor(Predictor):
         configs = self._configs(configs)
         traits = traits_of(task, self.image_size, self._traits)
         scores, spread = self.scores(traits, configs)
-        nearest: dict[str, str] = {}  # of each family the nearest task
+        nearest: dict[str, str] = {}  # the nearest task of each family
         for place in np.argsort(self.model.distances(traits), kind="stable"):
             known = self.card["tasks"][place]
             name = str(known.get("name", "unnamed"))
@@ -196,7 +196,7 @@ def train_plus(
     """Learns HyperSTAR+ from every task of a table.
 
     Args:
-        metadataset: The table; cells that were not trained are made up for from the others.
+        metadataset: The table; cells that were not trained are estimated from the others.
         tasks: The images of each of its tasks, by name. More may be given.
         settings: What is learned from and how.
         name: Name of the predictor.

@@ -1,4 +1,4 @@
-"""The images of one task during meta-training: decoded once, run through the frozen part of the backbone once."""
+"""The images of one task in meta-training: decoded once, and run through the frozen part of the backbone once."""
 
 from dataclasses import dataclass
 
@@ -14,13 +14,13 @@ __all__ = ["ImagePool", "make_pool"]
 
 @dataclass(frozen=True)
 class ImagePool:
-    """What the trained part of the backbone starts from, for a fixed sample of a task's training images."""
+    """The input of the trained part of the backbone, for a fixed sample of a task's training images."""
 
     cached: Tensor  # [n, ...]
     image_hash: str  # ImageTask.sample_hash
 
     def sample(self, n: int, rng: np.random.Generator) -> Tensor:
-        """A batch of ``n`` images, without replacement as far as they go, shape [n, ...]."""
+        """A batch of ``n`` images, shape [n, ...]; none comes twice before all have come."""
         size = len(self.cached)
         rounds = [rng.permutation(size) for _ in range(-(-n // size))]
         return self.cached[torch.from_numpy(np.concatenate(rounds)[:n])]

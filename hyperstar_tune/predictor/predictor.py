@@ -1,7 +1,7 @@
-"""A trained predictor, whatever its method: looks at a task, ranks configurations.
+"""A trained predictor of any method: it looks at the images of a task and ranks configurations for them.
 
-Two methods can be loaded: the paper's networks (``NetworkPredictor``) and HyperSTAR+ (``PlusPredictor``); the card says
-which.
+There are two methods: the paper's networks (``NetworkPredictor``) and HyperSTAR+ (``PlusPredictor``). The predictor's
+card says which one it is.
 """
 
 from abc import ABC, abstractmethod
@@ -22,15 +22,15 @@ from hyperstar_tune.tasks.task import ImageTask
 
 __all__ = ["DEFAULT_IMAGE_SIZE", "Predictor", "card_entry", "check_images"]
 
-DEFAULT_IMAGE_SIZE = 64  # pixels a side, where a table or predictor states none
-_LARGEST_IMAGE = 4096  # pixels a side: ten batches of larger ones would not fit a machine
+DEFAULT_IMAGE_SIZE = 64  # side in pixels, where a table or predictor states none
+_LARGEST_IMAGE = 4096  # side in pixels; ten batches of larger images would not fit a machine
 
 
 class Predictor(ABC):
     """A predictor of any method.
 
     Attributes:
-        card: The model card: origin, tasks with their image hashes, settings, measured quality, limits.
+        card: The model card, with its origin, tasks with the hashes of their images, settings, quality and limits.
         space: The search space it knows.
         fingerprint: The circumstances its scores hold for.
     """
@@ -42,7 +42,7 @@ class Predictor(ABC):
 
     @classmethod
     def load(cls, name_or_path: "str | Path | Predictor", device: str | torch.device = "cpu") -> "Predictor":
-        """A predictor of the package by its name, or any by its directory.
+        """Loads a predictor that ships with the package by its name, or any predictor by its directory.
 
         Raises:
             PredictorError: If there is none, or its files are damaged, foreign or of an unknown version or method.
@@ -104,19 +104,19 @@ class Predictor(ABC):
 
     @property
     def name(self) -> str:
-        """Its name in messages and rankings."""
+        """The predictor's name in messages and rankings."""
         return str(self.card.get("name", "unnamed"))
 
     @property
     def image_size(self) -> int:
-        """Side of the images it looks at, in pixels."""
+        """Side in pixels of the images that the predictor looks at."""
         return self.fingerprint.image_size or DEFAULT_IMAGE_SIZE
 
     def has_seen(self, task: ImageTask) -> bool:
         """Whether the task's images were used in meta-training.
 
-        Told by their hash: the task, the one it was cut from, or one cut from the same, is on the card. A folder that
-        merely shares some images with a known task is not found out.
+        The hash of the images tells: the card has the task, the task it was cut from, or one cut from the same. A
+        folder that merely shares some images with a known task is not recognized.
         """
         entries = self.card.get("tasks", ())
         known = {digest for entry in entries for digest in (entry.get("image_hash"), *entry.get("cut_from", ()))}
@@ -136,7 +136,7 @@ class Predictor(ABC):
 
 
 def card_entry(task: ImageTask, family: str) -> dict[str, Any]:
-    """The entry on a predictor's card for a task that it learned from."""
+    """The entry of a predictor's card for a task that the predictor learned from."""
     own, *parents = task.sample_hashes()
     return {"name": task.name, "family": family, "image_hash": own} | ({"cut_from": parents} if parents else {})
 
@@ -159,10 +159,10 @@ def check_images(metadataset: MetaDataset, tasks: Mapping[str, ImageTask]) -> No
 
 
 def _check_card(card: Mapping[str, Any]) -> None:
-    """Raises RuntimeError if what every card states is not sound."""
+    """Raises a RuntimeError if the entries that every card has are not sound."""
     size = Fingerprint.from_json(card["fingerprint"]).image_size or 1
     if not 1 <= size <= _LARGEST_IMAGE:
-        raise RuntimeError(f"images must have at most {_LARGEST_IMAGE} pixels a side, but have {size}")
+        raise RuntimeError(f"images must have at most {_LARGEST_IMAGE} pixels per side, but have {size}")
     tasks = card.get("tasks", [])
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
         raise RuntimeError("the tasks must be a list of objects")

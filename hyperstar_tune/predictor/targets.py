@@ -1,12 +1,12 @@
-"""What predictors learn from a table: scores that compare between tasks, from tables in which cells may be missing.
+"""What predictors learn from a table: scores that can be compared between tasks, even where cells are missing.
 
 The paper's networks learn normalized last accuracies and the similarity of tasks (``make_targets``).
 
-HyperSTAR+ learns scores in which a dead configuration weighs no more than a poor one (``plus_targets``). One accuracy
-is read off each learning curve, the last or a steadier one. A task's accuracies are then read in three ways, each
-brought to mean 0 and deviation 1, and averaged: by their rank (normal quantiles), by how far they stay below the best
-on a scale that ends at twice the median's distance, and as they are. Cells that were not trained are filled in from the
-average ranking and the task's other cells.
+HyperSTAR+ learns scores in which a configuration that fails weighs little more than a poor one (``plus_targets``). One
+accuracy is read off each learning curve, the last or a steadier one. The accuracies of a task are then read in three
+ways: by their rank (as normal quantiles), by how far they are below the best (up to twice the distance of the median),
+and as they are. Each reading is brought to mean 0 and deviation 1, and the target is their mean. Cells that were not
+trained are filled in from the average ranking and the task's other cells.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,14 +38,14 @@ __all__ = [
 
 Floats = npt.NDArray[np.float64]
 
-_NOISE = 0.2  # variance of a cell that its neighbours say nothing of, as a share of a residual's
-_ANY_LEVEL = 100.0  # variance of a task's unknown level: its cells count only against each other
-_ENOUGH_FAMILIES = 3  # with complete tasks, to learn from those alone
+_NOISE = 0.2  # share of a cell's variance that its neighbours say nothing of
+_ANY_LEVEL = 100.0  # variance of a task's unknown level, so large that its cells count only against each other
+_ENOUGH_FAMILIES = 3  # families with complete tasks that are enough to learn from those tasks alone
 
 
 @dataclass(frozen=True)
 class Targets:
-    """What the networks learn, of M tasks and H configurations."""
+    """What the networks learn from M tasks and H configurations."""
 
     scores: Tensor  # [M, H], NaN where not trained
     similarity: Tensor  # [M, M], NaN where unknown
@@ -53,7 +53,7 @@ class Targets:
 
 
 def make_targets(metadataset: MetaDataset, k: int) -> Targets:
-    """Targets of all tasks of a table; ``k`` is that of the similarity AP@k.
+    """Targets for all tasks of a table; the similarity of tasks is their AP@k.
 
     Raises:
         PredictorError: If the table has fewer than two tasks, or a task without two trained configurations.
@@ -116,7 +116,7 @@ CURVES: dict[str, Callable[[MetaDataset], Floats]] = {
 
 
 def default_curve(table: MetaDataset) -> str:
-    """One of ``CURVES``: ``steady`` where the learning rate stays, ``last`` where a schedule lets a run settle."""
+    """One of ``CURVES``: ``steady`` where the learning rate is constant, ``last`` where a schedule settles a run."""
     return "steady" if table.fingerprint.constant_rate else "last"
 
 
@@ -127,8 +127,8 @@ def plus_targets(
 
     Args:
         metadataset: The table.
-        curve: What is read off learning curves, of ``CURVES``.
-        readings: How a task's accuracies are read, of ``READINGS``.
+        curve: What is read off learning curves: one of ``CURVES``.
+        readings: How a task's accuracies are read: some of ``READINGS``.
         incomplete: Learn from tasks that lack configurations too, even if three families have complete ones.
 
     Returns:
@@ -173,8 +173,9 @@ def config_kernel(encoded: npt.NDArray[np.floating], others: npt.NDArray[np.floa
 def completed(scores: Floats, encoded: npt.NDArray[np.floating]) -> Floats:
     """Scores [T, H] with the cells that were not trained filled in, from encodings [H, d].
 
-    A missing cell is the mean over the tasks that have it, plus what the task's other cells, the more alike the more,
-    say of its difference from the mean (a Gaussian process with an unknown level).
+    A missing cell is the mean over the tasks that have it, plus an estimate of the task's difference from that mean.
+    The estimate comes from the task's other cells, similar configurations first (a Gaussian process with an unknown
+    level).
 
     Raises:
         PredictorError: If a configuration was trained on no task.

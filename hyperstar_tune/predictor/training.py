@@ -1,8 +1,8 @@
 """Meta-training: Algorithm 1 on a table of learning curves and the images of its tasks.
 
-Alternates between g, h, f (minimizing Eq. 4) and the discriminator (maximizing it). Every epoch draws from its own
-seeded generator and nothing else is random, so that a killed run, resumed from its checkpoint, ends with the same
-predictor.
+Training alternates between g, h and f, which minimize Eq. 4, and the discriminator, which maximizes it. Every epoch
+draws from its own seeded generator and nothing else is random. So a killed run that is resumed from its checkpoint ends
+with the same predictor.
 
 Source: HyperSTAR (CVPR 2020), Sec. 3.1 and Algorithm 1.
 """
@@ -44,11 +44,11 @@ __all__ = ["EpochReport", "Trainer", "TrainingSettings", "meta_train"]
 class TrainingSettings:
     """How a predictor is meta-trained. Names in brackets are those of Algorithm 1 and Eq. 4."""
 
-    train_backbone: str = "last_stage"  # "none", "last_stage", "all" (the paper's end-to-end; needs a GPU's patience)
+    train_backbone: str = "last_stage"  # "none", "last_stage" or "all" (end to end as in the paper; slow on a CPU)
     epochs: int = 20  # passes over all tasks
-    image_batches: int = 5  # of each task in a pass [B_img]
-    batch_size: int = 64  # images [N_img]
-    configs_per_batch: int = 10  # [C_hyper]
+    image_batches: int = 5  # image batches of each task in a pass [B_img]
+    batch_size: int = 64  # images per batch [N_img]
+    configs_per_batch: int = 10  # configurations per batch [C_hyper]
     window: int = 5  # image batches that make a task's representation [L]
     alpha: float = 1.0  # weight of the similarity loss
     beta: float = 0.1  # weight of the adversarial loss
@@ -57,7 +57,7 @@ class TrainingSettings:
     backbone_learning_rate: float = 1e-4
     weight_decay: float = 0.0
     images_per_task: int = 640  # sampled once and kept in memory
-    width: int = 128  # of the networks, see Architecture
+    width: int = 128  # width of the networks, as in ``Architecture``
     dim: int = 32
     hidden: int = 128
     seed: int = 0
@@ -69,7 +69,7 @@ class TrainingSettings:
                 raise PredictorError(f"{name} must be at least 1, but got {getattr(self, name)}")
 
     def architecture(self, n_features: int, config_dim: int) -> Architecture:
-        """Sizes of the networks for so many features of an image and inputs of a configuration."""
+        """Sizes of the networks for a given number of image features and of inputs per configuration."""
         return Architecture(n_features, config_dim, width=self.width, dim=self.dim, hidden=self.hidden)
 
     def rate_share(self, epoch: int) -> float:
@@ -86,7 +86,7 @@ class EpochReport:
     performance: float  # Eq. 1
     similarity: float  # Eq. 2
     adversarial: float  # Eq. 3
-    discriminator_accuracy: float  # 0.5: batches look like their task
+    discriminator_accuracy: float  # 0.5 means that batches look like their task
     seconds: float
 
 
@@ -111,10 +111,10 @@ def meta_train(
         name: Name of the predictor.
         about: Further entries of its card, e.g. ``licence`` or ``limits``.
         out: Directory to save it in.
-        checkpoint: File written after every pass, resumed from if it is there, removed at the end; by default beside
-            ``out``. Without either the run cannot be resumed.
+        checkpoint: File that is written after every pass, resumed from if it exists, and removed at the end. By default
+            it is beside ``out``; without ``out`` and ``checkpoint`` the run cannot be resumed.
         progress: Called after every pass.
-        device: Where to train.
+        device: Device to train on.
 
     Returns:
         The predictor, on the same device.
@@ -209,7 +209,7 @@ class Trainer:
             self.whole = torch.cat([self._embed(task, first) for task in range(len(pools))])  # [M, dim]
 
     def run(self, progress: Callable[[EpochReport], None] | None = None) -> None:
-        """Makes the passes that are left, and reports each."""
+        """Makes the passes that are left and reports each of them."""
         while self.epoch < self.settings.epochs:
             report = self.run_epoch()
             if progress is not None:
@@ -229,11 +229,11 @@ class Trainer:
         return EpochReport(self.epoch, self.settings.epochs, seconds=time.perf_counter() - started, **means)
 
     def draws(self, epoch: int) -> np.random.Generator:
-        """The generator of a pass: first of the order of tasks, then of each one's configurations and images."""
+        """The random generator of a pass: for the order of tasks, then for each task's configurations and images."""
         return np.random.default_rng([self.settings.seed, epoch])
 
     def draw_configs(self, task: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
-        """Row numbers of configurations that were trained on a task, as many as a step takes."""
+        """Row numbers of randomly drawn configurations of one step, among those that were trained on a task."""
         known = np.flatnonzero(torch.isfinite(self.targets.scores[task]).cpu().numpy())
         return rng.permutation(known)[: self.settings.configs_per_batch]
 
@@ -257,7 +257,7 @@ class Trainer:
         return np.mean(log, axis=0).tolist()
 
     def _step(self, task: int, configs: Tensor, batch: Tensor, whole: Tensor) -> list[float]:
-        """Step 8: moves g, h and f."""
+        """Step 8: updates g, h and f."""
         others = torch.arange(len(self.pools), device=batch.device) != task
         predicted = self.network(batch[None], self.network.embed_configs(self.targets.encoded[configs]))
         performance = performance_loss(predicted, self.targets.scores[task, configs][None])
@@ -269,7 +269,7 @@ class Trainer:
         return [performance.item(), similarity.item(), adversarial.item(), 0.0]
 
     def _discriminator_step(self, whole: Tensor, batch: Tensor) -> float:
-        """Step 10: moves d, which is then asked whether it can tell the two apart."""
+        """Step 10: updates d, and then measures whether it can tell batches from their task."""
         logits = self.discriminator(torch.stack([whole, batch]))
         loss = -adversarial_loss(logits[:1], logits[1:])
         self.discriminator_optimizer.zero_grad()
@@ -285,7 +285,7 @@ class Trainer:
         return {"network": self.network, "discriminator": self.discriminator, "backbone": self.backbone.trained}
 
     def state(self) -> dict[str, Any]:
-        """Everything that the next pass depends on."""
+        """The state that the next pass depends on."""
         return {
             "epoch": self.epoch,
             "history": self.history,

@@ -1,10 +1,10 @@
 """Traits: what labelled images say about how a network should be fine-tuned to them, three numbers for each task.
 
-Unlike an image embedding these traits look at the labels: how well frozen features of the deep layers of our own
-backbone already separate the classes, how much more they do than those of the shallow layers (which should tell how
-deep to train), and how much more images help. Only training images are looked at.
+Unlike an image embedding, traits look at the labels. They say how well the deep features of our own frozen backbone
+already separate the classes, how much better these do than the shallow features (which should tell how many layers to
+train), and how much more images help. Only training images are looked at.
 
-Accuracies are balanced: how many images each class has must not look like how hard it is to recognize.
+Accuracies are balanced, so that a class that has few images does not look like one that is hard to recognize.
 
 Source: leave-one-out residuals of ridge regression: Hastie et al., "The Elements of Statistical Learning", Eq. 7.64.
 """
@@ -40,11 +40,11 @@ __all__ = [
     "weights_of",
 ]
 
-MAX_IMAGES = 640  # training images looked at; more hardly move a trait
+MAX_IMAGES = 640  # training images that are looked at; more of them hardly change a trait
 DEPTHS = ("stage2", "stage3", "stage4", "conv5")
 _SHALLOW, _DEEP = DEPTHS[:2], DEPTHS[2:]
-_RIDGE = 0.1  # of the mean squared norm of centred features
-_N_HALVES = 8  # of the images, averaged: of few images one half says little
+_RIDGE = 0.1  # penalty, as a share of the mean squared norm of centred features
+_N_HALVES = 8  # halves of the images that are averaged, because one half of few images says little
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.intp]
 _memory: "WeakKeyDictionary[ImageTask, dict[int, dict[str, float]]]" = WeakKeyDictionary()
@@ -108,7 +108,7 @@ def traits_of(task: ImageTask, image_size: int = 64, names: Sequence[str] = SHIP
 
 
 def _stratified(labels: npt.NDArray[np.int64], n: int) -> Labels:
-    """At most ``n`` row numbers, of each class its share; the same ones every time."""
+    """At most ``n`` row numbers, the same every time; each class has its share of them."""
     if len(labels) <= n:
         return np.arange(len(labels))
     order = np.random.default_rng(0).permutation(len(labels))
@@ -145,14 +145,14 @@ def gram(features: Floats) -> Floats:
 
 
 def scaled(features: Floats) -> Floats:
-    """Centred features, each at unit variance but for those that hardly vary, [n, d]."""
+    """Centred features [n, d] with unit variance, except those that hardly vary."""
     centred = features - features.mean(axis=0)
     deviation = centred.std(axis=0)
     return np.asarray(centred / np.maximum(deviation, 0.1 * deviation.mean() + 1e-9))
 
 
 def probe(kernel: Floats, labels: Labels) -> float:
-    """Balanced accuracy above chance of a ridge classifier on each image by one that was fitted without it."""
+    """Balanced accuracy above chance of a ridge classifier that is judged on each image after a fit without it."""
     return above_chance((left_out(kernel, labels) - class_shares(labels)).argmax(axis=1), labels)
 
 
@@ -164,14 +164,14 @@ def neighbours(kernel: Floats, labels: Labels) -> float:
 
 
 def left_out(kernel: Floats, labels: Labels) -> Floats:
-    """What a ridge regression says of each image's one-hot label that was fitted to all others, [n, classes]."""
+    """Each image's label as a ridge regression predicts it that was fitted to all other images, [n, classes]."""
     one_hot, root = np.eye(labels.max() + 1)[labels], np.sqrt(weights_of(labels))
     inverse = ridge_inverse(kernel, root)
     return np.asarray(one_hot - inverse @ (root[:, None] * one_hot) / (np.diag(inverse) * root)[:, None])
 
 
 def weights_of(labels: Labels) -> Floats:
-    """Weights of images, [n], with which all classes weigh alike."""
+    """Weights of images, [n], that give all classes the same weight."""
     counts = np.bincount(labels)
     return np.asarray(len(labels) / (len(counts) * counts[labels]))
 
@@ -179,8 +179,9 @@ def weights_of(labels: Labels) -> Floats:
 def ridge_inverse(kernel: Floats, root: Floats) -> Floats:
     """The matrix of a ridge regression with a free intercept and weights ``root ** 2``, [n, n].
 
-    Residuals are its rows by the weighted targets, over its diagonal. Without the intercept, centring would tell each
-    image's label to the regression that is fitted without it. Blank images, which have no features, must not stop it.
+    The residuals are its rows times the weighted targets, divided by its diagonal. Without the intercept, centring
+    would tell each image's label to the regression that is fitted without it. Images without features (blank ones) must
+    not stop it.
     """
     ridge = _RIDGE * np.trace(kernel) / len(kernel) + 1e-9
     inverse = np.linalg.inv(root[:, None] * kernel * root + ridge * np.eye(len(kernel)))
@@ -189,16 +190,16 @@ def ridge_inverse(kernel: Floats, root: Floats) -> Floats:
 
 
 def class_shares(labels: Labels) -> Floats:
-    """Weights of the classes, as shares, without the image in question, [n, classes]."""
+    """For each image the weights of the classes, as shares, among all other images, [n, classes]."""
     weighted = np.eye(labels.max() + 1)[labels] * weights_of(labels)[:, None]
     rest = weighted.sum(axis=0) - weighted
     return np.asarray(rest / rest.sum(axis=1, keepdims=True))
 
 
 def above_chance(decided: Labels, labels: Labels) -> float:
-    """Mean over classes of the share of their images that is recognized, 0 at chance, 1 for all.
+    """The share of images that is recognized, averaged over classes; 0 at chance, 1 if all are.
 
-    Of plain accuracy above the share of the largest class little would be left where that share is large.
+    Plain accuracy above the share of the largest class would leave little room where that share is large.
     """
     counts = np.bincount(labels)
     recall = np.bincount(labels, weights=decided == labels) / counts

@@ -1,1 +1,1 @@
-"""What HyperSTAR is compared with: rankers and searchers of others, one base and one registry row each."""
+"""What HyperSTAR is compared with: rankers with one base class and one registry row each, and searchers."""

@@ -19,7 +19,7 @@ __all__ = ["AverageNormalizedRanker", "AverageTop1Ranker", "PortfolioRanker", "R
 
 
 class RandomRanker(Ranker):
-    """A uniformly random order, another one for every task and seed."""
+    """A uniformly random order, which differs for every task and seed."""
 
     name = "random"
 
@@ -27,14 +27,14 @@ class RandomRanker(Ranker):
         self.seed = seed
 
     def _fit(self, metadataset: MetaDataset) -> None:
-        """Learns nothing."""
+        """Does nothing: there is nothing to learn."""
 
     def _scores(self, task: Any, configs: Sequence[Config]) -> Floats:
         return np.random.default_rng([self.seed, *task_name(task).encode()]).random(len(configs))
 
 
 class AverageTop1Ranker(LookUpRanker):
-    """Task-agnostic: configurations by their mean accuracy over the complete training tasks, as in the paper."""
+    """Ranks by mean accuracy over the complete training tasks: the paper's task-agnostic baseline."""
 
     name = "average_top1"
     _values: Floats
@@ -47,7 +47,7 @@ class AverageTop1Ranker(LookUpRanker):
 
 
 class AverageNormalizedRanker(AverageTop1Ranker):
-    """Task-agnostic: configurations by their mean normalized score, so that every task weighs the same."""
+    """Ranks by mean normalized score over the complete training tasks, so that every task weighs the same."""
 
     name = "average_normalized"
 
@@ -56,9 +56,9 @@ class AverageNormalizedRanker(AverageTop1Ranker):
 
 
 class PortfolioRanker(AverageTop1Ranker):
-    """A zero-shot portfolio: each next configuration is the one that helps the training tasks most beside those before.
+    """A zero-shot portfolio: the next configuration is always the one that adds most for the training tasks.
 
-    Its score is minus its place: it says nothing of how much better one place is than the next.
+    The score of a configuration is minus its place, which does not say how much better one place is than the next.
     """
 
     name = "portfolio"

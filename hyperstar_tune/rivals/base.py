@@ -1,7 +1,7 @@
-"""What every ranker is: it learns from a table of learning curves how to order configurations for a new task.
+"""The base of all rankers. A ranker learns from a table of learning curves to order configurations for a new task.
 
-For tables of rankers. For tuning a network use ``Predictor`` instead, unless a figure says otherwise for tables like
-yours: on few or alike tasks the average ranking is hard to beat.
+Rankers are for comparisons. To tune a network use ``Predictor``, unless a comparison on a table like yours says
+otherwise: with few tasks, or with tasks that are alike, the average ranking is hard to beat.
 """
 
 from abc import ABC, abstractmethod
@@ -23,12 +23,12 @@ Self = TypeVar("Self", bound="Ranker")
 
 
 class Ranker(ABC):
-    """Fitted to a table, it ranks configurations for a task.
+    """Ranks configurations for a task, once it was fitted to a table.
 
     Subclasses say how in ``_fit`` and ``_scores``.
 
     Attributes:
-        name: What it is called in tables, and the ``source`` of its rankings.
+        name: Its name in tables, and the ``source`` of its rankings.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Ranker(ABC):
         """Orders configurations for a task.
 
         Args:
-            task: An ``ImageTask`` or, where the ranker has or needs no images of it, a row of a table's tasks.
+            task: An ``ImageTask``, or a row of a table's tasks if the ranker has its images or needs none.
             configs: H configurations of the space.
 
         Raises:
@@ -73,11 +73,11 @@ class Ranker(ABC):
 
     @abstractmethod
     def _scores(self, task: Any, configs: Sequence[Config]) -> Floats | tuple[Floats, Floats]:
-        """Predicted scores [H], or these and their spread [H]."""
+        """Predicted scores [H], or a pair of scores [H] and their spread [H]."""
 
 
 class LookUpRanker(Ranker):
-    """Ranks by one score for each configuration of its table, and knows no others."""
+    """Base of the rankers that have one score per configuration of their table, and know no other configurations."""
 
     def _scores(self, task: Any, configs: Sequence[Config]) -> Floats:
         rows = {config_key(config): row for row, config in enumerate(self._known)}
@@ -94,7 +94,7 @@ class LookUpRanker(Ranker):
 def complete_scores(metadataset: MetaDataset) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
     """Half-A accuracies of the tasks on which every configuration was trained.
 
-    Tasks that lack configurations are left out: their means are over other configurations and do not compare.
+    Tasks that lack configurations are left out, because means over other configurations cannot be compared.
 
     Returns:
         Row numbers of those tasks, shape [T], and their scores, shape [T, H].
@@ -109,5 +109,5 @@ def complete_scores(metadataset: MetaDataset) -> tuple[npt.NDArray[np.intp], npt
 
 
 def task_name(task: Any) -> str:
-    """Name of a task that is a row of a table, or an object with a name."""
+    """The name of a task, which is a row of a table or an object with a name."""
     return str(task["name"] if hasattr(task, "__getitem__") else task.name)

@@ -1,4 +1,4 @@
-"""Rankers that look at counts of a task only: its nearest known task, and a random forest.
+"""Rankers that know only the counts of a task (images, classes): the nearest known task, and a random forest.
 
 Source: HyperSTAR (CVPR 2020), Sec. 4.1; Feurer et al., AAAI 2015 and NeurIPS 2015.
 """
@@ -20,9 +20,9 @@ __all__ = ["ForestRanker", "NearestTaskRanker"]
 
 
 class NearestTaskRanker(LookUpRanker):
-    """Feurer 2015b: the true ranking of the training task whose meta-features are nearest (L1 distance, scaled).
+    """Feurer 2015b: the true ranking of the training task with the nearest meta-features (scaled L1 distance).
 
-    Of two tasks that are equally near, the first one counts.
+    If two tasks are equally near, the first one counts.
     """
 
     name = "nearest_task"
@@ -39,7 +39,7 @@ class NearestTaskRanker(LookUpRanker):
 
 
 class ForestRanker(Ranker):
-    """Feurer 2015a: a random forest from meta-features and the encoded configuration to the score.
+    """Feurer 2015a: a random forest that predicts the score from meta-features and the encoded configuration.
 
     Args:
         seed: Random seed of the forest.

@@ -1,12 +1,12 @@
 """A Gaussian process with a deep kernel on meta-features and configurations: a rival in the manner of Quick-Tune.
 
-What it is: an exact Gaussian process whose kernel is a product, ``(c + k(u(m), u(m'))) * k(v(x), v(x'))``, of a squared
-exponential kernel on a network u of a task's counts m and one on a network v of an encoded configuration x. Networks,
-scales and noise maximize the marginal likelihood of the complete tasks. The constant c lets a task that is far from all
-known ones get the ranking that holds on average. Quick-Tune's own predictor also sees the learning curve of the task
-at hand and a cost model; before the first epoch there is no curve, and cost plays no part here.
+It is an exact Gaussian process. Its kernel is a product, ``(c + k(u(m), u(m'))) * k(v(x), v(x'))``, of two squared
+exponential kernels: one on a network u of a task's counts m, and one on a network v of an encoded configuration x.
+Networks, scales and noise maximize the marginal likelihood of the complete tasks. Because of the constant c, a task far
+from all known ones gets the average ranking. Quick-Tune's own predictor also sees the learning curve of the task at
+hand and a model of the cost. Before the first epoch there is no curve, and cost plays no part here.
 
-On a full grid of T tasks and H configurations the covariance is a Kronecker product plus noise, so that a fit costs
+On a full grid of T tasks and H configurations the covariance is a Kronecker product plus noise. So a fit costs
 T^3 + H^3 and not (T H)^3.
 
 Source: Arango et al., "Quick-Tune", ICLR 2024; Wilson et al., "Deep kernel learning", AISTATS 2016; Saatci, "Scalable
@@ -28,8 +28,8 @@ from hyperstar_tune.tables.metadataset import MetaDataset
 
 __all__ = ["DeepKernel", "DeepKernelRanker", "SolvedProcess"]
 
-# The likelihood of a dozen tasks overfits: the most favourable of six settings on the development families, among them
-# 200 steps and next to no decay (AP@10 18 instead of 32).
+# The likelihood of a dozen tasks overfits. These are the best of six settings on the development families; 200 steps
+# with hardly any decay have an AP@10 of 18 instead of 32.
 _STEPS = 100
 _LEARNING_RATE = 0.01
 _WEIGHT_DECAY = 1.0
@@ -85,17 +85,17 @@ class DeepKernel(nn.Module):
         self.log_noise = nn.Parameter(torch.full((), -1.0))
 
     def of_tasks(self, first: Tensor, second: Tensor) -> Tensor:
-        """[n, facts], [m, facts] -> [n, m]."""
+        """The kernel of tasks, [n, facts], [m, facts] -> [n, m]."""
         near = _squared_exponential(self.of_facts(first), self.of_facts(second))
         return self.log_constant.exp() + self.log_share.exp() * near
 
     def of_configs(self, first: Tensor, second: Tensor) -> Tensor:
-        """[n, encoded], [m, encoded] -> [n, m]."""
+        """The kernel of configurations, [n, encoded], [m, encoded] -> [n, m]."""
         return _squared_exponential(self.of_encoded(first), self.of_encoded(second))
 
 
 class SolvedProcess:
-    """The Gaussian process at given kernels, by their eigenvalues."""
+    """The Gaussian process with given kernels, solved by their eigenvalues."""
 
     def __init__(self, kernel: DeepKernel, tasks: Tensor, configs: Tensor, targets: Tensor) -> None:
         self.of_tasks, self.of_configs = kernel.of_tasks(tasks, tasks), kernel.of_configs(configs, configs)
@@ -108,9 +108,9 @@ class SolvedProcess:
             self.weights = self.task_vectors @ (self.precision * rotated) @ self.config_vectors.T  # [T, H]
 
     def surrogate(self) -> Tensor:
-        """A scalar with the gradient of the negative log marginal likelihood.
+        """A scalar whose gradient is that of the negative log marginal likelihood.
 
-        The gradient is known in closed form; through the eigenvectors it would divide by differences of eigenvalues.
+        The gradient has a closed form. Through the eigenvectors it would divide by differences of eigenvalues.
         """
         with torch.no_grad():
             by_task = self.task_vectors @ torch.diag(self.precision @ self.config_values) @ self.task_vectors.T

@@ -1,7 +1,7 @@
-"""Features of the frozen backbone for many tasks, which rankers share and which may outlive the process.
+"""Features of the frozen backbone for many tasks, which rankers share and which can be kept on disk.
 
-The images of a task are decoded and run through the frozen backbone once: leaving out one family after another then
-costs only the training of small networks.
+The images of a task are decoded and run through the frozen backbone once. Leaving out one family after another then
+costs no more than training small networks.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ __all__ = ["FeatureStore"]
 
 
 class FeatureStore:
-    """What the frozen part of the backbone makes of the training images of some tasks.
+    """The features that the frozen part of the backbone gives for the training images of some tasks.
 
     Args:
         images: The tasks by name.
@@ -30,7 +30,7 @@ class FeatureStore:
         n_images: Largest number of training images of a task.
         train_backbone: The part of the backbone that rankers will train on top; see ``TrainingSettings``.
         seed: Random seed of the sample of images.
-        cache: Folder in which features outlive the process; no pixels are kept there.
+        cache: Folder in which features are kept for later processes; it holds no pixels.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class FeatureStore:
         return ImagePool(load_file(self._file(task))["cached"], task.sample_hash())
 
     def _file(self, task: ImageTask) -> Path:
-        """The file of a task's features, named after all that they depend on."""
+        """The file of a task's features, named after everything that they depend on."""
         assert self._cache is not None  # noqa: S101
         parts = (task.sample_hash(), str(self._size), str(self._n_images), str(self._seed), backbone_hash())
         digest = hashlib.sha256("/".join(parts).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""What can be said of a task without looking at its images: the hand-made features of the baselines.
+"""Meta-features: what the baselines know of a task without looking at its images.
 
 Source: HyperSTAR (CVPR 2020), Sec. 4.1: "number of images, classes and images per class in the dataset".
 """

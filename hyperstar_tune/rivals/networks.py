@@ -8,7 +8,7 @@
 ``end_to_end``      the same, training the whole backbone too: HyperSTAR as published
 ==================  ====================================================================================
 
-To train a predictor for use, see ``meta_train``.
+To train a predictor for use, call ``meta_train``.
 
 Source: HyperSTAR (CVPR 2020), Sec. 4.1.
 """
@@ -42,12 +42,12 @@ _LOSSES = {  # whether a variant has the similarity loss and the adversarial los
 
 
 class BatchwiseRanker(Ranker):
-    """HyperSTAR or a part of it.
+    """HyperSTAR, or HyperSTAR without some of its losses.
 
     Args:
         name: ``bm``, ``bm_gan``, ``bm_similarity``, ``bm_both`` or ``end_to_end``.
         store: The images of the training tasks.
-        settings: How to train; a loss the variant lacks is switched off, the seed is replaced.
+        settings: How to train. A loss that the variant lacks is switched off, and the seed is replaced.
         seed: Random seed of training and of the image batches.
 
     Attributes:
@@ -76,7 +76,7 @@ class BatchwiseRanker(Ranker):
         return Trainer(self.settings, targets, self.store.backbone(), pools)
 
     def adopt(self, trainer: Trainer, metadataset: MetaDataset) -> "BatchwiseRanker":
-        """Takes the networks of a trainer that was run elsewhere: it is fitted then, as by ``fit``."""
+        """Takes the networks of a trainer that was run elsewhere; the ranker is then fitted as by ``fit``."""
         self._network, self.backbone, self._space = trainer.network.eval(), trainer.backbone, metadataset.space
         return self
 

@@ -22,7 +22,7 @@ __all__ = ["PlusAverageRanker", "PlusRanker"]
 
 
 class PlusAverageRanker(Ranker):
-    """HyperSTAR+ without its images: the average of what it learns, the same order for every task."""
+    """HyperSTAR+ without its images: the average of its targets, which is the same order for every task."""
 
     name = "plus_average"
 
@@ -40,7 +40,7 @@ class PlusRanker(Ranker):
     Args:
         images: The images of the tasks of the table, by name.
         settings: What is learned from and how.
-        traits: Traits of tasks computed before, one row per task by its name; those tasks need no images.
+        traits: Traits that were computed before, one row per task, indexed by name. These tasks need no images.
 
     Attributes:
         predictor: The fitted predictor.

@@ -1,9 +1,9 @@
 """Rankers that share HyperSTAR's performance predictor f and represent a task by one fixed vector.
 
-``meta_data`` takes its counts (the paper's first baseline), ``global_mean`` the mean of its frozen features over the
-training images (the second). ``zap_pairwise`` learns from counts too and differs in what it minimizes: not the error of
-a score but the logistic loss of which of two configurations of a task is better. Here every pair of a task counts
-alike; ZAP's own network, its features of pretrained models and its weighting of pairs are not rebuilt.
+``meta_data`` takes the counts of the task (the paper's first baseline). ``global_mean`` takes the mean of its frozen
+features over the training images (the second). ``zap_pairwise`` takes the counts too, but minimizes something else: not
+the error of a score, but the logistic loss of which of two configurations is better. Here all pairs of a task weigh the
+same. ZAP's own network, its features of pretrained models and its weights of pairs are not rebuilt.
 
 Source: HyperSTAR (CVPR 2020), Sec. 4.1; Ozturk et al., "Zero-shot AutoML with pretrained models" (ZAP-HPO), ICML 2022;
 Burges et al., "Learning to rank using gradient descent", ICML 2005 (the pairwise loss).
@@ -55,7 +55,7 @@ class PointRanker(Ranker):
         return performance_loss(predicted[known], scores[known])
 
     def vector(self, task: Any) -> npt.NDArray[np.float64]:
-        """What represents a task."""
+        """The vector that represents a task."""
         return TaskFacts.of(task).features()
 
     def _fit(self, metadataset: MetaDataset) -> None:
@@ -140,7 +140,7 @@ def pairwise_loss(predicted: Tensor, scores: Tensor) -> Tensor:
 
 
 class _PointNetwork(PredictorNetwork):
-    """h and f as ever; g is a multilayer perceptron over a vector, [B, n_features] -> [B, dim]."""
+    """The networks h and f of HyperSTAR, with a multilayer perceptron on a vector as g, [B, n_features] -> [B, dim]."""
 
     def __init__(self, sizes: Architecture) -> None:
         super().__init__(sizes)

@@ -1,6 +1,6 @@
-"""All rankers that tables compare, one row each: name, label, colour, what makes it and what it needs.
+"""The registry of rankers. Each has one row: its name, label, colour, the class that makes it, and what it needs.
 
-Reading the rows is cheap; the libraries behind a ranker are imported when one is made.
+Reading the rows is cheap: the libraries behind a ranker are imported when one is made.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ __all__ = ["RankerKind", "Supplies", "ranker_kind", "ranker_names"]
 
 @dataclass(frozen=True)
 class Supplies:
-    """What rankers may be made from."""
+    """Everything that rankers may be made from."""
 
     table: MetaDataset  # with the tasks to be ranked: Tr-AutoML pays for some of their accuracies
     store: "FeatureStore | None" = None  # for rankers that look at images

@@ -1,7 +1,7 @@
-"""Tr-AutoML: train some benchmark configurations, then follow the known task on which they did most alike.
+"""Tr-AutoML: train some benchmark configurations, then follow the known task on which they did most similarly.
 
-``TrAutoMLSearcher`` runs it under a budget. ``TrAutoMLRanker`` gives the same as an order, for tables of rankers. For
-rivals only: to tune a network use ``Predictor``.
+``TrAutoMLSearcher`` runs it under a budget, and ``TrAutoMLRanker`` gives the same order as a ranker. Both are for
+comparisons only: to tune a network use ``Predictor``.
 
 Source: Xue et al., "Transferable AutoML by model sharing over grouped datasets", CVPR 2019, as HyperSTAR (CVPR 2020),
 Sec. 4.3, runs it.
@@ -29,7 +29,7 @@ class TrAutoMLSearcher(GatedSearcher):
     Tasks are similar if their benchmark accuracies correlate. For schedulers that train every trial to the end (FIFO).
 
     Args:
-        known: A table of the other tasks, of which those on which every configuration was trained count.
+        known: A table of the other tasks. Only tasks on which every configuration was trained count.
         n_benchmarks: Number of configurations that are trained to compare tasks; they are drawn at random.
         metric: Reported metric to optimize; usually given to ``tune.run``.
         mode: "max"; the table holds accuracies.
@@ -87,13 +87,13 @@ class TrAutoMLSearcher(GatedSearcher):
 
 
 class TrAutoMLRanker(LookUpRanker):
-    """Tr-AutoML as an order: its random benchmarks, then the ranking of the task on which they did most alike.
+    """Tr-AutoML as an order: its random benchmarks, then the ranking of the task on which they did most similarly.
 
-    Unlike the other rankers it pays first: the accuracies of the ``n_benchmarks`` configurations at the head of its
-    order are those of the task to be ranked.
+    Unlike the other rankers it needs accuracies of the task to be ranked: those of the ``n_benchmarks`` configurations
+    at the head of its order.
 
     Args:
-        trained: A table with the tasks to be ranked, of which the benchmarks' accuracies are read and no others.
+        trained: A table with the tasks to be ranked, of which only the accuracies of the benchmarks are read.
         seed: Random seed of the draw of benchmarks.
         n_benchmarks: Number of configurations that are trained to compare tasks, as in HyperSTAR's Sec. 4.3.
 
