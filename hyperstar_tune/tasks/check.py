@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from hyperstar_tune.errors import TaskError
-from hyperstar_tune.tasks import folders as _reading
-from hyperstar_tune.tasks import sources as _images
+from hyperstar_tune.tasks.folders import TRAIN_FOLDERS, VAL_FOLDERS, split_folder
+from hyperstar_tune.tasks.sources import Files, UnreadableImageError, image_files, in_threads
 from hyperstar_tune.tasks.task import ImageTask
 
 __all__ = ["PUBLISHED_SIZES", "TaskReport", "check_folder"]
@@ -95,8 +95,8 @@ def check_folder(path: str | Path, published: str | None = None, seed: int = 0) 
         raise TaskError(f"a published data set is one of {', '.join(PUBLISHED_SIZES)}, but got {published!r}")
     refused, split_of = _try(root, seed)
     files = list(_files(root, split_of))
-    source = _images.Files([path for path, _, _ in files])
-    readable = _images.in_threads(partial(_is_readable, source), range(len(files)))
+    source = Files([path for path, _, _ in files])
+    readable = in_threads(partial(_is_readable, source), range(len(files)))
     counts: dict[str, dict[str, int]] = {split: {} for split in sorted({s for _, s, _ in files}, key="train".__ne__)}
     for (_, split, label), good in zip(files, readable, strict=True):
         counts[split][label] = counts[split].get(label, 0) + good
@@ -123,21 +123,21 @@ def _try(root: Path, seed: int) -> tuple[str | None, dict[Path, str]]:
         task = ImageTask.from_folder(root, seed=seed)
     except TaskError as error:
         return str(error), {}
-    sources = task._sources
-    return None, {path: split for split in ("train", "val") for path in sources[split].paths}  # type: ignore[attr-defined]
+    files = ((split, source) for split, source in task.sources.items() if isinstance(source, Files))
+    return None, {path: split for split, source in files for path in source.paths}
 
 
 def _files(root: Path, split_of: dict[Path, str]) -> Iterable[tuple[Path, str, str]]:
     """Image files with their split and class; files outside the folder are not looked at."""
     resolved = root.resolve()
-    train, val = (_reading.split_folder(root, names) for names in (_reading.TRAIN_FOLDERS, _reading.VAL_FOLDERS))
+    train, val = (split_folder(root, names) for names in (TRAIN_FOLDERS, VAL_FOLDERS))
     folders = [(train, "train")] if train is not None else []
     folders += [(val, val.name)] if val is not None else []
     folders = folders or [(root, "")]
     unlisted = "train" if split_of else "all"  # unreadable files belong to no split of the task
     for folder, split in folders:
         for class_folder in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
-            for path in _images.image_files(class_folder):
+            for path in image_files(class_folder):
                 if _leads_into(path, resolved):
                     yield path, split or split_of.get(path, unlisted), class_folder.name
 
@@ -150,10 +150,10 @@ def _leads_into(path: Path, root: Path) -> bool:
         return False
 
 
-def _is_readable(source: _images.Files, index: int) -> bool:
+def _is_readable(source: Files, index: int) -> bool:
     try:
         source.square(index, _DECODED_SIDE)
-    except _images.UnreadableImageError:
+    except UnreadableImageError:
         return False
     return True
 

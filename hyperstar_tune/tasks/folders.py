@@ -1,20 +1,14 @@
-"""Reads folders and arrays into labelled images, and refuses those that make no task.
-
-Used by the other files of this room only.
-"""
+"""Reads a folder of images, with one folder per class, and refuses one that makes no task."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from hyperstar_tune.errors import TaskError
-from hyperstar_tune.tasks import sources as _images
+from hyperstar_tune.tasks.sources import header_problem, image_files, in_threads
+from hyperstar_tune.tasks.splits import refuse_small_classes, stratified_cut
 
 TRAIN_FOLDERS = ("train", "training")
 VAL_FOLDERS = ("val", "valid", "validation", "test", "testing")
-VAL_SHARE = 0.3  # cut off where there is no validation folder
 
 
 def read_splits(
@@ -31,7 +25,7 @@ def read_splits(
         refuse_small_classes(files, name)
         splits: dict[str, dict[str, list[Path]]] = {"train": {}, "val": {}}
         for label, (class_name, paths) in enumerate(files.items()):
-            kept, cut = stratified_cut(len(paths), VAL_SHARE, seed, label)
+            kept, cut = stratified_cut(len(paths), seed, label)
             splits["train"][class_name] = [paths[i] for i in kept]
             splits["val"][class_name] = [paths[i] for i in cut]
         return splits, unreadable
@@ -67,10 +61,10 @@ def list_folder(folder: Path, root: Path) -> tuple[dict[str, list[Path]], list[s
     unreadable: list[str] = []
     n_found = 0
     for class_folder in classes:
-        paths = _images.image_files(class_folder)
+        paths = image_files(class_folder)
         for path in [class_folder, *paths]:
             refuse_outside(path, root)
-        problems = _images.in_threads(_images.header_problem, paths)
+        problems = in_threads(header_problem, paths)
         unreadable += [f"{p}: {why}" for p, why in zip(paths, problems, strict=True) if why is not None]
         files[class_folder.name] = [p for p, why in zip(paths, problems, strict=True) if why is None]
         n_found += len(paths)
@@ -99,54 +93,3 @@ def refuse_unreadable(unreadable: Sequence[str], n_found: int, allowed: float, n
             f"at most {allowed:.0%} of a task's images may be unreadable, but {len(unreadable)} of {n_found} of {name} "
             f"are, the first {unreadable[0]}; repair or remove them, or raise max_unreadable"
         )
-
-
-def refuse_small_classes(members: dict[str, Any], name: str) -> None:
-    """Raises a TaskError if a class has fewer than two images."""
-    for class_name, images in members.items():
-        if len(images) < 2:
-            raise TaskError(
-                f"a class needs at least 2 training images, but class {class_name!r} of {name} has {len(images)}; "
-                "add images or remove the class"
-            )
-
-
-def stratified_cut(n: int, share: float, seed: int, label: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sorted positions of one class kept for training and cut off for validation, at least one each."""
-    order = np.random.default_rng([seed, label]).permutation(n)
-    n_cut = min(n - 1, max(1, round(n * share)))
-    return np.sort(order[n_cut:]), np.sort(order[:n_cut])
-
-
-def shares(counts: np.ndarray, total: int) -> np.ndarray:
-    """How many images each class gives to ``total``: in proportion, at least one each, by largest remainder."""
-    exact = counts * total / counts.sum()
-    shares = np.maximum(1, np.floor(exact).astype(np.int64))
-    for i in np.argsort(shares - exact, kind="stable"):
-        if shares.sum() >= total:
-            break
-        shares[i] += 1
-    return np.minimum(shares, counts)
-
-
-def check_array(images: Any, name: str) -> np.ndarray:
-    """The images as an array; raises a TaskError if it has another shape or type."""
-    array = np.asarray(images)
-    if (
-        array.dtype != np.uint8
-        or array.ndim not in (3, 4)
-        or (array.ndim == 4 and array.shape[3] != 3)
-        or not len(array)
-    ):
-        raise TaskError(f"{name} must be uint8 [n, H, W, 3] or [n, H, W], but got {array.dtype} {list(array.shape)}")
-    return array
-
-
-def check_labels(labels: Any, n: int, name: str) -> np.ndarray:
-    """The labels as int64 [n]; raises a TaskError if they are not n whole numbers from 0."""
-    array = np.asarray(labels)
-    if array.shape != (n,) or not np.issubdtype(array.dtype, np.integer):
-        raise TaskError(f"{name} must be {n} whole numbers, but got {array.dtype} {list(array.shape)}")
-    if array.min() < 0:
-        raise TaskError(f"{name} must count from 0, but got {array.min()}")
-    return array.astype(np.int64)

@@ -1,6 +1,6 @@
 """Where a task's images come from, and how they become small RGB arrays.
 
-Used by the other files of this room only. Three sources (files, arrays, a torchvision data set) answer the same three
+Three sources (files, arrays, a torchvision data set) answer the same three
 questions: one image as RGB, its bytes for hashing, and a name for messages. Nothing here knows of labels.
 """
 

@@ -15,8 +15,9 @@ from uuid import uuid4
 import numpy as np
 
 from hyperstar_tune.errors import TaskError
-from hyperstar_tune.tasks import folders as _reading
-from hyperstar_tune.tasks import sources as _images
+from hyperstar_tune.tasks.folders import read_splits, refuse_unreadable
+from hyperstar_tune.tasks.sources import Arrays, Files, Source, Subset, UnreadableImageError, in_threads
+from hyperstar_tune.tasks.splits import check_array, check_labels, hold_out, shares
 from hyperstar_tune.tasks.torchvision_sets import read_torchvision
 
 __all__ = ["SUB_TASKS", "ImageTask"]
@@ -38,6 +39,7 @@ class ImageTask:
         classes: Class names; label ``i`` means ``classes[i]``.
         train_labels: int64 [n_train].
         val_labels: int64 [n_val].
+        sources: Undecoded images of ``"train"`` and ``"val"``.
         location: Where the images came from.
         family: Name that related tasks share (a sub-task has its parent's).
         unreadable: Images that could not be read: skipped at the start, or replaced when they were first decoded.
@@ -48,7 +50,7 @@ class ImageTask:
         self,
         name: str,
         classes: Sequence[str],
-        sources: dict[str, _images.Source],
+        sources: dict[str, Source],
         labels: dict[str, np.ndarray],
         location: str,
         *,
@@ -64,7 +66,7 @@ class ImageTask:
         self.family = family or name
         self.unreadable: list[str] = list(unreadable)
         self._max_unreadable = max_unreadable
-        self._sources = dict(sources)
+        self.sources = dict(sources)
         self.parent: ImageTask | None = None
         self._hash: str | None = None
         self.token = uuid4().hex  # copies of this object share it: it is the key of what is kept of its images
@@ -116,12 +118,12 @@ class ImageTask:
         if not root.is_dir():
             raise TaskError(f"a task folder must exist and be a folder, but got {str(path)!r}; check the path")
         name = name or root.resolve().name
-        split_files, unreadable = _reading.read_splits(root, name, seed, max_unreadable)
+        split_files, unreadable = read_splits(root, name, seed, max_unreadable)
         classes = sorted(split_files["train"])
         return cls(
             name,
             classes,
-            {s: _images.Files([p for c in classes for p in split_files[s][c]]) for s in SPLITS},
+            {s: Files([p for c in classes for p in split_files[s][c]]) for s in SPLITS},
             {s: np.repeat(np.arange(len(classes)), [len(split_files[s][c]) for c in classes]) for s in SPLITS},
             str(root),
             unreadable=[line.split(": ", 1)[0] for line in unreadable],
@@ -158,26 +160,23 @@ class ImageTask:
         Raises:
             TaskError: If shapes, types or counts do not fit.
         """
-        images = _reading.check_array(train_images, "train_images")
-        labels = _reading.check_labels(train_labels, len(images), "train_labels")
+        images = check_array(train_images, "train_images")
+        labels = check_labels(train_labels, len(images), "train_labels")
         if (val_images is None) != (val_labels is None):
             raise TaskError("val_images and val_labels go together, but got only one of them; pass both or neither")
         if classes is not None and labels.max() >= len(classes):
             raise TaskError(f"train_labels must be below {len(classes)}, the number of classes, but got {labels.max()}")
         n_classes = len(classes) if classes is not None else int(labels.max()) + 1
         names = list(classes) if classes is not None else [str(c) for c in range(n_classes)]
-        train: _images.Source = _images.Arrays(images)
+        train: Source = Arrays(images)
         if val_images is not None and val_labels is not None:
-            held_out = _reading.check_array(val_images, "val_images")
-            val: _images.Source = _images.Arrays(held_out)
-            val_y = _reading.check_labels(val_labels, len(held_out), "val_labels")
+            held_out = check_array(val_images, "val_images")
+            val: Source = Arrays(held_out)
+            val_y = check_labels(val_labels, len(held_out), "val_labels")
         else:
-            members = [np.flatnonzero(labels == c) for c in range(n_classes)]
-            _reading.refuse_small_classes(dict(zip(names, members, strict=True)), name)
-            cuts = [_reading.stratified_cut(len(m), _reading.VAL_SHARE, seed, i) for i, m in enumerate(members)]
-            kept, cut = (np.concatenate([m[pair[i]] for m, pair in zip(members, cuts, strict=True)]) for i in (0, 1))
-            val, val_y = _images.Subset(train, cut), labels[cut]
-            train, labels = _images.Subset(train, kept), labels[kept]
+            kept, cut = hold_out(labels, names, name, seed, np.arange(len(labels)))
+            val, val_y = Subset(train, cut), labels[cut]
+            train, labels = Subset(train, kept), labels[kept]
         return cls(name, names, {"train": train, "val": val}, {"train": labels, "val": val_y}, "arrays")
 
     def labels(self, split: str) -> np.ndarray:
@@ -200,10 +199,10 @@ class ImageTask:
         if size < 1:
             raise TaskError(f"an image size must be at least 1 pixel, but got {size}")
         out = np.empty((len(wanted), 3, size, size), dtype=np.uint8)
-        decoded = _images.in_threads(partial(self._try_square, split, size), [int(i) for i in wanted])
+        decoded = in_threads(partial(self._try_square, split, size), [int(i) for i in wanted])
         for row, (index, square) in enumerate(zip(wanted, decoded, strict=True)):
             out[row] = square if square is not None else self._substitute(split, size, int(index))
-        _reading.refuse_unreadable(self.unreadable, self.n_train + self.n_val, self._max_unreadable, self.name)
+        refuse_unreadable(self.unreadable, self.n_train + self.n_val, self._max_unreadable, self.name)
         return out
 
     def batches(self, n_batches: int = 10, batch_size: int = 64, image_size: int = 64, seed: int = 0) -> np.ndarray:
@@ -265,8 +264,8 @@ class ImageTask:
         while counts[order[:n_classes]].sum() < low:  # classes too small for the size: take more of them
             n_classes += 1
         chosen = np.sort(order[:n_classes])
-        shares = _reading.shares(counts[chosen], min(target, int(counts[chosen].sum())))
-        return self._cut(kind, chosen, shares, rng)
+        n_images = shares(counts[chosen], min(target, int(counts[chosen].sum())))
+        return self._cut(kind, chosen, n_images, rng)
 
     def _cut(
         self, kind: str, chosen: np.ndarray, n_images: Sequence[int] | np.ndarray, rng: int | np.random.Generator
@@ -283,7 +282,7 @@ class ImageTask:
         cut = ImageTask(
             f"{self.name}@{kind}",
             [self.classes[c] for c in chosen],
-            {s: _images.Subset(self._sources[s], picked[s]) for s in SPLITS},
+            {s: Subset(self.sources[s], picked[s]) for s in SPLITS},
             {s: np.searchsorted(chosen, self.labels(s)[picked[s]]) for s in SPLITS},
             self.location,
             family=self.family,
@@ -303,20 +302,20 @@ class ImageTask:
         """
         if self._hash is None:
             sample = np.random.default_rng(0).permutation(self.n_train)[:_HASHED_IMAGES]
-            source = self._sources["train"]
-            digests = _images.in_threads(lambda i: hashlib.sha256(source.raw(i)).digest(), [int(i) for i in sample])
+            source = self.sources["train"]
+            digests = in_threads(lambda i: hashlib.sha256(source.raw(i)).digest(), [int(i) for i in sample])
             self._hash = hashlib.sha256(b"".join([str(self.n_train).encode(), *sorted(digests)])).hexdigest()
         return self._hash
 
     def _try_square(self, split: str, size: int, index: int) -> np.ndarray | None:
         try:
-            return self._sources[split].square(index, size)
-        except _images.UnreadableImageError:
+            return self.sources[split].square(index, size)
+        except UnreadableImageError:
             return None
 
     def _substitute(self, split: str, size: int, index: int) -> np.ndarray:
         labels = self.labels(split)
-        name = self._sources[split].name(index)
+        name = self.sources[split].name(index)
         if name not in self.unreadable:
             self.unreadable.append(name)
         members = np.flatnonzero(labels == labels[index])
@@ -334,8 +333,8 @@ class ImageTask:
             raise TaskError(f"a task needs at least 2 classes, but {self.name} has {len(self.classes)}")
         for split in SPLITS:
             labels = self.labels(split)
-            if len(labels) != len(self._sources[split]):
-                raise TaskError(f"{self.name}: {split} has {len(self._sources[split])} images but {len(labels)} labels")
+            if len(labels) != len(self.sources[split]):
+                raise TaskError(f"{self.name}: {split} has {len(self.sources[split])} images but {len(labels)} labels")
             if len(labels) and labels.max() >= len(self.classes):
                 raise TaskError(f"labels must be below {len(self.classes)}, but {self.name} {split} has {labels.max()}")
             for label in range(len(self.classes)):

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from hyperstar_tune.errors import TaskError, first_line
-from hyperstar_tune.tasks import folders as _reading
-from hyperstar_tune.tasks import sources as _images
+from hyperstar_tune.tasks.sources import Dataset, Source, Subset
+from hyperstar_tune.tasks.splits import hold_out
 
 _NOT_CLASSIFICATION = frozenset({"ImageFolder", "DatasetFolder", "FakeData", "VisionDataset"})
 _TRAIN_SPLITS = ("train", "trainval", "train-standard")
@@ -23,7 +23,7 @@ _CLASSES = ("classes", "categories")
 
 def read_torchvision(
     name: str, root: Path, download: bool
-) -> tuple[list[str], dict[str, _images.Source], dict[str, np.ndarray]]:
+) -> tuple[list[str], dict[str, Source], dict[str, np.ndarray]]:
     """Classes, images and labels of a data set; without a validation split it is split 70/30, stratified, seed 0.
 
     Raises:
@@ -46,15 +46,11 @@ def read_torchvision(
     names = next((getattr(parts[0], a) for a in _CLASSES if getattr(parts[0], a, None)), None)
     classes = [str(c) for c in names or range(int(max(found.max() for found in labels)) + 1)]
     if len(parts) == 2:
-        sources: list[_images.Source] = [_images.Dataset(part) for part in parts]
+        sources: list[Source] = [Dataset(part) for part in parts]
     else:
-        whole = _images.Dataset(parts[0])
-        order = _order(parts[0])
-        members = [order[labels[0][order] == c] for c in range(len(classes))]
-        _reading.refuse_small_classes(dict(zip(classes, members, strict=True)), name)
-        cuts = [_reading.stratified_cut(len(m), _reading.VAL_SHARE, 0, c) for c, m in enumerate(members)]
-        places = [np.concatenate([m[pair[i]] for m, pair in zip(members, cuts, strict=True)]) for i in (0, 1)]
-        sources = [_images.Subset(whole, place) for place in places]
+        whole = Dataset(parts[0])
+        places = hold_out(labels[0], classes, name, 0, _order(parts[0]))
+        sources = [Subset(whole, place) for place in places]
         labels = [labels[0][place] for place in places]
     return classes, dict(zip(("train", "val"), sources, strict=True)), dict(zip(("train", "val"), labels, strict=True))
 

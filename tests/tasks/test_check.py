@@ -67,7 +67,7 @@ def test_a_class_that_cannot_be_decoded_is_refused(digits_folder):
 def test_a_plain_folder_is_split_as_training_would(tmp_path):
     write_digits(tmp_path / "digits")
     task = ImageTask.from_folder(tmp_path / "digits/train")
-    held_out = task._sources["val"].paths[0]
+    held_out = task.sources["val"].paths[0]
     shutil.copy(held_out, held_out.with_name("zz.png"))
     (held_out.parent / "0.png").write_bytes(b"no image")
     report = check_folder(tmp_path / "digits/train")

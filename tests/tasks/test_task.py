@@ -81,7 +81,7 @@ def test_image_modes_become_8_bit_rgb(tmp_path, mode, colour, expected):
     Image.new(mode, (10, 8), colour).save(tmp_path / "a" / "0.png")
     task = ImageTask.from_folder(tmp_path)
     source = next((s, i) for s in ("train", "val") for i in range(len(task.labels(s)))
-                  if task._sources[s].name(i).endswith("a/0.png"))  # fmt: skip
+                  if task.sources[s].name(i).endswith("a/0.png"))  # fmt: skip
     assert task.images(source[0], 8, [source[1]])[0, :, 4, 4].tolist() == list(expected)
 
 

@@ -141,7 +141,7 @@ def test_a_set_without_splits_is_split_alike_whatever_the_order_of_its_files(tmp
     again = ImageTask.from_torchvision("SUN397", tmp_path)
 
     def files(task):
-        source = task._sources["val"]
+        source = task.sources["val"]
         return [source.source.dataset._image_files[i].name for i in source.indices]
 
     assert files(first) == files(again)
