@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["app", "console", "find_task", "main", "metadataset_app", "predictors_app", "tasks_app"]
 
 app = typer.Typer(
-    help="Hyperparameter search for fine-tuning vision networks that has looked at the images.",
+    help="Hyperparameter search that looks at your images first.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -21,16 +21,16 @@ def collect(
     ] = "mobilenet-v2",
     model: Annotated[str, typer.Option(help="Any classification model of timm or torchvision.")] = "mobilenetv2_100",
     weights: Annotated[str, typer.Option(help="'hub', 'own' (the shipped small backbone) or a local file.")] = "hub",
-    seeds: Annotated[int, typer.Option(help="Trials of each cell.")] = 1,
-    image_size: Annotated[int, typer.Option(help="Pixels.")] = 64,
-    max_epochs: Annotated[int, typer.Option(help="R, epochs of every cell.")] = 32,
+    seeds: Annotated[int, typer.Option(help="Number of seeds per configuration and task.")] = 1,
+    image_size: Annotated[int, typer.Option(help="Side of the images in pixels.")] = 64,
+    max_epochs: Annotated[int, typer.Option(help="R: epochs of every configuration.")] = 32,
     schedule: Annotated[str, typer.Option(help="Learning rate: 'settle', 'cosine' or 'constant'.")] = "settle",
     order: Annotated[
         str, typer.Option(help="'by-task', 'cheap-first', or 'round-robin' (any prefix is a balanced table).")
     ] = "by-task",
-    max_hours: Annotated[float | None, typer.Option(help="No cell begins later.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes; by default one a core.")] = None,
-    gpus_per_cell: Annotated[float, typer.Option(help="May be a fraction.")] = 0.0,
+    max_hours: Annotated[float | None, typer.Option(help="Hours after which no training begins.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Number of processes; by default one per core.")] = None,
+    gpus_per_cell: Annotated[float, typer.Option(help="GPUs per training; may be a fraction.")] = 0.0,
     nice: Annotated[int | None, typer.Option(help="Niceness of the processes that train.")] = None,
 ) -> None:
     """Measures the learning curve of every configuration on every task; can be stopped and continued at any time."""

@@ -24,10 +24,10 @@ def sweep(
     budgets: Annotated[str, typer.Option(help="Multiples of R; by default the protocol's.")] = "",
     eta: Annotated[int, typer.Option(help="With --budgets: one in eta survives a rung.")] = 2,
     tasks: Annotated[str, typer.Option(help="Names, separated by commas; by default all complete ones.")] = "",
-    seeds: Annotated[int, typer.Option(help="Runs of a method on a task.")] = 100,
+    seeds: Annotated[int, typer.Option(help="Runs per method and task.")] = 100,
     slow_seeds: Annotated[int, typer.Option(help="The same for methods that fit a model.")] = 10,
 ) -> None:
-    """Replays methods at equal epoch budgets on recorded curves; tables of accuracy and of epochs to a rival's."""
+    """Replays methods at equal epoch budgets on recorded curves; prints accuracies, and epochs to a rival's accuracy."""
     from hyperstar_tune.comparison import Budgets, LooScores, make_method, protocol_budgets
     from hyperstar_tune.comparison import sweep as replay_all
     from hyperstar_tune.comparison.leave_out import scores_without_images

@@ -20,8 +20,8 @@ def rank(
     ] = None,
     data: Annotated[Path | None, typer.Option(help="The same folder, by name.", show_default=False)] = None,
     predictor: Annotated[str, typer.Option(help="A shipped predictor or a folder.")] = DEFAULT_PREDICTOR,
-    top: Annotated[int, typer.Option(help="Places to print.")] = 10,
-    seed: Annotated[int, typer.Option(help="Of the images that are looked at.")] = 0,
+    top: Annotated[int, typer.Option(help="Number of places to print.")] = 10,
+    seed: Annotated[int, typer.Option(help="Random seed of the sample of images.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="The whole ranking as JSON.")] = False,
 ) -> None:
     """Looks at images and ranks the configurations of the predictor's space for them."""
@@ -59,7 +59,7 @@ def meta_train(
     table: Annotated[Path, typer.Argument(help="Folder of a meta-dataset.")],
     tasks: Annotated[
         Path,
-        typer.Option(help="Folder of the images of its tasks, a folder each (torchvision's: data/)."),
+        typer.Option(help="Folder with the images of the table's tasks, one folder per task (torchvision's: data/)."),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the predictor to write; networks go on after a kill.")],
     method: Annotated[
@@ -69,7 +69,7 @@ def meta_train(
     epochs: Annotated[int, typer.Option(help="Passes over all tasks.")] = 20,
     train_backbone: Annotated[str, typer.Option(help="'none', 'last_stage' or 'all' (end to end).")] = "last_stage",
     device: Annotated[str, typer.Option(help="'cpu', 'cuda'...")] = "cpu",
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the training.")] = 0,
 ) -> None:
     """Trains a predictor on a table of learning curves and the images of its tasks."""
     from hyperstar_tune.predictor import TrainingSettings, train_plus
@@ -101,6 +101,6 @@ def meta_train(
 
 
 def _source(name: str, location: str, folder: Path) -> str:
-    """Where the images of a task of a table are: a data set of torchvision, or a folder named like it."""
+    """Where the images of a task of a table are: in a data set of torchvision, or in a folder named like the task."""
     _, at, kind = name.partition("@")
     return f"{location}{at}{kind}" if location.startswith("torchvision:") else str(folder / name)

@@ -1,8 +1,8 @@
 """Tables of learning curves: tasks x configurations x seeds x epochs x objectives.
 
 What a predictor is meta-trained on and what replays run on. On disk a table is a directory in the schema of Syne Tune's
-tabular blackboxes. Not for collecting: a journal of finished cells is kept by
-``hyperstar_tune.finetune`` and read here with ``MetaDataset.from_collection``.
+tabular blackboxes. Not for collecting: ``hyperstar_tune.finetune.collect`` keeps a journal of finished cells, which
+``MetaDataset.from_collection`` reads.
 
 Source: HyperSTAR (CVPR 2020), Sec. 3.1; scores, seeds and families as in docs/protocol.md.
 """
@@ -21,7 +21,7 @@ from hyperstar_tune.errors import MetaDatasetError, first_line
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.metrics import normalize_scores, similarity_matrix, worst_for_diverged
 from hyperstar_tune.space import Config, SearchSpace, config_key
-from hyperstar_tune.tables import files as files
+from hyperstar_tune.tables import files
 from hyperstar_tune.tables.building import parts_of_collection, parts_of_frame
 from hyperstar_tune.tables.collection import check_task_name
 from hyperstar_tune.tables.objectives import OBJECTIVES, SHARES
