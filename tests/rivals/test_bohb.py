@@ -70,8 +70,8 @@ def test_a_ranking_comes_first_and_the_model_later(curves):
 
 def test_as_many_of_a_ranking_come_first_as_the_widest_bracket_takes(curves):
     ranking = Ranking.of(curves.configs, curves.accuracy[:, -1])
-    for is_reversed in (False, True):
-        plan = HyperBandPlan(9, longest_first=is_reversed)
+    for longest_first in (False, True):
+        plan = HyperBandPlan(9, longest_first=longest_first)
         assert BohbSearcher(curves.space, ranking=ranking, plan=plan)._first == ranking.top(9)
 
 
