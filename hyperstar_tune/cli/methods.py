@@ -27,7 +27,7 @@ def sweep(
     seeds: Annotated[int, typer.Option(help="Runs per method and task.")] = 100,
     slow_seeds: Annotated[int, typer.Option(help="The same for methods that fit a model.")] = 10,
 ) -> None:
-    """Replays methods at equal epoch budgets on recorded curves; prints accuracies, and epochs to a rival's accuracy."""
+    """Replays methods at equal epoch budgets on recorded curves; prints accuracies and epochs to a rival's accuracy."""
     from hyperstar_tune.comparison import Budgets, LooScores, make_method, protocol_budgets
     from hyperstar_tune.comparison import sweep as replay_all
     from hyperstar_tune.comparison.leave_out import scores_without_images
