@@ -22,6 +22,7 @@ from hyperstar_tune.search.decks import RankedDeck, random_deck
 from hyperstar_tune.search.ray_space import RaySpace
 from hyperstar_tune.search.selection import configs_to_rank, part_in_space
 from hyperstar_tune.search.space_searcher import DeckSearcher
+from hyperstar_tune.shipped import DEFAULT_PREDICTOR
 from hyperstar_tune.space import Config, SearchSpace, config_key
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class HyperStarSearcher(DeckSearcher):
         self,
         task: "str | Path | ImageTask | None" = None,
         *,
-        predictor: "str | Path | Predictor" = "mobilenet-v2-64px",
+        predictor: "str | Path | Predictor" = DEFAULT_PREDICTOR,
         ranking: Ranking | None = None,
         space: SearchSpace | str | dict[str, Any] | None = None,
         use: str = "top",
