@@ -1,4 +1,4 @@
-"""What meta-training costs: images a second, folds side by side, and a leave-family-out table of every ranker.
+"""What meta-training costs: images per second, folds side by side, and a leave-family-out table of every ranker.
 
     python benchmarks/meta_training.py
 

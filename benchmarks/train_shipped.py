@@ -1,6 +1,6 @@
 """Learns the predictors that come with the package, and measures first how they rank for families they have not seen.
 
-Needs the tasks' images, so nothing runs it but a person. With --measure one predictor a family is learned from the
+Needs the tasks' images, so nothing runs it but a person. With --measure one predictor per family is learned from the
 other development families of docs/protocol.md and judged on the complete tasks of that family; the figures go into the
 card of the shipped one as they are. The test families are neither learned from nor judged there; the shipped predictor
 is learned from all families.
@@ -164,7 +164,7 @@ def main() -> None:
     """Measures, learns and saves as asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", type=Path, default=ROOT / "metadata" / "shufflenet-v2-x1-v0")
-    parser.add_argument("--tasks", type=Path, required=True, help="folder of image folders, a folder a parent task")
+    parser.add_argument("--tasks", type=Path, required=True, help="folder of image folders, one for each parent task")
     parser.add_argument("--method", choices=METHODS, default="hyperstar_plus")
     parser.add_argument("--measure", type=Path, help="write leave-family-out figures to this file")
     parser.add_argument("--families", nargs="*", help="families to measure (default: all that are not test families)")

@@ -18,12 +18,12 @@ class Ranking:
 
     configs: tuple[dict[str, Any], ...]
     scores: tuple[float, ...]  # predicted score of each, normalized per task (Sec. 3.1), falling
-    spread: tuple[float, ...]  # of each score: over image batches, or error on unknown families; 0 where not known
+    spread: tuple[float, ...]  # deviation of each score over image batches, or error on new families; 0: not known
     task: str = ""  # name of the task it was made for
     source: str = ""  # name of the predictor or ranker
     seen: bool = False  # whether the task's images were used in meta-training
     nearest: tuple[str, ...] = ()  # known tasks that are most alike, nearest first; empty where not known
-    share: float = 1.0  # of what images say that was trusted; 0: no known task is near, an average ranking
+    share: float = 1.0  # how much of what the images say counts; 0: no known task is near, an average ranking
 
     @classmethod
     def of(
@@ -48,7 +48,7 @@ class Ranking:
         deviations = np.zeros_like(values) if spread is None else np.asarray(spread, dtype=np.float64)
         if not len(configs) or not len(configs) == len(values) == len(deviations):
             raise SpaceError(
-                "a ranking needs one score and one spread a configuration, but got "
+                "a ranking needs one score and one spread per configuration, but got "
                 f"{len(configs)} configurations, {len(values)} scores, {len(deviations)} spreads"
             )
         if not np.isfinite(values).all():
@@ -103,9 +103,8 @@ class Ranking:
     def table(self, n: int = 10) -> str:
         """The first ``n`` places as text: place, predicted score and its spread, configuration."""
         lines = ["place  score (spread)  configuration"]
-        for place, (config, score, spread) in enumerate(zip(self.configs, self.scores, self.spread, strict=True), 1):
-            if place > n:
-                break
+        rows = list(zip(self.configs, self.scores, self.spread, strict=True))[:n]
+        for place, (config, score, spread) in enumerate(rows, 1):
             values = ", ".join(f"{name}={value}" for name, value in config.items())
             lines.append(f"{place:5d}  {score:+5.2f} ({spread:4.2f})  {values}")
         return "\n".join(lines)

@@ -22,8 +22,7 @@ from hyperstar_tune.shipped import backbone_path
 __all__ = ["CHUNK", "TRAINED_PARTS", "Backbone", "normalize", "to_tensor"]
 
 TRAINED_PARTS = ("none", "last_stage", "all")
-_N_FEATURES = 1024
-_MEAN = (0.485, 0.456, 0.406)  # of RGB in [0, 1], as in pretraining
+_MEAN = (0.485, 0.456, 0.406)  # mean of RGB in [0, 1], as in pretraining
 _STD = (0.229, 0.224, 0.225)
 CHUNK = 64  # images per forward pass; more do not fit a CPU's cache
 
@@ -42,7 +41,7 @@ class Backbone(nn.Module):
         n_features: Length of an image's features.
     """
 
-    n_features = _N_FEATURES
+    n_features = 1024
 
     def __init__(self, trained: str = "none") -> None:
         super().__init__()

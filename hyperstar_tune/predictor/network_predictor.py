@@ -89,7 +89,7 @@ class NetworkPredictor(Predictor):
         n_batches: int = 10,
         batch_size: int = 64,
     ) -> Ranking:
-        """Ranks configurations for a task by looking at its training images.
+        """Ranks configurations for a task by looking at its training images, as ``Predictor.rank`` says.
 
         Args:
             task: A folder, a torchvision data set as ``"torchvision:NAME"``, or an ``ImageTask``.
@@ -100,11 +100,6 @@ class NetworkPredictor(Predictor):
 
         Returns:
             Predicted normalized scores, averaged over the batches; ``spread`` is their standard deviation.
-
-        Raises:
-            PredictorError: If the space is continuous and no configurations are given.
-            TaskError: If the task cannot be read.
-            SpaceError: If a configuration does not belong to the space.
 
         Source: HyperSTAR (CVPR 2020), Algorithm 2.
         """
@@ -133,25 +128,24 @@ class NetworkPredictor(Predictor):
         """
         encoded = torch.from_numpy(self.space.encode(self._configs(configs))).to(self._device)
         with torch.inference_mode():
-            tasks = self._network.embed_tasks(self._image_features(batches))  # [B, dim]
-            predicted = self._network(tasks, self._network.embed_configs(encoded))
+            predicted = self._network(self._embedded(batches), self._network.embed_configs(encoded))
         return np.asarray(predicted.cpu().numpy(), dtype=np.float32)
 
     def embed(self, batches: Images) -> npt.NDArray[np.float32]:
         """Task representations t of batches of uint8 images, [B, N, 3, S, S] -> [B, dim]."""
         with torch.inference_mode():
-            tasks = self._network.embed_tasks(self._image_features(batches))
-        return np.asarray(tasks.cpu().numpy(), dtype=np.float32)
+            return np.asarray(self._embedded(batches).cpu().numpy(), dtype=np.float32)
 
     def backbone(self) -> Backbone:
-        """Runs the backbone alone, to time the rest against it."""
+        """The backbone as it runs, to time the rest against it."""
         return self._fused
 
-    def _image_features(self, batches: Images) -> Tensor:
+    def _embedded(self, batches: Images) -> Tensor:
         images = to_tensor(batches, self._device)
         if images.ndim != 5:
             raise PredictorError(f"batches must be images of shape [B, N, 3, S, S], but have {list(images.shape)}")
-        return self._fused(images.flatten(0, 1)).unflatten(0, images.shape[:2])  # [B, N, n_features]
+        features = self._fused(images.flatten(0, 1)).unflatten(0, images.shape[:2])  # [B, N, n_features]
+        return self._network.embed_tasks(features)  # [B, dim]
 
 
 def _stored_precision(backbone: Backbone) -> Backbone:

@@ -20,10 +20,10 @@ class Architecture:
 
     n_features: int  # image features that the backbone gives
     config_dim: int  # length of an encoded configuration
-    width: int = 128  # of the transformer layer
+    width: int = 128  # width of the transformer layer
     heads: int = 4
-    dim: int = 32  # of a task's and a configuration's representation
-    hidden: int = 128  # of the multilayer perceptrons
+    dim: int = 32  # length of a task's and a configuration's representation
+    hidden: int = 128  # width of the multilayer perceptrons
 
     def to_json(self) -> dict[str, Any]:
         """The sizes as a JSON object."""
@@ -60,7 +60,7 @@ class PredictorNetwork(nn.Module):
     def __init__(self, sizes: Architecture) -> None:
         super().__init__()
         self.sizes = sizes
-        self.task_encoder = _TaskEncoder(sizes)
+        self.task_encoder: nn.Module = _TaskEncoder(sizes)
         self.config_encoder = nn.Sequential(
             nn.Linear(sizes.config_dim, sizes.hidden), nn.ReLU(), nn.Linear(sizes.hidden, sizes.dim)
         )
@@ -69,7 +69,8 @@ class PredictorNetwork(nn.Module):
 
     def embed_tasks(self, features: Tensor) -> Tensor:
         """Representations t of batches of image features, [B, N, n_features] -> [B, dim]."""
-        return self.task_encoder(features)
+        representations: Tensor = self.task_encoder(features)
+        return representations
 
     def embed_configs(self, encoded: Tensor) -> Tensor:
         """Representations s of encoded configurations, [H, config_dim] -> [H, dim]."""

@@ -34,7 +34,7 @@ class PlusSettings:
     """What HyperSTAR+ learns from, and how."""
 
     traits: tuple[str, ...] = SHIPPED_TRAITS
-    readings: tuple[str, ...] = tuple(READINGS)  # of accuracies, averaged
+    readings: tuple[str, ...] = tuple(READINGS)  # how accuracies are read, averaged
     curve: str | None = None  # what is read off learning curves, of CURVES; None: steady if the learning rate stays
     penalty: float = 5.0  # of the ridge regression: with this many tasks per trait half of a slope is left
     incomplete: bool = False  # learn from tasks that lack configurations too, even if three families have complete ones

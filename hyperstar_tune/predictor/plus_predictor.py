@@ -30,7 +30,7 @@ __all__ = ["PlusPredictor", "train_plus"]
 
 Floats = npt.NDArray[np.float64]
 
-_N_NEAREST = 3
+_N_NEAREST = 3  # known tasks that a ranking names
 _ARRAYS = ("mean", "slopes", "shift", "scale", "known")  # arrays of the model
 
 
@@ -152,7 +152,7 @@ class PlusPredictor(Predictor):
         self.card = write_artifact(Path(directory), self.card, tensors)
 
     def rank(self, task: str | Path | ImageTask, configs: Sequence[Config] | None = None, seed: int = 0) -> Ranking:
-        """Ranks configurations for a task by traits of its labelled training images; ``Predictor.rank``.
+        """Ranks configurations for a task by traits of its labelled training images, as ``Predictor.rank`` says.
 
         The images it looks at are the same for every seed. ``spread`` is the error that a score of this configuration
         had on families it was not learned from.

@@ -81,7 +81,7 @@ class DeepKernel(nn.Module):
         self.of_facts = _perceptron(n_facts)
         self.of_encoded = _perceptron(n_encoded)
         self.log_constant = nn.Parameter(torch.zeros(()))
-        self.log_share = nn.Parameter(torch.full((), -1.0))  # of what depends on the task
+        self.log_share = nn.Parameter(torch.full((), -1.0))  # weight of the part that depends on the task
         self.log_noise = nn.Parameter(torch.full((), -1.0))
 
     def of_tasks(self, first: Tensor, second: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ from hyperstar_tune.tasks.task import ImageTask
 
 __all__ = ["BatchwiseRanker"]
 
-_N_BATCHES = 10  # of the task to be ranked, as in the paper
+_N_BATCHES = 10  # batches of images of the task to be ranked, as in the paper
 _LOSSES = {  # whether a variant has the similarity loss and the adversarial loss at all
     "bm": (False, False),
     "bm_gan": (False, True),

@@ -20,7 +20,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.predictor.losses import performance_loss
-from hyperstar_tune.predictor.networks import Architecture, PredictorNetwork
+from hyperstar_tune.predictor.networks import PredictorNetwork
 from hyperstar_tune.predictor.targets import make_targets
 from hyperstar_tune.predictor.training import TrainingSettings
 from hyperstar_tune.rivals.base import Floats, Ranker, task_name
@@ -66,7 +66,10 @@ class PointRanker(Ranker):
         sizes = self.settings.architecture(known.shape[1], targets.encoded.shape[1])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            network = _PointNetwork(sizes)
+            network = PredictorNetwork(sizes)
+            network.task_encoder = nn.Sequential(  # g of a vector instead of a batch of images
+                nn.Linear(sizes.n_features, sizes.hidden), nn.ReLU(), nn.Linear(sizes.hidden, sizes.dim)
+            )
         optimizer = torch.optim.AdamW(network.parameters(), lr=self.settings.learning_rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _STEPS)
         for _ in range(_STEPS):
@@ -107,7 +110,7 @@ class GlobalMeanRanker(PointRanker):
         self.store = store
 
     def vector(self, task: Any) -> npt.NDArray[np.float64]:
-        """The mean features of a task."""
+        """Mean of the features of a task's images."""
         pool = self.store.pool(task if isinstance(task, ImageTask) else task_name(task))
         return np.asarray(pool.cached.mean(dim=0).numpy(), dtype=np.float64)
 
@@ -137,19 +140,3 @@ def pairwise_loss(predicted: Tensor, scores: Tensor) -> Tensor:
         return predicted.sum() * 0
     margins = (predicted[:, :, None] - predicted[:, None, :])[better]
     return F.softplus(-margins).mean()
-
-
-class _PointNetwork(PredictorNetwork):
-    """The networks h and f of HyperSTAR, with a multilayer perceptron on a vector as g, [B, n_features] -> [B, dim]."""
-
-    def __init__(self, sizes: Architecture) -> None:
-        super().__init__(sizes)
-        del self.task_encoder
-        self.of_vector = nn.Sequential(
-            nn.Linear(sizes.n_features, sizes.hidden), nn.ReLU(), nn.Linear(sizes.hidden, sizes.dim)
-        )
-
-    def embed_tasks(self, features: Tensor) -> Tensor:
-        """Representations t of vectors."""
-        embedded: Tensor = self.of_vector(features)
-        return embedded

@@ -29,12 +29,8 @@ class Supplies:
 
     table: MetaDataset  # with the tasks to be ranked: Tr-AutoML pays for some of their accuracies
     store: "FeatureStore | None" = None  # for rankers that look at images
-    settings: "TrainingSettings | None" = None  # of those that are meta-trained
-    traits: pd.DataFrame | None = None  # of tasks, by name: HyperSTAR+ needs these or the images
-
-
-def _nothing(supplies: Supplies) -> dict[str, Any]:
-    return {}
+    settings: "TrainingSettings | None" = None  # for rankers that are meta-trained
+    traits: pd.DataFrame | None = None  # one row per task, by its name: HyperSTAR+ needs these or the images
 
 
 def _training(supplies: Supplies) -> dict[str, Any]:
@@ -67,7 +63,7 @@ class RankerKind:
     color: str  # in figures, as matplotlib reads it
     made_by: str  # "module:class" of this room
     takes: tuple[str, ...] = ()  # arguments of the class
-    depends_on: Callable[[Supplies], dict[str, Any]] = _nothing  # besides the table, as plain values
+    depends_on: Callable[[Supplies], dict[str, Any]] = lambda supplies: {}  # besides the table, as plain values
 
     @property
     def is_random(self) -> bool:

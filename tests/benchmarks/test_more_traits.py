@@ -6,17 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from scoreboard.more_traits import ALL_TRAITS, mirror_probe
+from two_classes import made
 
 from hyperstar_tune.predictor.traits import traits_of
-from hyperstar_tune.tasks.task import ImageTask
-
-
-def made(separable, n=48, seed=0):
-    """Two classes of noise; told apart by their brightness, or by nothing."""
-    rng = np.random.default_rng(seed)
-    labels = np.arange(n) % 2
-    images = rng.integers(0, 60, (n, 32, 32, 3), dtype=np.uint8) + (120 * labels * separable)[:, None, None, None]
-    return ImageTask.from_arrays("made", images.astype(np.uint8), labels, images[:4].astype(np.uint8), labels[:4])
 
 
 def test_there_is_one_for_each_column_of_the_committed_file():
