@@ -31,6 +31,11 @@ from hyperstar_tune.tables.metadataset import MetaDataset
 __all__ = ["fit_side_by_side", "run_side_by_side"]
 
 
+# Of the kernels for attention this one alone has a batching rule on a CPU.
+_batched_attention = sdpa_kernel(SDPBackend.MATH)
+
+
+@_batched_attention
 def fit_side_by_side(rankers: Sequence[BatchwiseRanker], tables: Sequence[MetaDataset]) -> None:
     """Fits each ranker to its own table, as its ``fit`` would.
 
@@ -44,6 +49,7 @@ def fit_side_by_side(rankers: Sequence[BatchwiseRanker], tables: Sequence[MetaDa
         ranker.adopt(trainer, table)
 
 
+@_batched_attention
 def run_side_by_side(trainers: Sequence[Trainer]) -> None:
     """Trains the networks of each trainer, as its ``run`` would.
 
@@ -61,9 +67,7 @@ def run_side_by_side(trainers: Sequence[Trainer]) -> None:
             "training side by side needs a frozen backbone and folds of the same settings and number of tasks, but got "
             f"{len(shared)} kinds of settings and {sorted(sizes)} tasks"
         )
-    # Of the kernels for attention this one alone has a batching rule on a CPU.
-    with sdpa_kernel(SDPBackend.MATH):
-        _Replicas(trainers).run()
+    _Replicas(trainers).run()
 
 
 class _All(nn.Module):

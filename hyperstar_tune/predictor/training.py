@@ -74,7 +74,7 @@ class TrainingSettings:
 
     def rate_share(self, epoch: int) -> float:
         """Share of the learning rate in a pass, counted from 1: a cosine that falls from 1."""
-        return (1 + math.cos(math.pi * (epoch - 1) / self.epochs)) / 2
+        return (1 + math.cos(math.pi * ((epoch - 1) / self.epochs))) / 2
 
 
 @dataclass(frozen=True)
