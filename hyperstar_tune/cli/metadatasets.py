@@ -29,7 +29,7 @@ def export(
 @app.command("import-curves")
 def import_curves(
     file: Annotated[
-        Path, typer.Argument(help="CSV or Parquet: task, seed, epoch, val_accuracy, a column for each parameter.")
+        Path, typer.Argument(help="CSV or Parquet: task, seed, epoch, val_accuracy, and one column per parameter.")
     ],
     out: Annotated[Path, typer.Option(help="Folder of the meta-dataset to write.")],
     space: Annotated[
@@ -50,7 +50,9 @@ def describe_metadataset(
     table: Annotated[Path, typer.Argument(help="Folder of a meta-dataset.")],
     as_json: Annotated[bool, typer.Option("--json", help="All figures as JSON.")] = False,
     figures: Annotated[Path | None, typer.Option(help="Folder for a heat map, curves and the similarities.")] = None,
-    task: Annotated[str | None, typer.Option(help="Whose curves to draw; by default the first complete one's.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Task whose curves to draw; by default the first complete one.")
+    ] = None,
 ) -> None:
     """Says what a table holds, and how much its tasks disagree about the best configurations."""
     from hyperstar_tune.report.table_figures import draw_figures

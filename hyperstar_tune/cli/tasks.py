@@ -1,4 +1,4 @@
-"""The command that looks a folder of images over."""
+"""The command that checks a folder of images."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def check_task(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The whole report as JSON.")] = False,
 ) -> None:
-    """Counts, unreadable files, exact duplicates, balance; status 2 where training would be refused."""
+    """Counts classes and images, and finds unreadable files and duplicates; status 2 if training would be refused."""
     from hyperstar_tune.tasks import check_folder
 
     report = check_folder(folder, published)

@@ -1,8 +1,8 @@
-"""Augmentation policies: torchvision's v2 transforms, drawn for every image apart.
+"""Augmentation policies: torchvision's v2 transforms, drawn separately for every image.
 
 ``none`` leaves images alone; ``basic`` crops 60-100 % of the area and flips; ``strong`` crops 30-100 %, flips, applies
 one random operation (TrivialAugment, Mueller and Hutter 2021) and erases a rectangle from half of them. A v2 transform
-draws once a call, so images go through one by one; on a CPU that costs a tenth of training them.
+draws once per call, so images go through it one by one. On a CPU that costs a tenth of training them.
 """
 
 from functools import cache
@@ -24,7 +24,7 @@ def augment(images: Tensor, policy: str, generator: torch.Generator) -> Tensor:
     Args:
         images: [B, 3, S, S], float in [0, 1].
         policy: One of ``POLICIES``.
-        generator: On the CPU; the same state gives the same images on any device.
+        generator: Random generator on the CPU; the same state gives the same images on any device.
 
     Returns:
         [B, 3, S, S], float in [0, 1].

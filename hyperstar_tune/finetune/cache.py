@@ -1,4 +1,4 @@
-"""What the configurations of one task share within a process: decoded pixels, features of frozen layers, networks."""
+"""A cache that the configurations of one task share in a process: decoded pixels, frozen features, networks."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -12,9 +12,9 @@ _LIMIT_BYTES = 1 << 30
 
 
 class TensorCache:
-    """Keeps what was computed last, up to a number of bytes; the least recently used goes first.
+    """Keeps what was used last, up to a number of bytes.
 
-    An entry above the limit is handed out but not kept.
+    A single entry above the limit is handed out but not kept.
     """
 
     def __init__(self, limit_bytes: int = _LIMIT_BYTES) -> None:

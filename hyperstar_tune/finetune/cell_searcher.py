@@ -1,8 +1,8 @@
-"""A collection on the driver's side: a searcher of Ray Tune that hands out cells, and a count of how far it is.
+"""The driver's side of a collection: a searcher of Ray Tune that hands out cells, and a report of its progress.
 
-A cell is one configuration on one task with one seed. The searcher ranks nothing: Tune asks it for trials, it gives the
-pending cells in the order they came in, and what a worker returns goes straight into the journal. The journal is the
-only state, so that a run that is killed loses nothing that was measured.
+A cell is one configuration on one task with one seed. The searcher ranks nothing. When Tune asks for a trial it gives
+the next pending cell, and what a worker returns goes straight into the journal. The journal is the only state, so a run
+that is killed loses nothing that was measured.
 """
 
 import json
@@ -25,7 +25,7 @@ _PROGRESS_SECONDS = 60.0
 
 
 class CellSearcher(Searcher):
-    """Hands out pending cells in order, a failed one once more at the end, and journals what comes back."""
+    """Hands out pending cells in order, and a failed one once more at the end. It journals what comes back."""
 
     def __init__(self, pending: Iterable[WantedCell], journal: Journal, deadline: float, report: "Progress") -> None:
         """Begins a run of Tune.
@@ -34,7 +34,7 @@ class CellSearcher(Searcher):
             pending: Cells still to be measured, in order.
             journal: Where finished cells are written.
             deadline: Value of ``time.monotonic()`` after which no cell begins.
-            report: Told of every finished cell.
+            report: Progress report, which is told of every finished cell.
         """
         super().__init__(metric="done", mode="max")
         self._journal, self._deadline, self._report = journal, deadline, report
@@ -43,11 +43,11 @@ class CellSearcher(Searcher):
 
     @property
     def left(self) -> int:
-        """Cells of this run that are not measured yet."""
+        """Number of cells of this run that are not measured yet."""
         return len(self._pending) + len(self._running)
 
     def suggest(self, trial_id: str) -> Any:
-        """The next cell as the configuration of a trial, None where one must wait, FINISHED where nothing is left."""
+        """The next cell as the configuration of a trial; None if Tune must wait, FINISHED if nothing is left."""
         if time.monotonic() > self._deadline:
             return Searcher.FINISHED
         if not self._pending:
@@ -57,7 +57,7 @@ class CellSearcher(Searcher):
         return {"task": task, "config": dict(config), "seed": seed}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Writes the cell into the journal; a failed one comes once more, an interrupted one is not counted."""
+        """Writes the cell into the journal. A failed cell is tried once more; an interrupted one does not count."""
         if trial_id not in self._running:
             return
         task, config, seed, tries = self._running.pop(trial_id)
@@ -80,7 +80,7 @@ class CellSearcher(Searcher):
 
 
 class Progress:
-    """Counts cells and says now and then how many are done and how long the rest may take."""
+    """Counts cells, and reports now and then how many are done and how long the others may take."""
 
     def __init__(self, total: int, wanted: Iterable[WantedCell], write: Callable[[str], None]) -> None:
         self._left = Counter(task for task, _, _ in wanted)
@@ -89,7 +89,7 @@ class Progress:
         self.measured = 0
 
     def finished(self, task: str, cell: dict[str, Any]) -> None:
-        """Counts a cell, and says so where it failed, where it ended its task, or about once a minute."""
+        """Counts a cell, and reports it if it failed, if it was the last of its task, or about once a minute."""
         self.measured += 1
         self._left[task] -= 1
         if cell["error"] is not None:
@@ -100,7 +100,7 @@ class Progress:
             self.line(task)
 
     def line(self, what: str) -> None:
-        """Says how far the collection is."""
+        """Reports how far the collection is."""
         self._said = time.monotonic()
         elapsed = self._said - self._began
         done = self._before + self.measured

@@ -1,4 +1,4 @@
-"""One cell of a collection on the worker's side: a trial of Tune that trains one configuration in a single step."""
+"""The worker's side of a collection: a trial of Tune measures one cell, in a single step."""
 
 import json
 import math
@@ -20,11 +20,11 @@ __all__ = ["Cell", "failed_cell", "measure_cell"]
 
 
 def measure_cell(settings: FineTuneSettings, task: ImageTask, config: dict[str, Any], seed: int) -> dict[str, Any]:
-    """One cell's line of the journal, measured in this process.
+    """Measures a cell in this process and gives its line of the journal.
 
-    Seconds are those of the processor where training runs on one core of it, so that a busy machine measures the same
-    as an idle one; with a GPU they are those of the wall clock. Features of frozen layers that an earlier cell of the
-    task left in the process cost nothing again, as in a run that reuses its processes.
+    If training runs on one core, seconds are those of the processor, so that a busy machine measures the same as an
+    idle one. Otherwise, as with a GPU, they are those of the wall clock. Features of frozen layers that an earlier cell
+    of the task has left in the process cost nothing, as in a run that reuses its processes.
     """
     if settings.max_epochs is None:
         raise ModelError("a cell is trained to max_epochs, but the settings have none")
@@ -61,7 +61,7 @@ def measure_cell(settings: FineTuneSettings, task: ImageTask, config: dict[str, 
 
 
 class Cell(tune.Trainable):
-    """A trial that measures one cell in its only step; an error is a result like any other."""
+    """A trial that measures one cell in its only step. An error is a result like any other."""
 
     settings: ClassVar[FineTuneSettings]
     nice: ClassVar[int | None]

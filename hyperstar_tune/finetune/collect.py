@@ -1,9 +1,9 @@
-"""Measuring learning curves: tasks x configurations x seeds through Ray Tune, resumable at any time.
+"""Measures learning curves of tasks x configurations x seeds with Ray Tune; can be stopped and continued at any time.
 
-Each cell (one configuration on one task with one seed, trained to ``max_epochs``) is one trial of a single step on one
-core. What is finished is on disk at once and never runs again; what failed is tried again by the next call. A worker
-keeps the decoded images and the features of frozen layers of the tasks it met last, so that orders that stay with a
-task cost least.
+A cell is one configuration on one task with one seed, trained to ``max_epochs``. Each cell is one trial of a single
+step on one core. What is finished is on disk at once and never runs again; what failed is tried again by the next call.
+A worker keeps the decoded images and the features of frozen layers of the tasks that it met last, so an order that
+stays with a task costs least.
 """
 
 import json
@@ -37,30 +37,30 @@ __all__ = ["ORDERS", "CollectionSummary", "collect"]
 
 ORDERS = ("by-task", "cheap-first", "round-robin")
 _MAX_EPOCHS = 32
-_PROTOCOL_EPOCHS = {  # of docs/protocol.md, by version
+_PROTOCOL_EPOCHS = {  # measured epochs, by version of docs/protocol.md
     1: (1, 2, 3, 4, 6, 8, 9, 12, 16, 20, 24, 27, 32),  # every rung of eta 2, 3 and 4 up to R = 32
     2: (1, 2, 3, 4, 6, 8, 12, 16, 20, 24, 28, 32),  # of eta 2 and 4
 }
-_RUN_CELLS = 500  # of one run of Tune, which grows slow with thousands of trials
+_RUN_CELLS = 500  # cells of one run of Tune, which is slow with thousands of trials
 # No result files and no panel for each run of Tune: the journal has all.
 _QUIET = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_AIR_NEW_OUTPUT": "0"}
 _NOT_YET = {"error": "not measured"}
-_LAYERS_COST = {"head": 1.0, "last_stage": 2.0, "all": 10.0}  # roughly, of networks for images on a CPU
+_LAYERS_COST = {"head": 1.0, "last_stage": 2.0, "all": 10.0}  # rough cost of training them on a CPU
 
 
 @dataclass(frozen=True)
 class CollectionSummary:
-    """What a call of ``collect`` found and did."""
+    """The result of a call of ``collect``: what it found and what it did."""
 
     total: int  # cells asked for
     before: int  # finished before the call
     measured: int  # finished by the call
-    failed: int  # of all finished ones, those with an error
+    failed: int  # cells with an error, among all finished ones
     seconds: float
 
     @property
     def left(self) -> int:
-        """Cells still to be measured."""
+        """Number of cells that are still to be measured."""
         return self.total - self.before - self.measured
 
 
@@ -84,9 +84,9 @@ def collect(
     """Measures the learning curve of every configuration of a finite space on every task.
 
     Args:
-        tasks: In the order to be measured, where ``order`` leaves them one.
-        space: Finite; its parameters are those of ``finetune.trainable``.
-        out_dir: Collection to begin or to go on with.
+        tasks: Tasks, in the order in which they are measured unless ``order`` says otherwise.
+        space: A finite space; its parameters are those of ``finetune.KNOBS``.
+        out_dir: Folder of the collection, which is begun or continued.
         settings: As in ``finetune.trainable``. Where ``max_epochs`` is open, a cell has 32 epochs; where
             ``evaluate_at`` is open, it is measured at the epochs of docs/protocol.md; its last epoch always is.
         seeds: Random seeds of the training; cells of the first come before those of the second, task by task or
@@ -96,24 +96,24 @@ def collect(
             ``"round-robin"``: each configuration on all tasks before the next, in a random but fixed order, so that
             whatever was reached is a balanced table; workers whose memory does not hold all tasks decode again.
         max_hours: No cell begins later than this.
-        workers: Processes; None: as many as Ray has cores. Ignored where a Ray cluster runs already: one that
-            ``ray.init`` has connected to, that RAY_ADDRESS names, or that ``ray start`` began on this machine.
+        workers: Number of processes; None: as many as Ray has cores. It is ignored if a Ray cluster is running: one
+            that ``ray.init`` has connected to, that RAY_ADDRESS names, or that ``ray start`` began on this machine.
         gpus_per_cell: Share of a GPU that a cell reserves.
         nice: Niceness of the processes that train.
         families: Family by task name (or by the name of a sub-task's parent); others keep what the collection says of
             them, or are families of their own.
         licences: Licence by task name or parent's name, for the table; others keep theirs.
         progress: Called with a line now and then.
-        **fields: Fields of ``FineTuneSettings`` by name; they go before ``settings``.
+        **fields: Fields of ``FineTuneSettings`` by name; they override ``settings``.
 
     Returns:
-        Counts of cells.
+        Numbers of cells.
 
     Raises:
         MetaDatasetError: If ``out_dir`` holds a collection made with other settings (the message names what differs),
             or the order, the seeds or the number of workers make no sense.
-        SpaceError: If the space is not finite or not one of fine-tuning.
-        TaskError: If a task is none.
+        SpaceError: If the space is not finite or has a parameter that fine-tuning does not know.
+        TaskError: If the images of a task cannot be read.
         ModelError: If the network cannot be had, or a setting makes no sense.
     """
     space = SearchSpace.from_name(space) if isinstance(space, str) else space
@@ -182,7 +182,7 @@ def _whole(settings: FineTuneSettings) -> FineTuneSettings:
 def _in_order(
     tasks: Sequence[ImageTask], configs: Sequence[Config], seeds: Sequence[int], order: str, max_epochs: int
 ) -> list[WantedCell]:
-    """All cells, as ``collect`` says of its ``order``."""
+    """All cells in the order that ``collect`` describes."""
     dear_first = sorted(configs, key=_cost, reverse=True)
     if order == "by-task":
         return [(task.name, config, seed) for task in tasks for seed in seeds for config in dear_first]
@@ -220,7 +220,7 @@ def _measure(
 
 @contextmanager
 def _ray(workers: int | None) -> Iterator[None]:
-    """A Ray of our own, unless one is running, and little output."""
+    """Starts a Ray of our own unless one is running, and keeps it quiet."""
     saved = {name: os.environ.get(name) for name in _QUIET}
     os.environ.update(_QUIET)
     analysis = logging.getLogger("ray.tune.analysis.experiment_analysis")
@@ -261,6 +261,6 @@ def _row(task: ImageTask, families: Mapping[str, str], licences: Mapping[str, st
 
 
 def _cost(config: dict[str, Any]) -> float:
-    """Seconds of a configuration in a unit of no meaning, to order those of one space by."""
+    """Rough cost of a configuration, only to order the configurations of one space."""
     full = check_config(config)
     return _LAYERS_COST[full["layers"]] * (full["image_size"] or 1) ** 2

@@ -1,4 +1,4 @@
-"""The batches of one run: pixels or features of frozen layers, kept in memory where they fit, streamed where not."""
+"""The batches of one run: pixels or features of frozen layers, kept in memory if they fit and streamed if not."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,10 +19,10 @@ _PREFIX_BATCH = 128
 
 
 class Inputs:
-    """What enters the trained part of a network, batch by batch.
+    """The inputs of the trained part of a network, batch by batch.
 
-    With a frozen prefix, its output is computed once for each of ``views`` augmented views and cycled by epoch.
-    Otherwise, or where that would not fit ``memory_limit``, batches are computed as they come.
+    If the first layers are frozen, their output is computed once for each of ``views`` augmented views, and the epochs
+    take the views in turn. Otherwise, or if this would not fit ``memory_limit``, batches are computed as they come.
 
     Attributes:
         augments_afresh: The training batches are images in [0, 1] that the caller augments and normalizes.
@@ -49,7 +49,7 @@ class Inputs:
             self._keeps = probe.nbytes * (views * task.n_train + task.n_val) <= memory_limit
 
     def training(self, batches: list[Tensor], epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """``(indices, inputs)`` of an epoch's batches."""
+        """The batches of an epoch as ``(indices, inputs)``."""
         if self.augments_afresh:
             yield from zip(batches, self._images("train", batches), strict=True)
             return
@@ -96,7 +96,7 @@ class Inputs:
         return torch.cat(parts)
 
     def _view(self, images: Tensor, view: int, number: int) -> Tensor:
-        """One of the views of some images, the same whenever it is asked for; ``number`` tells images apart."""
+        """One view of some images, which is the same at every request; ``number`` tells images apart."""
         seed = int(np.random.SeedSequence([self._seed, view, number, 7]).generate_state(1)[0])
         return augment(images, self._policy, torch.Generator().manual_seed(seed))
 

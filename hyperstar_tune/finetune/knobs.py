@@ -1,8 +1,8 @@
 """The knobs of fine-tuning: every parameter that a configuration may have, with its default, range and meaning.
 
-A configuration may leave out any of them. A knob that means nothing beside another one (the momentum of an optimizer
-that has none) is left out, given its default, or None; any other value is an error, since two configurations that
-differ only in it would be the same run.
+A configuration may leave out any of them. Some knobs mean nothing in some configurations, such as the momentum of an
+optimizer that has none. There the knob is left out, has its default, or is None. Any other value is an error, because
+two configurations that differ only in it would be the same run.
 """
 
 import math
@@ -23,7 +23,7 @@ __all__ = ["KNOBS", "Knob", "check_config", "optimizer_names"]
 
 @cache
 def optimizer_names() -> tuple[str, ...]:
-    """All optimizers by name: timm's, without those that need another package, a compiler or second derivatives."""
+    """Names of all optimizers: timm's, except those that need another package, a compiler or second derivatives."""
     from timm.optim import list_optimizers
 
     return tuple(str(name) for name in list_optimizers(exclude_filters=["bnb*", "fused*", "kron*", "adahessian"]))
@@ -150,7 +150,7 @@ KNOBS = {
 
 
 def check_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration with every knob, in plain Python values; what it leaves out has its default.
+    """The configuration with all knobs, in plain Python values; a knob that it leaves out has its default.
 
     Raises:
         SpaceError: If a parameter is unknown, has a value that makes no sense, or means nothing in this configuration.

@@ -1,8 +1,8 @@
 """Which layers of any image network are the head and the last stage, and how to train them without running the rest.
 
-Nothing here knows a network by name. The network is run once on a probe image, and its *units* (the children of its
-sequences, and whatever encloses the classifier, opened up) are listed in order of execution with the spatial resolution
-of what they put out. Then
+Nothing here knows a network by name. The network is run once on a probe image. Its *units* are the children of its
+sequences (what encloses the classifier is opened up). They are listed in the order in which they run, with the spatial
+resolution of their output. Then
 
 * ``head`` is the classifier,
 * ``last_stage`` is every unit from the first one at the final resolution onward (so a stage's strided first block
@@ -10,9 +10,9 @@ of what they put out. Then
   such as a vision transformer, it is the last third of the units at that resolution,
 * ``all`` is everything.
 
-``Split`` runs the frozen units before the first trained one once, so that their output can be kept, and later only the
-rest: frozen units are replaced by stand-ins that hand on an empty tensor of the right shape, and the kept features
-enter at the first trained unit. Whether that gives the same logits is checked on a random input, not assumed.
+``Split`` runs the frozen units before the first trained one once, so that their output can be kept. Later it runs only
+the other units: stand-ins for the frozen units hand on an empty tensor of the right shape, and the kept features enter
+at the first trained unit. A check on a random input shows whether this gives the same logits.
 """
 
 from collections.abc import Iterator
@@ -30,16 +30,16 @@ from hyperstar_tune.errors import ModelError, first_line
 __all__ = ["GROUPS", "LayerGroups", "Split", "find_groups", "layers_to_head", "set_trained"]
 
 GROUPS = ("head", "last_stage", "all")
-_PROBE_SIZE = 128  # pixels: enough that a stride-32 network still has a resolution to speak of
-_MIN_UNITS = 4  # fewer units than this tell no stages apart: open the largest
+_PROBE_SIZE = 128  # pixels, enough for a network of stride 32 to have several resolutions
+_MIN_UNITS = 4  # with fewer units no stages can be told apart, and the largest unit is opened
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One step of a network, as seen in one forward pass."""
+    """One step of a network in a forward pass."""
 
     name: str
-    shape: tuple[int, ...]  # of its output, for one image
+    shape: tuple[int, ...]  # shape of its output for one image
     positions: int  # spatial positions or tokens of its output; 1 once pooled
     has_parameters: bool
 
@@ -108,10 +108,10 @@ def set_trained(model: nn.Module, names: tuple[str, ...]) -> list[nn.Parameter]:
 
 
 def layers_to_head(model: nn.Module, groups: LayerGroups) -> dict[str, int]:
-    """How many layers (blocks) lie between each parameter and the head, whose own have 0.
+    """The number of layers (blocks) from each parameter to the head, whose own parameters have 0.
 
-    A unit of norms alone belongs to the unit before it; a parameter outside all units (a class token) counts as the
-    first unit.
+    A unit that has only norms belongs to the unit before it. A parameter outside all units (such as a class token)
+    belongs to the first unit.
     """
     depths: dict[str, int] = {}
     depth = 0
@@ -142,7 +142,7 @@ class Split:
         self.works = entry > 0 and self._check()
 
     def prefix(self, images: Tensor) -> Tensor:
-        """Normalized images [B, 3, S, S] to the features that enter the first trained unit, [B, ...]; no gradient."""
+        """Turns normalized images [B, 3, S, S] into the input of the first trained unit, [B, ...], without gradient."""
 
         def stop(_: nn.Module, args: tuple[Any, ...]) -> None:
             raise _EntryReachedError(args)
@@ -194,7 +194,7 @@ class Split:
                 parts = self.suffix(self.prefix(images))
             return torch.allclose(whole, parts, rtol=1e-3, atol=1e-4)
         except (RuntimeError, AttributeError, TypeError, ValueError, AssertionError):
-            return False  # not a chain of units: callers run the whole network instead
+            return False  # the units are not a chain; callers run the whole network instead
         finally:
             for handle in handles:
                 handle.remove()
@@ -203,7 +203,7 @@ class Split:
 
 
 class _EntryReachedError(Exception):
-    """Carries the input of the first trained unit out of a forward pass that need not go on."""
+    """Carries the input of the first trained unit out of a forward pass that need not go any further."""
 
     def __init__(self, args_in: tuple[Any, ...]) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
 """Fine-tuning one configuration on one task, an epoch at a time, without Ray.
 
-The rules are those of docs/protocol.md (Training): frozen layers in evaluation mode, and four seeded augmented views of
-an image where a frozen prefix is run once and kept. All randomness comes from (seed, epoch), so a run continued from a
-checkpoint gives the curve of an undisturbed one.
+The rules are those of docs/protocol.md (Training): frozen layers are in evaluation mode, and if the first layers are
+frozen, their output for four seeded augmented views of each image is kept. All randomness comes from (seed, epoch). So
+a run that continues from a checkpoint gives the curve of an undisturbed one.
 """
 
 import copy
@@ -36,18 +36,18 @@ _logger = logging.getLogger("hyperstar_tune")
 
 
 class FineTune:
-    """One configuration being fine-tuned.
+    """One configuration while it is fine-tuned.
 
     Args:
         task: The images.
-        config: Values of ``KNOBS``; what is left out has its default.
-        settings: The network and what else all configurations share.
+        config: Values of ``KNOBS``; a knob that is left out has its default.
+        settings: The network and everything else that all configurations share.
         seed: Random seed of the new head, the order of images and the augmentation.
-        cache: Shared by the runs of a process.
-        clock: What ``epoch_seconds`` is read from.
+        cache: Cache that the runs of a process share.
+        clock: Clock that ``epoch_seconds`` is read from.
 
     Raises:
-        SpaceError: If the configuration is not one.
+        SpaceError: If the configuration is not one of fine-tuning.
         ModelError: If the network cannot be built or fine-tuned.
     """
 
@@ -94,9 +94,9 @@ class FineTune:
         """Trains one epoch.
 
         Returns:
-            ``epoch`` and ``OBJECTIVES``. ``train_loss`` is what was minimized, with smoothed labels, mixed inputs and
-            class weights where the configuration has them; validation losses are plain. All are NaN from the epoch on
-            in which the loss stopped being finite, and such a run costs nothing more.
+            ``epoch`` and ``OBJECTIVES``. ``train_loss`` is the loss that was minimized, with smoothed labels, mixed
+            inputs and class weights if the configuration has them. Validation losses are plain. From the epoch on in
+            which the loss is not finite any more, all are NaN, and the run trains nothing.
         """
         start = self._clock()
         self.epoch += 1
@@ -142,7 +142,7 @@ class FineTune:
             return torch.cat([self._network(batch).float().cpu() for batch in batches])
 
     def state_dict(self) -> dict[str, Any]:
-        """Trained parameters, optimizer and epoch: all that is needed to go on exactly."""
+        """Trained parameters, optimizer and epoch: everything that is needed to go on exactly."""
         return {
             "config": dict(self.config),
             "epoch": self.epoch,
@@ -167,7 +167,7 @@ class FineTune:
         self.epoch, self.diverged, self._last = int(state["epoch"]), bool(state["diverged"]), dict(state["last"])
 
     def close(self) -> None:
-        """Lets go of the network and optimizer, and of GPU memory; the run cannot be used afterwards."""
+        """Frees the network, the optimizer and GPU memory; the run cannot be used afterwards."""
         del self._network, self._optimizer, self._inputs, self._labels, self._halves
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
@@ -199,11 +199,11 @@ class FineTune:
                 self._scaler.update()
                 total += loss.detach() * len(indices)
                 if self._device.type == "cpu" and not math.isfinite(float(loss.detach())):
-                    break  # on a GPU asking would stall it at every step: there the epoch's sum tells
+                    break  # on a GPU this question would stall every step, and the sum of the epoch answers it
         return float(total) / self.task.n_train
 
     def _loss(self, inputs: Tensor, labels: Tensor, share: float) -> Tensor:
-        """Mean loss of a batch, mixed with itself in reverse, which has ``1 - share`` of inputs and loss."""
+        """Mean loss of a batch that is mixed with its reverse, which has ``1 - share`` of inputs and loss."""
         if share != 1:
             inputs = share * inputs + (1 - share) * inputs.flip(0)
         logits = self._network(inputs).float()
@@ -215,7 +215,7 @@ class FineTune:
         return functional.cross_entropy(logits, labels, self._class_weights, label_smoothing=smoothing)
 
     def _weights_of_classes(self) -> Tensor | None:
-        """Weights [classes] whose mean over the training images is 1; None: all the same."""
+        """Weights [classes] whose mean over the training images is 1; None if all classes weigh the same."""
         if self.config["class_weights"] == "none":
             return None
         counts = torch.bincount(self._labels["train"], minlength=len(self.task.classes)).clamp(min=1)

@@ -1,4 +1,4 @@
-"""A network with some of its layers trained, on a device; what is frozen before them can be run apart."""
+"""A network on a device, some of whose layers are trained; the frozen layers before them can be run separately."""
 
 import copy
 from contextlib import nullcontext
@@ -19,7 +19,7 @@ __all__ = ["Network"]
 
 
 class Network:
-    """Normalization, network and trained layers of one run. ``split`` is None where nothing frozen can be run apart."""
+    """Normalization, network and trained layers of one run; ``split`` is None if no frozen part can run separately."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Network:
             return self.model(inputs) if self.split is None else self.split.suffix(inputs)
 
     def features(self, images: Tensor) -> Tensor:
-        """Images in [0, 1] to the input of the first trained layer (with a split), or just normalized."""
+        """Turns images in [0, 1] into the input of the first trained layer, or without a split just normalizes them."""
         images = self.normalize(images)
         if self.split is None:
             return images
@@ -68,7 +68,7 @@ class Network:
             return self.split.prefix(images).float()
 
     def normalize(self, images: Tensor) -> Tensor:
-        """[B, 3, S, S] in [0, 1] as the network wants it."""
+        """Normalizes images in [0, 1], [B, 3, S, S], as the network wants them."""
         return ((images - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
 
     def train(self) -> None:

@@ -1,6 +1,6 @@
-"""Optimizers by name, made by timm's factory; groups of parameters carry the factor of their learning rate.
+"""Makes optimizers by name with timm's factory. Groups of parameters carry the factor of their learning rate.
 
-No parameter is excepted from weight decay: a group differs from another only in its learning rate.
+Weight decay holds for all parameters: groups differ only in their learning rate.
 """
 
 import inspect
@@ -19,7 +19,7 @@ def make_optimizer(groups: list[dict[str, Any]], config: dict[str, Any]) -> torc
 
     Args:
         groups: Parameter groups, each with ``params`` and ``lr_scale``.
-        config: As ``check_config`` gives it.
+        config: The configuration, as ``check_config`` gives it.
     """
     name, weight_decay = config["optimizer"], config["weight_decay"]
     info = get_optimizer_info(name)

@@ -1,9 +1,9 @@
 """The course of the learning rate: one warm-up epoch, and then constant, a cosine, or constant until it settles.
 
-With ``settle`` (also known as warm-up, stable, decay) the rate stays constant for the first part of ``max_epochs`` and
-falls linearly to zero over the last, so that every epoch before the fall is exactly that of a longer run, and the last
+With ``settle`` (also known as warm-up, stable, decay) the rate is constant for the first part of ``max_epochs`` and
+falls linearly to zero over the last part. So every epoch before the fall is exactly that of a longer run, and the last
 epoch is no draw from a noisy plateau. Rates change with every step. The fall counts from the beginning of a step, so
-that the last step still has a rate above zero; a run that trains past ``max_epochs`` keeps that rate.
+that the last step still has a rate above zero. A run that trains past ``max_epochs`` keeps that rate.
 """
 
 import math
@@ -43,9 +43,9 @@ class Schedule:
 
         Args:
             lr: Rate after the warm-up.
-            epoch: From 1.
-            step: Within the epoch, from 0.
-            n_steps: Steps of an epoch.
+            epoch: Number of the epoch, from 1.
+            step: Number of the step in the epoch, from 0.
+            n_steps: Number of steps of an epoch.
         """
         if epoch == 1:
             return lr * (step + 1) / n_steps
@@ -60,7 +60,7 @@ class Schedule:
         return lr * (0.5 + 0.5 * math.cos(math.pi * share) if self.name == "cosine" else 1 - share)
 
     def __str__(self) -> str:
-        """What fingerprints say."""
+        """The text that fingerprints have of it."""
         if self.name != "settle":
             return f"{self.name}, one warm-up epoch"
         return f"settling over the last {Fraction(self.settle_share).limit_denominator(1000)}, one warm-up epoch"

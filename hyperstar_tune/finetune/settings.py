@@ -1,4 +1,4 @@
-"""The settings that all configurations of a fine-tuning run share, documented once for every entry to the room."""
+"""The settings that all configurations of a fine-tuning run share."""
 
 import json
 from dataclasses import dataclass, field, fields, replace
@@ -33,8 +33,8 @@ class FineTuneSettings:
             (the backbone shipped here) or a local file.
         image_size: Side of the images in pixels.
         batch_size: Training images of one step.
-        max_epochs: R, the epochs of a configuration trained to the end. None: unknown; whoever trains decides.
-        schedule: ``"constant"``, ``"cosine"`` or ``"settle"`` (see schedule.py). None: ``"settle"`` where
+        max_epochs: R, the epochs of a configuration that is trained to the end. None: not known yet.
+        schedule: ``"constant"``, ``"cosine"`` or ``"settle"`` (described in schedule.py). None: ``"settle"`` if
             ``max_epochs`` is known, else ``"constant"``.
         settle_share: Share of ``max_epochs``, at their end, over which ``"settle"`` lowers the learning rate to zero.
         evaluate_at: Epochs, besides the first, after which validation accuracy is measured; in between the last values
@@ -138,10 +138,11 @@ class FineTuneSettings:
         return (self.model, str(self.weights), str(self.image_size), str(self.normalization()), kwargs)
 
     def fingerprint(self, space: SearchSpace | None = None) -> Fingerprint:
-        """What curves measured with these settings must agree on.
+        """The fingerprint of curves that are measured with these settings.
 
         Args:
-            space: Of their configurations; what it varies (image size, batch size, schedule) is left open. None: any.
+            space: Space of the configurations; what it varies (image size, batch size, schedule) is left open. None:
+                any space.
         """
         varied = space.parameters if space else ()
         given = {**self.normalization(), **self.model_kwargs}

@@ -24,11 +24,11 @@ __all__ = ["FineTuneTrainable", "trainable"]
 
 _STATE_FILE = "state.pt"
 _CHECKPOINT_SECONDS = 60.0
-_LARGE_BYTES = 4 << 20  # a task above this goes through Ray's object store, not with the class
+_LARGE_BYTES = 4 << 20  # a larger task travels through Ray's object store, not with the class
 
 
 class FineTuneTrainable(tune.Trainable):
-    """Base of the classes that ``trainable`` makes; useless by itself."""
+    """Base of the classes that ``trainable`` makes; not to be used by itself."""
 
     settings: ClassVar[FineTuneSettings]
     fingerprint: ClassVar[Fingerprint]
@@ -39,7 +39,7 @@ class FineTuneTrainable(tune.Trainable):
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory | None:
-        """One GPU and one CPU where the cluster has GPUs, else Tune's default; ``tune.with_resources`` goes first."""
+        """One GPU and one CPU if the cluster has GPUs, else Tune's default; ``tune.with_resources`` overrides it."""
         if cls.settings.device == "cpu" or not ray.is_initialized() or ray.cluster_resources().get("GPU", 0) < 1:
             return None
         return tune.PlacementGroupFactory([{"CPU": 1, "GPU": 1}])
@@ -59,7 +59,7 @@ class FineTuneTrainable(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """One epoch; see ``FineTune.train_epoch`` for the metrics."""
+        """Trains one epoch and reports what ``FineTune.train_epoch`` returns."""
         with time_limit(self.epoch_seconds_limit):
             result = self._run().train_epoch()
         due = time.monotonic() - self._saved_at >= _CHECKPOINT_SECONDS
@@ -128,7 +128,7 @@ def trainable(
         epoch_seconds_limit: An epoch that takes longer ends its worker process, so that a trial that hangs fails
             instead of holding its place for ever. Building the network (a download of its weights included), writing
             a checkpoint and reading one have the same limit each. None: no limit.
-        **fields: Fields of ``FineTuneSettings`` by name, such as ``model="resnet18"``; they go before ``settings``.
+        **fields: Fields of ``FineTuneSettings`` by name, such as ``model="resnet18"``; they override ``settings``.
 
     Returns:
         A class with the attributes ``settings``, ``fingerprint`` (whose ``space`` is "", meaning any) and

@@ -1,4 +1,4 @@
-"""Ends a process that hangs: a stuck data loader, file system or driver call holds a slot of the cluster for ever."""
+"""Ends a process that hangs, because a stuck data loader, file system or driver would hold its slot for ever."""
 
 import faulthandler
 import sys
@@ -10,12 +10,13 @@ __all__ = ["time_limit"]
 
 @contextmanager
 def time_limit(seconds: float | None) -> Iterator[None]:
-    """Ends the whole process with code 1 if the body takes longer, after writing where every thread stands.
+    """Ends the whole process with code 1 if the body takes longer, after writing where every thread is.
 
-    Works while Python itself cannot run, since the clock is a thread of C. One limit at a time in a process.
+    This works even while Python itself cannot run, because the clock is a thread of C. A process has one limit at a
+    time.
 
     Args:
-        seconds: None: no limit.
+        seconds: The limit in seconds; None: no limit.
     """
     if seconds is None:
         yield

@@ -19,8 +19,8 @@ from hyperstar_tune.simulation.trial import ERROR, PAUSED, PENDING, RUNNING, TER
 
 __all__ = ["METRIC", "MODE", "Fault", "Saved", "VirtualController"]
 
-METRIC, MODE = "val_accuracy", "max"  # of every replay
-_LOOKS = 1000  # in vain, after which nothing will happen any more; Ray looks again every second
+METRIC, MODE = "val_accuracy", "max"  # metric and mode of every replay
+_LOOKS = 1000  # looks in vain after which nothing will happen any more; Ray looks again every second
 
 Fault = Callable[["VirtualController", "ReplayTrial"], None]
 
@@ -157,7 +157,7 @@ class VirtualController:
                 self.stop_trial(trial)
 
     def step(self) -> bool:
-        """Starts what can be started and plays one event; False if there is none."""
+        """Starts the trials that can be started and plays one event; False if there is none."""
         for _ in range(_LOOKS):
             self._fill()
             if self._events:
@@ -185,7 +185,7 @@ class VirtualController:
 
     @property
     def stalled(self) -> bool:
-        """Whether trials are left that nobody will ever run, or the searcher never ends."""
+        """Whether trials are left that nobody will ever run, or the searcher never says that it has finished."""
         return not self.search_alg.is_finished() or any(not trial.is_finished() for trial in self._trials)
 
     def add(self, trial: ReplayTrial) -> None:
@@ -245,7 +245,7 @@ class VirtualController:
         self.scheduler.on_trial_add(self, trial)
 
     def save(self) -> Saved:
-        """A copy of all that Ray would find again after a kill."""
+        """A copy of everything that Ray would find again after a kill."""
         algorithm = self.search_alg
         saved = Saved(algorithm.searcher.get_state(), self._trials, algorithm.n_suggested, algorithm.finished)
         copy: Saved = pickle.loads(pickle.dumps(saved))  # noqa: S301  written by ourselves, a moment ago

@@ -129,7 +129,7 @@ class TaskCurves:
 
     @cached_property
     def results(self) -> list[list[dict[str, Any]]]:
-        """All reports of a trainable: ``results[row][epoch - 1]``."""
+        """All reports that a trainable would make: ``results[row][epoch - 1]``."""
         columns = {
             "val_accuracy": self.accuracy.tolist(),
             "val_loss": self.loss.tolist(),
@@ -149,7 +149,7 @@ class TaskCurves:
         ]
 
     def prefix(self, max_epochs: int) -> "TaskCurves":
-        """The first epochs only: a shorter R, where the learning-rate schedule does not depend on R."""
+        """The curves up to a shorter R. They hold only if the learning-rate schedule does not depend on R."""
         cut = {name: getattr(self, name)[:, :max_epochs] for name in ("accuracy", "accuracy_b", "loss", "seconds")}
         return replace(self, **cut)
 

@@ -1,7 +1,7 @@
-"""Faults to put in the place of a report of a replay: what a cluster does to a run.
+"""Faults that happen in a replay in place of a report, as they happen to a run on a cluster.
 
-Except for ``diverge``, ``done`` and ``fail_save``, the epoch of the report is lost with it. A trial goes on from where
-it was last paused: there it has a checkpoint.
+Except for ``diverge``, ``done`` and ``fail_save``, the epoch of the report is lost too. A trial goes on from where it
+was last paused, because it has a checkpoint there.
 """
 
 import math
@@ -27,7 +27,7 @@ def crash(controller: VirtualController, trial: ReplayTrial) -> None:
 
 
 def lose(controller: VirtualController, trial: ReplayTrial) -> None:
-    """The trial ends without a word, as where Ray cannot reset its actor."""
+    """The trial ends and nobody is told, as when Ray cannot reset its actor."""
     controller.lose(trial)
 
 

@@ -1,4 +1,4 @@
-"""What a run did: its trials, its epochs in order, and the best accuracy found by any budget."""
+"""The record of a run: its trials, its epochs in order, and the best accuracy that was found within any budget."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Incumbent:
         return np.minimum(np.asarray(epochs), len(self.accuracy)) - 1
 
     def at_seconds(self, seconds: Floats) -> npt.NDArray[np.intp]:
-        """Index of what is known at each time; before the first result, the index of the first."""
+        """Index of the last result at each time; before the first result it is the index of the first."""
         return np.maximum(np.searchsorted(self.seconds, seconds, side="right") - 1, 0)
 
 
@@ -49,11 +49,11 @@ class Run:
     curves: TaskCurves
     trials: tuple[TrialRecord, ...]
     segments: Floats  # [stretches of training, 4]: row, epoch before, epoch after, second of the start
-    epochs: int  # charged to the budget
-    redone_epochs: int  # trained again after a fault, not charged
-    seconds: float  # of the virtual clock
-    searcher_s: float  # measured inside the searcher
-    n_results: int  # delivered to the scheduler
+    epochs: int  # epochs charged to the budget
+    redone_epochs: int  # epochs trained again after a fault, which are not charged
+    seconds: float  # seconds of the virtual clock
+    searcher_s: float  # seconds measured inside the searcher
+    n_results: int  # results delivered to the scheduler
     stalled: bool  # trials were left that nobody would ever run
 
     @cached_property

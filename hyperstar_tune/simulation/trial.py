@@ -1,4 +1,4 @@
-"""What a replay runs: a trial, as searchers and schedulers see it, and the learning curves it follows."""
+"""The parts of a replay: a trial, as searchers and schedulers see it, and the learning curves that it follows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,19 +34,19 @@ class Curves(Protocol):
 
 @dataclass(eq=False, slots=True)
 class ReplayTrial:
-    """What searchers and schedulers read of a Ray trial."""
+    """A trial with everything that searchers and schedulers read of Ray's."""
 
     trial_id: str
     config: Config
-    row: int  # of its curve
+    row: int  # row of its curve
     status: str = PENDING
     is_saving: bool = False  # it is about to be paused
     save_fails: bool = False
     last_result: dict[str, Any] = field(default_factory=dict)
-    epoch: int = 0  # trained
-    top: int = 0  # most epochs it ever had; below it, epochs are redone
+    epoch: int = 0  # epochs it has trained
+    top: int = 0  # most epochs it ever had; epochs below are trained again
     checkpoint: int = 0  # epoch from which it would go on after a fault
-    start_s: float = 0.0  # when it began what it trains now
+    start_s: float = 0.0  # second at which it began to train on
     until: int = 0  # epoch at which it reports next
     stops: list[int] = field(default_factory=list)  # epochs after which it was paused or stopped
 
@@ -55,7 +55,7 @@ class ReplayTrial:
         self.status = status
 
     def is_finished(self) -> bool:
-        """Whether it will not run again, as Ray's trial says it."""
+        """Whether it will not run again, under the name that Ray's trial uses."""
         return self.status in (ERROR, TERMINATED)
 
     def get_trainable_cls(self) -> type:

@@ -1,4 +1,4 @@
-"""The parts of a table, made of a collection or of a long frame of curves measured elsewhere."""
+"""Makes the parts of a table from a collection, or from a long frame of curves that were measured elsewhere."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ from hyperstar_tune.tables.objectives import OBJECTIVES
 
 __all__ = ["parts_of_collection", "parts_of_frame"]
 
-_MOST_VALUES = 500_000_000  # 2 GB
+_MOST_VALUES = 500_000_000  # values of a table, which are 2 GB
 _NEEDED = ("task", "seed", "epoch", "val_accuracy")
 _LARGEST_SEED = 2**63 - 1
 _TASK_DEFAULTS = {"location": "", "classes": 0, "n_train": 0, "n_val": 0, "licence": "", "image_hash": ""}
@@ -26,7 +26,8 @@ _TASK_DEFAULTS = {"location": "", "classes": 0, "n_train": 0, "n_val": 0, "licen
 def parts_of_collection(directory: Path) -> dict[str, Any]:
     """The arguments of ``MetaDataset`` from the files of a collection.
 
-    Configurations are those of a finite space, else those that appear. Tasks without a measured cell are left out.
+    The configurations are all those of a finite space, else those that appear. Tasks without a measured cell are left
+    out.
 
     Raises:
         MetaDatasetError: If a file is missing or damaged, or no cell was measured.

@@ -1,11 +1,11 @@
 """The files of a collection: what it is measured with, and one line for every finished cell.
 
-    DIR/collection.json     format, fingerprint, network, space, one row for each task
-    DIR/cells/TASK.jsonl    one JSON object a line: config, seed, epochs, a list per objective, device, seconds, error
+    DIR/collection.json     format, fingerprint, network, space, one row per task
+    DIR/cells/TASK.jsonl    one JSON object per line: config, seed, epochs, a list per objective, device, seconds, error
 
-Whoever goes on with a collection and whoever makes a table of it read them here. A last line without its end was cut
-off by a kill: the cell is not finished. Numbers that are not finite are null. ``epoch_seconds`` is the mean over the
-epochs since the last one listed, so that the sum over all epochs is kept although not all are listed.
+They are read here, both to go on with a collection and to make a table of it. A last line without an end was cut off by
+a kill, and its cell is not finished. Numbers that are not finite are null. ``epoch_seconds`` is the mean over the
+epochs since the one listed before, so that the sum over all epochs is kept although not all are listed.
 """
 
 import json
@@ -30,7 +30,7 @@ LAST_EPOCH = 1_000_000
 _FILE = "collection.json"
 _FORMAT = 1
 _LARGEST = float(np.finfo(np.float32).max)
-_TASK_FIELDS = ("image_hash", "classes", "n_train", "n_val")  # of a task that stays the same
+_TASK_FIELDS = ("image_hash", "classes", "n_train", "n_val")  # what stays the same for a task
 _READ_ERRORS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)  # of damaged JSON
 
 
@@ -85,7 +85,7 @@ class Collection:
         write_file(directory / _FILE, json.dumps(content, indent=1).encode())
 
     def differences(self, other: "Collection") -> list[str]:
-        """One readable text for everything in which cells of the two could not stand in one table."""
+        """Readable texts, one for each difference that keeps the cells of the two out of one table."""
         found = self.fingerprint.differences(other.fingerprint)
         if space := self.space.difference(other.space):
             found = [f"space: {space}", *(line for line in found if not line.startswith("space"))]

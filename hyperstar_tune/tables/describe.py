@@ -1,6 +1,6 @@
 """What a table of learning curves holds: coverage, best configurations, and how much its tasks disagree about them.
 
-These numbers say whether a table is worth meta-training on. Not for judging a ranking: see ``evaluation.loo``.
+These numbers say whether a table is worth meta-training on. To judge a ranking, use ``comparison.judging``.
 """
 
 from collections.abc import Sequence

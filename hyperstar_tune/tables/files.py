@@ -1,7 +1,7 @@
 """The files of a meta-dataset: Syne Tune's tabular schema, written as a whole or not at all.
 
-Nothing here is pickled. ``metadata.json`` states the SHA-256 of the other files: that tells damage, not forgery, as who
-can change a table can change its checksums.
+Nothing here is pickled. ``metadata.json`` states the SHA-256 of the other files. This shows damage, not forgery, since
+whoever can change a table can change its checksums too.
 
 Source of the schema: ``syne_tune/blackbox_repository/{blackbox_tabular,serialize}.py`` (0.16).
 """
@@ -30,7 +30,7 @@ FIDELITY_SPACE = "fidelityspace.json"
 METADATA = "metadata.json"
 TASKS = "tasks.parquet"
 _SUMMED = (HYPERPARAMETERS, EVALUATIONS, FIDELITIES, CONFIG_SPACE, FIDELITY_SPACE, TASKS)
-_MOST_ROWS = 1_000_000  # of configurations or tasks
+_MOST_ROWS = 1_000_000  # configurations or tasks of a table
 _MOST_CURVE_ROWS = 50_000_000
 
 
@@ -53,7 +53,7 @@ def _syne_domain(hp: Any) -> dict[str, Any]:
     values = [plain(choice) for choice in choices]
     if len({type(choice) for choice in values}) > 1:
         raise MetaDatasetError(
-            f"a table stores one type of value a parameter, but {hp.name!r} has {values}; write them all alike"
+            f"a table stores one type of value per parameter, but {hp.name!r} has {values}; write them all alike"
         )
     return _domain("Categorical", {"categories": values}, "Uniform")
 

@@ -1,4 +1,4 @@
-"""A collection that is being measured: begun or continued, by one process at a time."""
+"""A collection that is being measured. One process at a time begins it or goes on with it."""
 
 import os
 import re
@@ -56,7 +56,7 @@ class Journal:
             raise
 
     def finished(self, task: str) -> dict[CellKey, dict[str, Any]]:
-        """Cells of a task by their last line, failed ones included; what a kill left of a line is removed."""
+        """Cells of a task by their last line, failed ones included; an unfinished last line is removed."""
         cells = read_cells(self.directory, task)
         path = cells_path(self.directory, task)
         if path.exists():

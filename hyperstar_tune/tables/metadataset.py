@@ -1,8 +1,8 @@
 """Tables of learning curves: tasks x configurations x seeds x epochs x objectives.
 
-What a predictor is meta-trained on and what replays run on. On disk a table is a directory in the schema of Syne Tune's
-tabular blackboxes. Not for collecting: ``hyperstar_tune.finetune.collect`` keeps a journal of finished cells, which
-``MetaDataset.from_collection`` reads.
+Predictors are meta-trained on tables, and replays run on them. On disk a table is a directory in the schema of Syne
+Tune's tabular blackboxes. A table is finished: ``finetune.collect`` measures a collection, and
+``MetaDataset.from_collection`` makes a table of it.
 
 Source: HyperSTAR (CVPR 2020), Sec. 3.1; scores, seeds and families as in docs/protocol.md.
 """
@@ -53,8 +53,8 @@ class MetaDataset:
     """
 
     space: SearchSpace
-    configs: list[Config]  # H, distinct, all in the space
-    epochs: npt.NDArray[np.int64]  # [F], rising, 1-based
+    configs: list[Config]  # H distinct configurations of the space
+    epochs: npt.NDArray[np.int64]  # [F], rising, from 1
     evaluations: npt.NDArray[np.float32]  # [T, H, S, F, O]
     tasks: pd.DataFrame  # T rows: name, family, location, classes, n_train, n_val, licence, image_hash
     fingerprint: Fingerprint
@@ -114,8 +114,8 @@ class MetaDataset:
         """Builds a table from the journals of ``hyperstar collect``.
 
         Args:
-            directory: With ``collection.json`` and ``cells/TASK.jsonl``. A torn last line of a journal, and a cell that
-                ended with an error, count as not trained.
+            directory: Folder of the collection. An unfinished last line, and a cell that ended with an error, count as
+                not trained.
             complete_only: Drop the tasks whose first seed lacks a cell, instead of keeping them with NaN, and every
                 further seed of a task that lacks one.
 
@@ -200,7 +200,7 @@ class MetaDataset:
         return [str(name) for name in self.tasks["name"][np.asarray(self.measured[:, :, 0].all(axis=1))]]
 
     def filled(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Values of cells, shape [T, H, S], where one that diverged (NaN) takes its task's worst, or 0 if all did."""
+        """Values of cells, shape [T, H, S]; a diverged cell has its task's worst value, or 0 if all diverged."""
         return np.where(self.measured, worst_for_diverged(values, axis=(1, 2)), values)
 
     def scores(self, seed: int | None = None) -> npt.NDArray[np.float64]:
@@ -236,16 +236,16 @@ class MetaDataset:
         return _over_seeds(np.where(self.measured, filled, np.nan))
 
     def normalized(self) -> npt.NDArray[np.float64]:
-        """Scores less their task's mean over its deviation, over the configurations trained on it, shape [T, H].
+        """Scores of mean 0 and deviation 1 on each task, over the configurations that were trained on it, shape [T, H].
 
-        Where tasks lack different configurations, their means are over different ones and do not compare.
+        Where tasks lack different configurations, their scores cannot be compared.
 
         Source: HyperSTAR (CVPR 2020), Sec. 3.1.
         """
         return np.asarray(normalize_scores(self.scores()), dtype=np.float64)
 
     def similarity(self, k: int = 10) -> npt.NDArray[np.float64]:
-        """Similarity r_ij of every two tasks: mean AP@k of either's ranking for the other (Eq. 2).
+        """Similarity r_ij of every two tasks: the mean AP@k of each one's ranking on the other (Eq. 2).
 
         Returns:
             Symmetric, shape [T, T], over the configurations trained on both; NaN where those are fewer than ``k``.
@@ -269,7 +269,7 @@ class MetaDataset:
         return tuple(dict.fromkeys(self.tasks["family"]))
 
     def without(self, families: str | Iterable[str]) -> "MetaDataset":
-        """The table less some families.
+        """The table without some families.
 
         Raises:
             MetaDatasetError: If a family is unknown or no task remains.
@@ -277,7 +277,7 @@ class MetaDataset:
         return self.subset(np.flatnonzero(~self._in(families)))
 
     def only(self, families: str | Iterable[str]) -> "MetaDataset":
-        """Some families of the table.
+        """The table with some families only.
 
         Raises:
             MetaDatasetError: If a family is unknown.

@@ -6,9 +6,9 @@ A trainable reports these, a line of a collection lists them, and a table holds 
 __all__ = ["OBJECTIVES", "SHARES"]
 
 OBJECTIVES = (
-    "val_accuracy",  # of half A of the validation images, which decides
+    "val_accuracy",  # on half A of the validation images, which decides
     "val_loss",
-    "val_accuracy_b",  # of half B, which reports
+    "val_accuracy_b",  # on half B, which reports
     "val_loss_b",
     "train_loss",
     "epoch_seconds",

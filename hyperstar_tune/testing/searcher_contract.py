@@ -1,6 +1,6 @@
 """What Ray Tune expects of a searcher, as tests.
 
-Ray says little of this in one place: it was read off its controller, its search generator and its restore path.
+Ray says little of this in one place. We read it off its controller, its search generator and its restore path.
 """
 
 # ruff: noqa: PT017, S101  these asserts are tests
@@ -56,7 +56,7 @@ class SearcherContract(ABC):
     # -- suggestions ---------------------------------------------------------------------------------------------------
 
     def test_a_suggestion_is_a_dict_of_plain_python_values(self) -> None:
-        """Not of NumPy's, and not FINISHED."""
+        """Values are not NumPy's, and the first suggestion is not FINISHED."""
         for config in _draw(self.make_searcher(0), self.n_suggestions):
             assert isinstance(config, dict)
             assert config
