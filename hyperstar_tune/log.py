@@ -1,4 +1,4 @@
-"""Messages to the user: the logger ``hyperstar_tune``, visible by default and silenced like any library's.
+"""Messages to the user: the logger ``hyperstar_tune``, visible by default and silenced like that of any library.
 
 Python shows no message below WARNING unless the user configures logging. Messages of this library are meant to be read,
 so its logger lets INFO pass and writes to stderr as long as nobody else handles them.
@@ -18,7 +18,7 @@ class _Fallback(logging.StreamHandler):
     """Writes to stderr, unless the user has a handler on our logger or on the root."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes to what ``sys.stderr`` is at that moment."""
+        """Writes to the stream that ``sys.stderr`` is at that moment."""
         if not logging.root.handlers and LOGGER.handlers == [self]:
             self.stream = sys.stderr
             super().emit(record)

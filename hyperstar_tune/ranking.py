@@ -17,12 +17,12 @@ class Ranking:
     """Configurations, best predicted first. Holds plain Python values only, so that it can be stored anywhere."""
 
     configs: tuple[dict[str, Any], ...]
-    scores: tuple[float, ...]  # predicted score of each, normalized per task (Sec. 3.1), falling
+    scores: tuple[float, ...]  # predicted score of each one, normalized per task (Sec. 3.1), from high to low
     spread: tuple[float, ...]  # deviation of each score over image batches, or error on new families; 0: not known
-    task: str = ""  # name of the task it was made for
+    task: str = ""  # name of the task that the ranking was made for
     source: str = ""  # name of the predictor or ranker
     seen: bool = False  # whether the task's images were used in meta-training
-    nearest: tuple[str, ...] = ()  # known tasks that are most alike, nearest first; empty where not known
+    nearest: tuple[str, ...] = ()  # the known tasks that are most similar, nearest first; empty if not known
     share: float = 1.0  # how much of what the images say counts; 0: no known task is near, an average ranking
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Searchers and the scheduler: Hyperband on Ray Tune, with or without a look at the images."""
+"""The searchers and the scheduler: Hyperband on Ray Tune, with or without a look at the images."""
 
 from ray.tune import search as _ray_search
 
@@ -29,7 +29,7 @@ __all__ = [
 
 
 def register() -> None:
-    """Makes ``create_searcher("hyperstar", task=...)`` of Ray Tune know our searcher."""
+    """Registers our searcher, so that Ray Tune's ``create_searcher("hyperstar", task=...)`` finds it."""
     _ray_search.SEARCH_ALG_IMPORT["hyperstar"] = lambda: HyperStarSearcher
 
 

@@ -1,4 +1,4 @@
-"""Any other Ray searcher, behind the gate of a task-aware Hyperband."""
+"""Puts any other Ray searcher behind the gate of a task-aware Hyperband."""
 
 from typing import Any
 
@@ -51,10 +51,10 @@ class Gated(GatedSearcher):
         return config
 
     def observe(self, config: Config, epoch: int, result: dict[str, Any] | None) -> None:
-        """Results go to the other searcher by trial, see ``tell``."""
+        """Does nothing, as ``tell`` passes results on to the other searcher by trial."""
 
     def tell(self, trial_id: str, epoch: int, result: dict[str, Any] | None) -> None:
-        """Passes a result on."""
+        """Passes a result on to the other searcher."""
         if result is not None:
             self._last[trial_id] = result
             self.searcher.on_trial_result(trial_id, result)
@@ -69,7 +69,7 @@ class Gated(GatedSearcher):
         return super().suggest(trial_id)
 
     def suggest_again(self, trial_id: str) -> None:
-        """A lost trial has failed: the other searcher knows its suggestions by the trials they were made for."""
+        """Reports a lost trial as failed, because the other searcher knows its suggestions by their trials."""
         if self.configs.pop(trial_id, None) is not None:
             self.searcher.on_trial_complete(trial_id, error=True)
 
@@ -79,12 +79,12 @@ class Gated(GatedSearcher):
         self.searcher.on_trial_complete(trial_id, result=result or self._last.pop(trial_id, None), error=error)
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
-        """Hands them to the other searcher."""
+        """Hands the properties of the search on to the other searcher."""
         taken: bool = self.searcher.set_search_properties(metric, mode, config, **spec)
         return taken
 
     def take_metric(self, metric: str | None, mode: str | None) -> None:
-        """Leaves it to the other searcher, which has its own or was told with the run's config."""
+        """Does nothing: the other searcher has its own metric, or was told with the run's config."""
 
     @property
     def metric(self) -> str:

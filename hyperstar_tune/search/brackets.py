@@ -1,13 +1,14 @@
 """Where searcher and scheduler meet: Hyperband's brackets and rungs over the ledger of a run, without Ray's objects.
 
-The controller starts every new trial by itself, so only the searcher can hold one back, and only the scheduler sees all
-results. Both therefore talk to one gate. Every step takes constant time, the end of a rung n log n. Rules beyond the
-ledger's (docs/protocol.md, "Runs under a budget"):
+Ray's controller starts every new trial by itself, so only the searcher can hold one back. And only the scheduler sees
+all results. So both talk to one gate. Every step takes constant time, and the end of a rung takes n log n. The rules
+beyond those of the ledger are (docs/protocol.md, "Runs under a budget"):
 
-- Brackets run one after another; a rung ends when all its places are decided; equal scores keep the order of arrival.
-- A diverged or failed trial keeps its place with the worst score. Trials that fail before their first epoch cost the
-  budget nothing: the run ends if it begins with its widest rung and all of that does so, or once as many in a row do
-  so as that rung holds, at least 10. A trial that diverges has trained, and counts as one that did.
+- Brackets run one after another. A rung ends when all its places are decided. Equal scores keep the order of arrival.
+- A diverged or failed trial keeps its place with the worst score.
+- Trials that fail before their first epoch cost the budget nothing. So the run ends if it begins with its widest rung
+  and all trials of that rung fail, or once as many trials in a row fail as that rung holds, at least 10. A trial that
+  diverges has trained, and does not count as one of these.
 - A configuration that comes again takes its stored trial back and pays only for new epochs.
 """
 
@@ -24,8 +25,8 @@ CONTINUE = "CONTINUE"  # values of Ray's TrialScheduler
 PAUSE = "PAUSE"
 STOP = "STOP"
 
-_FEWEST_LOST = 10  # trials in a row without an epoch: a plan of tiny rungs may lose a few by chance
-_IDLE_PASSES = 100  # over all brackets without an epoch: everything that comes up is trained to the end
+_FEWEST_LOST = 10  # failed trials in a row that end a run; a plan of tiny rungs may lose a few by chance
+_IDLE_PASSES = 100  # passes over all brackets without an epoch that end a run: all is trained to the end
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class RungRecord:
 
     bracket: int  # counted from 0 over the whole run
     rung: int  # counted from 0 within the bracket
-    epochs: int  # epochs a trial has behind it here
+    epochs: int  # epochs that its trials have trained
     trial_ids: tuple[str, ...]  # best first
 
 
@@ -68,7 +69,7 @@ class Gate(Ledger):
 
     @property
     def n_brackets_started(self) -> int:
-        """Brackets that were opened so far: a searcher may begin anew with each."""
+        """Number of brackets that were opened so far; a searcher may begin anew with each."""
         return self.bracket + 1
 
     # -- slots, asked for by the searcher ------------------------------------------------------------------------------
@@ -99,12 +100,12 @@ class Gate(Ledger):
         self.permit(trial)
 
     def close_slots(self) -> None:
-        """There is no further configuration: the bracket goes on with those it has."""
+        """Closes the free slots: there is no further configuration, and the bracket goes on with those it has."""
         self.free_slots = 0
         self._advance()
 
     def level(self, trial_id: str, epoch: int) -> int:
-        """Epochs at the end of the rung in which a trial stands."""
+        """The number of epochs at which the rung of a trial ends."""
         return self.trials[trial_id].level
 
     # -- events, told by the scheduler ---------------------------------------------------------------------------------
@@ -114,8 +115,9 @@ class Gate(Ledger):
 
         Args:
             trial_id: Trial that reports.
-            epoch: Epochs the trial has behind it. It may jump, if no level is left out that decides something.
-            score: Higher is better; not finite: diverged; None: not reported, at an epoch that decides nothing.
+            epoch: Epochs that the trial has trained. It may skip epochs that decide nothing.
+            score: Higher is better. A score that is not finite means that the trial diverged. None: not reported, at
+                an epoch that decides nothing.
             steps: Epochs since the trial was last restored.
 
         Returns:
@@ -142,7 +144,7 @@ class Gate(Ledger):
         return STOP if trial.ended and trial.epochs < self.plan.max_epochs else PAUSE
 
     def end(self, trial_id: str, epoch: int = 0, score: float | None = None) -> None:
-        """The trial ended by itself or by someone else's decision: it stands with its last score, if it has one."""
+        """Ends a trial that ended by itself or was stopped by others; it keeps its last score, if it has one."""
         trial = self.trials[trial_id]
         if trial.ended:
             return
@@ -155,14 +157,14 @@ class Gate(Ledger):
         self._decide(trial)
 
     def fail(self, trial_id: str, why: str = "failed") -> None:
-        """The trial failed for good."""
+        """Gives a trial that failed for good the worst score."""
         trial = self.trials[trial_id]
         self.faults.setdefault(trial_id, why)
         trial.dead = trial.ended = True
         self._decide(trial)
 
     def forget(self, trial_id: str) -> bool:
-        """Frees the slot of a trial that Ray lost before it reported anything; False if it was further on."""
+        """Frees the slot of a trial that Ray lost before it reported anything; False if it has reported something."""
         trial = self.trials[trial_id]
         if trial.epochs or not trial.pending or self.rung:
             return False
@@ -175,7 +177,7 @@ class Gate(Ledger):
         return True
 
     def revive(self, trial_id: str) -> None:
-        """A failed trial may go on after all: it gets its place back if its rung has not ended."""
+        """Lets a failed trial go on after all: it gets its place back if its rung has not ended."""
         trial = self.trials[trial_id]
         if not trial.dead or self.finished:
             return
@@ -213,7 +215,7 @@ class Gate(Ledger):
             self._await(trial, waits)
 
     def _await(self, trial: TrialState, waits: bool = True) -> None:
-        """Lets the rung wait for a trial, and the trial for its permission to run."""
+        """Makes the rung wait for a trial, and the trial for its permission to run."""
         trial.pending = True
         self._left += 1
         if waits:
@@ -275,5 +277,5 @@ class Gate(Ledger):
 
 
 def _is_diverged(score: float | None) -> bool:
-    """Whether a score is not finite; None, which was not reported, is no divergence."""
+    """Whether a score is not finite; a score that was not reported (None) does not count."""
     return score is not None and score - score != 0

@@ -1,4 +1,4 @@
-"""Which searchers ``TaskAwareHyperBand`` can hold back, and in one line why not the others."""
+"""Finds out whether ``TaskAwareHyperBand`` can hold back a run's searcher, and says in one line why not."""
 
 import sys
 from typing import Any

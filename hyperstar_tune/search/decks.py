@@ -1,8 +1,8 @@
-"""Where the next configuration comes from: lists that are drawn from top to bottom.
+"""Decks of configurations, from which a searcher draws the next one.
 
-A deck gives each of its configurations once, then nothing until it is rewound. Rewound within a bracket, it gives those
-that stand in the bracket already last: they would take places and fill none. Decks hold plain Python values only, so
-that they are saved with the searcher.
+A deck gives each of its configurations once, then nothing until it is rewound. If it is rewound within a bracket, the
+configurations that are already in the bracket come last, because they would not fill a new place. Decks hold plain
+Python values only, so they can be saved with the searcher.
 """
 
 import random
@@ -25,7 +25,7 @@ _BLOCK = 64  # configurations drawn at a time
 
 
 class Deck(ABC):
-    """Listed configurations in an order, which a subclass deals anew in every round.
+    """A deck of listed configurations. A subclass gives the order of every round.
 
     Args:
         configs: The configurations.
@@ -50,7 +50,7 @@ class Deck(ABC):
         return self._configs[self._order[self._place - 1]]
 
     def start_bracket(self) -> None:
-        """What was given so far may come again at once."""
+        """Begins a bracket: all that was given so far may come again at once."""
         self._start = self._place
 
     def rewind(self) -> None:
@@ -68,7 +68,7 @@ class Deck(ABC):
 
 
 class ShuffledDeck(Deck):
-    """Every round is a random order."""
+    """A deck that deals its configurations in a new random order in every round."""
 
     def _deal(self, numbers: random.Random) -> Sequence[int]:
         order = list(self._order)
@@ -77,7 +77,7 @@ class ShuffledDeck(Deck):
 
 
 class RankedDeck(Deck):
-    """A ranking, used in one of three ways.
+    """A deck that deals from a ranking, in one of three ways.
 
     Args:
         ranking: Configurations, best first.
@@ -122,7 +122,7 @@ class RankedDeck(Deck):
 
 
 class EndlessDeck:
-    """Random configurations without end, of a space that cannot be listed.
+    """A deck without end: random configurations of a space that cannot be listed.
 
     Args:
         space: Space to draw from.
@@ -150,14 +150,14 @@ class EndlessDeck:
         return self._drawn.pop()
 
     def start_bracket(self) -> None:
-        """Nothing: no configuration comes again."""
+        """Does nothing, as no configuration comes again."""
 
     def rewind(self) -> None:
-        """Nothing: it has no end."""
+        """Does nothing, as the deck has no end."""
 
 
 def random_deck(space: SearchSpace, seed: int) -> ShuffledDeck | EndlessDeck:
-    """Uniformly random configurations: a space that can be listed in random order, each once; else without end.
+    """A deck of uniformly random configurations. It deals a space that can be listed once, and any other without end.
 
     Args:
         space: Space to draw from.

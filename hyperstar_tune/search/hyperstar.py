@@ -1,6 +1,6 @@
-"""The searcher that has looked at the images: it goes down a predictor's ranking.
+"""The searcher that looks at the images first, and then goes down a predictor's ranking.
 
-The predictor is asked once, when the searcher is made; afterwards only the ranked list is kept, so that no network
+The predictor is asked once, when the searcher is made. Afterwards only the ranked list is kept, so that no network
 travels with the searcher's state.
 
 Source: HyperSTAR (CVPR 2020), Sec. 3.2 ("Task-Aware HPO").
@@ -44,13 +44,14 @@ class HyperStarSearcher(DeckSearcher):
         ranking: A ready ranking instead of task and predictor.
         space: What to search: a space, its name or a Ray dict space. None: what the run's config searches, or the whole
             space of the predictor.
-        use: "top": down the ranking; "mixed": with a share of random configurations; "sampled": drawn without
-            replacement in proportion to a softmax over the predicted scores.
+        use: How the ranking is used. "top" goes down the ranking. "mixed" does so too, with a share of random
+            configurations in between. "sampled" draws without replacement in proportion to a softmax over the
+            predicted scores.
         random_share: Share of random configurations of "mixed", in [0, 1].
         temperature: Temperature of the softmax of "sampled"; scores have unit variance.
-        restart: Every bracket begins at the top of the ranking (the paper's "in each stage") instead of going on; what
-            was trained is not trained again. With "top" such a run sees no more configurations than the widest bracket
-            takes, and ends before it has spent one pass, when these are trained as far as the brackets ask.
+        restart: Whether every bracket begins at the top of the ranking (the paper's "in each stage") instead of going
+            on. What was trained is not trained again. With "top" such a run sees only as many configurations as the
+            widest bracket takes, and it ends early, once these are trained as far as the brackets ask.
         unknown_space: What to do with a space that the predictor does not know: "error", or "random" for random
             configurations.
         metric: Reported metric to optimize; usually given to ``tune.run``.
@@ -73,7 +74,7 @@ class HyperStarSearcher(DeckSearcher):
 
     transient = ("_ask",)
     without_deck = "has no ranking of this run's space any more, as it was copied before; make a new one"
-    _ask: Callable[[Sequence[Config]], Ranking] | None = None  # the predictor; gone from a copy
+    _ask: Callable[[Sequence[Config]], Ranking] | None = None  # asks the predictor; copies do not have it
 
     def __init__(
         self,
@@ -100,9 +101,9 @@ class HyperStarSearcher(DeckSearcher):
         self._use = (use, random_share, temperature)
         self._restart = restart
         self._unknown_space = unknown_space
-        self.ranking = ranking  # what is gone down; None: random configurations
+        self.ranking = ranking  # the ranking that is followed; None: random configurations
         self.fingerprint: Fingerprint | None = None  # circumstances of the predictor's training
-        self._known: SearchSpace | None = None  # all that the predictor can rank
+        self._known: SearchSpace | None = None  # the space that the predictor can rank
         self._ranked = ranking  # the longest list so far, of which a part may be searched
         if task is not None:
             self._load(task, predictor)
@@ -139,13 +140,13 @@ class HyperStarSearcher(DeckSearcher):
                 self._deal(part)
 
     def start_bracket(self) -> None:
-        """From the top again, if every bracket does."""
+        """Begins at the top of the ranking again, if every bracket does."""
         super().start_bracket()
         if self._restart:
             self.start_over()
 
     def remark(self, trial: Trial, plan: HyperBandPlan) -> str:
-        """How the run differs from what the predictor was trained for."""
+        """Says how the run differs from what the predictor was trained for."""
         if self.fingerprint is None:
             return ""
         theirs = getattr(trial.get_trainable_cls(), "fingerprint", None)
@@ -169,7 +170,7 @@ class HyperStarSearcher(DeckSearcher):
         self._ask = lambda configs: loaded.rank(task, configs)
 
     def _rank(self, space: SearchSpace, fixed: dict[str, Any]) -> Ranking | None:
-        """The ranking of a space; None: this is a copy for a restored run, which is about to get its saved list."""
+        """The ranking of a space. None if this is a copy for a restored run, which is about to get its saved list."""
         if self._known is None:
             assert self._ranked is not None  # noqa: S101
             return part_in_space(self._ranked, space, fixed)

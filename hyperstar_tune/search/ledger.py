@@ -1,12 +1,12 @@
-"""The books of a run: what its budget was spent on, which trials run or wait, and which faults they met.
+"""The account of a run: what its budget was spent on, which trials run or wait, and which faults they met.
 
-A ledger knows epochs and trials, but neither rungs nor Ray. It is plain data keyed by trial id: it is saved with the
-searcher, survives a killed driver, and is driven in the same way by real Tune and by a replay. Rules
+A ledger knows epochs and trials, but neither rungs nor Ray. It is plain data keyed by trial id. So it is saved with the
+searcher, survives a killed driver, and works in the same way on real Tune and in a replay. Its rules are
 (docs/protocol.md, "Runs under a budget"):
 
-- A running trial has the epochs up to its target reserved. What is left of the budget may cut a target short, so that
-  the sum over all trials is exactly the budget; epochs that a trial gives back go to the next one that waits.
-- An epoch trained again after a fault is counted in ``redone_epochs`` and never charged.
+- A running trial has the epochs up to its target reserved. If less is left of the budget, the target is cut short, so
+  that the sum over all trials is exactly the budget. Epochs that a trial gives back go to the next one that waits.
+- An epoch that is trained again after a fault is counted in ``redone_epochs`` and never charged.
 """
 
 import math
@@ -19,13 +19,13 @@ __all__ = ["Ledger", "TrialState"]
 
 @dataclass
 class TrialState:
-    """What a run knows about a trial. Anybody may read it; only ledger and gate change it."""
+    """The state of a trial in a run. Anybody may read it, but only the ledger and the gate change it."""
 
     id: str
-    key: Any = None  # equal for equal configurations; None where none may come again
-    bracket: int = -1  # last bracket it stood in
-    epochs: int = 0  # charged to the budget
-    position: int = 0  # last reported epoch; behind ``epochs`` after a fault
+    key: Any = None  # equal for equal configurations; None if none may come again
+    bracket: int = -1  # last bracket that it was in
+    epochs: int = 0  # epochs charged to the budget
+    position: int = 0  # last reported epoch; less than ``epochs`` after a fault
     level: int = 0  # epochs at the end of its rung
     target: int = 0  # epochs it may train to now
     next_level: int = 1  # next epoch whose score decides something
@@ -37,10 +37,10 @@ class TrialState:
 
 
 class Ledger:
-    """What is spent, reserved and left of a budget, and by whom.
+    """Keeps account of the epochs of a budget that are spent, reserved and left.
 
     Args:
-        budget: Epochs of all trials together; infinite where nobody counts them.
+        budget: Epochs of all trials together; infinite if nobody counts them.
         max_concurrent: Trials that may run at a time; None: as many as the cluster holds.
     """
 
@@ -55,9 +55,9 @@ class Ledger:
         self.restores = 0  # times the run went on after its driver had ended
         self.faults: dict[str, str] = {}  # trial -> why it will not go on
         self.finished = False
-        self.early_end = ""  # why it finished with epochs left
+        self.early_end = ""  # why the run finished with epochs left
         self.running: set[str] = set()
-        # Permitted to run, in order, to be started by the scheduler; a dict's first key is slow to find once many went.
+        # Trials that the scheduler is to start, in order. In a plain dict the first key is slow to find once many left.
         self.ready: OrderedDict[str, None] = OrderedDict()
         self.waiting: deque[TrialState] = deque()  # in line, but not permitted to run yet
 
@@ -79,7 +79,7 @@ class Ledger:
         self.running.add(trial.id)
 
     def permit_waiting(self) -> None:
-        """Lets those in line run while there is room."""
+        """Lets the waiting trials run, in order, while there is room."""
         while self.waiting and self.has_room:
             trial = self.waiting.popleft()
             if trial.pending:
@@ -87,7 +87,7 @@ class Ledger:
                 self.ready[trial.id] = None
 
     def release(self, trial: TrialState) -> None:
-        """Takes a trial off the running ones and gives back what it has reserved."""
+        """Removes a trial from the running ones and gives back the epochs that it has reserved."""
         if trial.id in self.running:
             self.running.remove(trial.id)
             self.ready.pop(trial.id, None)
@@ -98,7 +98,7 @@ class Ledger:
 
         Args:
             trial: The trial that reports.
-            epoch: Epochs it has behind it.
+            epoch: Epochs that it has trained.
             steps: Epochs since it was last restored.
 
         Returns:
@@ -119,7 +119,7 @@ class Ledger:
         return True
 
     def end_early(self, why: str) -> None:
-        """The run is over with epochs left."""
+        """Ends the run with epochs left."""
         self.finished = True
         self.early_end = why
 

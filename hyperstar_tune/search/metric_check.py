@@ -1,7 +1,7 @@
-"""Whether the trainable reports the metric, found out at the first result and said in one line.
+"""Checks at the first result that the trainable reports the metric, and says in one line if it does not.
 
-Ray checks this too, but raises a traceback over many lines before the scheduler sees the result. The controller of a
-run with our scheduler therefore leaves the check to it; other runs of the process keep Ray's.
+Ray checks this too, but raises a traceback of many lines before the scheduler sees the result. So in a run with our
+scheduler, the controller leaves the check to the scheduler. Other runs of the process keep Ray's check.
 
 Source: ray 2.60, ``tune/execution/tune_controller.py::_validate_result_metrics``.
 """
@@ -23,7 +23,8 @@ def take_over_check(tune_controller: Any) -> None:
     """Switches Ray's own check off in one run.
 
     Args:
-        tune_controller: What Ray hands to the scheduler: its controller in a wrapper; another one stays as it is.
+        tune_controller: The controller of the run, in the wrapper that Ray hands to schedulers. Any other object stays
+            as it is.
     """
     controller = getattr(tune_controller, "_tune_controller", None)
     if hasattr(controller, _RAYS_CHECK):  # replaced in its class, as a controller's attributes are saved with the run
@@ -32,7 +33,7 @@ def take_over_check(tune_controller: Any) -> None:
 
 
 def is_lenient() -> bool:
-    """Whether the user has told Ray that results may lack the metric."""
+    """Whether the user has told Ray that results may lack the metric (an environment variable of Ray)."""
     return os.environ.get("TUNE_DISABLE_STRICT_METRIC_CHECKING") == "1"
 
 

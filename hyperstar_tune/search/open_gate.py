@@ -1,4 +1,4 @@
-"""The gate of a run that Hyperband does not schedule, so that every searcher has one and works in one way."""
+"""The gate of a run that Hyperband does not schedule: every searcher has a gate, and works in one way only."""
 
 import math
 from typing import Any, Literal
@@ -27,7 +27,7 @@ class OpenGate(Ledger):
         return self.has_room and not self.finished
 
     def claim(self, key: Any) -> bool:
-        """No trial is stored for later."""
+        """Always False, as no trial is stored for later."""
         return False
 
     def admit(self, trial_id: str, key: Any = None) -> None:
@@ -41,9 +41,9 @@ class OpenGate(Ledger):
         trial.epochs = max(trial.epochs, epoch)
 
     def close_slots(self) -> None:
-        """There is no further configuration."""
+        """Notes that there is no further configuration."""
         self.finished = True
 
     def level(self, trial_id: str, epoch: int) -> int:
-        """Every epoch is the end of a rung."""
+        """The next epoch: here every epoch counts as the end of a rung."""
         return max(1, epoch)

@@ -1,11 +1,11 @@
-"""From and to Ray Tune's dict spaces.
+"""Converts search spaces from and to Ray Tune's dicts.
 
-Ray's ``config`` (or ``param_space``) mixes three things in one nested dict: what is searched (``tune.choice`` and its
-like), what is fixed, and where in the dict each stands. They are taken apart here, and a flat configuration is put back
-into its places.
+Ray's ``config`` (or ``param_space``) mixes three things in one nested dict: what is searched (``tune.choice`` and the
+like), what is fixed, and where in the dict each value is. They are taken apart here, and a flat configuration is put
+back into its places.
 
-A searched parameter is called by the last part of its path (``{"train": {"lr": ...}}`` gives ``lr``) as long as that is
-unique, else by the whole path (``train/lr``).
+The name of a searched parameter is the last part of its path (``{"train": {"lr": ...}}`` gives ``lr``) if that is
+unique, else the whole path (``train/lr``).
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ from hyperstar_tune.space import Config, SearchSpace, config_key, plain
 
 __all__ = ["RaySpace", "as_space", "from_ray", "nest", "restrict", "to_ray"]
 
-_MOST_STEPS = 1000  # of a quantized range
+_MOST_STEPS = 1000  # steps of a quantized range
 
 Path = tuple[str, ...]
 
@@ -193,7 +193,7 @@ def _convert(name: str, domain: Domain) -> list[Any] | UniformFloatHyperparamete
 
 
 def _distinct(name: str, values: list[Any]) -> list[Any]:
-    """A value listed twice is twice as likely to Ray; here it is one value."""
+    """The distinct values of a choice. In Ray a value that is listed twice is twice as likely; here it is one."""
     try:
         return list({config_key({"": value}): value for value in values}.values())
     except TypeError:

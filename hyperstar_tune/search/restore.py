@@ -1,10 +1,10 @@
-"""A whole copy of a run's saved state, for the case that the driver is killed while Ray writes its own.
+"""Keeps a whole copy of a run's saved state, for the case that the driver is killed while Ray writes its own.
 
-Ray saves a run as several files, copied to the storage one after another: a kill in between leaves an empty JSON, a cut
-pickle, or trials and searcher of different moments. ``TaskAwareHyperBand`` therefore puts the last state that Ray
-finished into one archive beside them, by a rename, and ``make_restorable`` puts it back; under other schedulers the
-callback ``KeepRestorable`` does the same. What was trained after the
-last saved state is trained again, and nobody can count it: Ray saves every 10 s (``TUNE_GLOBAL_CHECKPOINT_S``).
+Ray saves a run as several files, which it copies to the storage one after another. A kill in between leaves an empty
+JSON file, a cut pickle, or trials and searcher of different moments. So ``TaskAwareHyperBand`` keeps the last state
+that Ray has finished in one archive beside these files, and ``make_restorable`` puts it back. Under other schedulers
+the callback ``KeepRestorable`` does the same. Epochs after the last saved state are trained again, and nobody can count
+them: Ray saves every 10 s (``TUNE_GLOBAL_CHECKPOINT_S``).
 
 On a local disk and on NFS the rename is atomic; on an object store an object appears when it is complete.
 
@@ -35,7 +35,7 @@ SNAPSHOT = "hyperstar_snapshot.zip"
 _TUNER = "tuner.pkl"  # Ray copies it anew at every save of a restored run
 _STATE = "experiment_state"
 _SAVED = re.compile(r"([a-z_-]+)-(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)\.(json|pkl)")  # kind, session
-_SHARE = 19  # as Ray: at most 5 % of the time goes into saving
+_SHARE = 19  # at most 5 % of the time goes into saving, as in Ray
 
 Files = dict[str, bytes]
 
@@ -55,7 +55,7 @@ class SnapshotKeeper:
         self._next_s = 0.0
         self._has_failed = False
         self._changed = -1
-        self._kept = self._newest()  # what is there before this run has saved anything is not ours
+        self._kept = self._newest()  # a state from before this run is not ours
 
     def look(self) -> None:
         """Keeps the state if Ray has saved a newer one. To be called between Ray's steps, never during a save."""
@@ -82,7 +82,7 @@ class SnapshotKeeper:
             return None
 
     def _newest(self) -> tuple[str, int] | None:
-        """Session and time of the newest state."""
+        """The session and the time of the newest state."""
         try:
             with os.scandir(self._staging) as entries:
                 found = [
@@ -108,7 +108,7 @@ class SnapshotKeeper:
         except (OSError, pyarrow.ArrowException) as error:
             if not self._has_failed:
                 self._has_failed = True
-                LOGGER.warning("no snapshot of the run could be kept, the run goes on: %s", error)
+                LOGGER.warning("no snapshot of the run could be kept, but the run goes on: %s", error)
 
 
 class KeepRestorable(tune.Callback):
@@ -134,8 +134,9 @@ class KeepRestorable(tune.Callback):
 def make_restorable(path: str | os.PathLike[str], storage_filesystem: fs.FileSystem | None = None) -> bool:
     """Makes the saved state of a killed run whole, to be called before ``Tuner.restore`` or ``tune.run(resume=True)``.
 
-    A state that is whole stays as it is. One that is torn, or whose trials and searcher are of different moments, is
-    replaced by the last whole one. As with Ray's restore, files of the run are unpickled: only for your own runs.
+    A whole state stays as it is. A state that is torn, or whose trials and searcher are of different moments, is
+    replaced by the last whole one. As in Ray's restore, files of the run are unpickled, so use it only for runs of your
+    own.
 
         if make_restorable(path):
             tuner = tune.Tuner.restore(path, trainable)
@@ -162,7 +163,7 @@ def make_restorable(path: str | os.PathLike[str], storage_filesystem: fs.FileSys
             filesystem.delete_file(f"{root}/{name}")
     for name, content in snapshot.items():
         _replace(filesystem, f"{root}/{name}", content)
-    LOGGER.warning("the state of %s was torn; the last whole one was put back", path)
+    LOGGER.warning("the saved state of %s was torn; the last whole state was put back", path)
     return True
 
 
@@ -230,7 +231,7 @@ def _last_epoch(metadata: dict[str, Any]) -> int:
 
 
 def _find_gate(saved: Any) -> Gate | None:
-    """In a searcher's state, or in that of one around it."""
+    """The gate in a searcher's state, or in the state of a searcher around it."""
     if not isinstance(saved, dict):
         return None
     for item in (saved, *(value for key, value in saved.items() if str(key).startswith("name:"))):

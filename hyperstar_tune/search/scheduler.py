@@ -5,7 +5,7 @@ forgets its rungs when a run is restored. This one shares a gate with its search
 searcher's checkpoint: after ``make_restorable`` and ``Tuner.restore`` or ``tune.run(resume=...)`` the run goes on with
 every score it had.
 
-Not for trainables that cannot be paused: a trial without checkpoints starts anew whenever it is resumed.
+It is not for trainables that cannot be paused: a trial without checkpoints starts anew whenever it is resumed.
 """
 
 from collections import deque
@@ -37,15 +37,15 @@ class TaskAwareHyperBand(TrialScheduler):
     A trial trains to the end of its rung, is paused there, and is resumed if it is promoted. Nothing stays paused at
     the end. A trial that diverges (a metric that is not finite) or fails keeps its place with the worst score, and the
     epochs it did not run return to the budget. Epochs trained again after a fault are counted in ``redone_epochs`` and
-    not charged. The run also ends when passes over the brackets train nothing any more, because the configurations are
-    trained to the end, or when ``num_samples`` is used up (pass ``num_samples=-1``).
+    not charged. The run also ends when passes over the brackets train nothing any more because all configurations are
+    trained to the end, or when ``num_samples`` is used up (so pass ``num_samples=-1``).
 
-    One epoch is one ``training_iteration``. A trainable should go on as long as it is asked to: one that reports
-    ``done`` stands with its last score.
+    One epoch is one ``training_iteration``. A trainable should go on as long as it is asked to. A trial that reports
+    ``done`` keeps its last score.
 
-    Searchers: ``HyperStarSearcher``, ``RandomSearcher`` and other subclasses of ``GatedSearcher``; any other Ray
-    searcher as ``Gated(searcher)``. With no searcher (Ray's variant generator) all ``num_samples`` trials are made at
-    once and held back until their turn; such a run cannot be restored.
+    The searcher is a ``HyperStarSearcher``, a ``RandomSearcher`` or another subclass of ``GatedSearcher``, or any other
+    Ray searcher as ``Gated(searcher)``. Without a searcher (Ray's variant generator) all ``num_samples`` trials are
+    made at once and held back until their turn; such a run cannot be restored.
 
     Args:
         plan: Brackets and epoch budget.
@@ -53,7 +53,7 @@ class TaskAwareHyperBand(TrialScheduler):
         mode: "max" or "min".
 
     Raises:
-        SearchError: While running, if it is combined with something it cannot work with.
+        SearchError: During the run, if it is combined with something that it cannot work with.
     """
 
     _supports_buffered_results = False
@@ -93,7 +93,7 @@ class TaskAwareHyperBand(TrialScheduler):
 
     @property
     def finished(self) -> bool:
-        """Whether the plan is spent."""
+        """Whether the run has ended: its budget is spent, or nothing is left to train."""
         return self._gate.finished
 
     @property
@@ -144,7 +144,7 @@ class TaskAwareHyperBand(TrialScheduler):
             self._error = error
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Decides whether the trial goes on. Constant time, unless it ends a rung."""
+        """Decides whether the trial goes on; takes constant time, unless the result ends a rung."""
         value = result.get(self._metric or "")
         epoch = result[_EPOCH]
         gate, trial_id = self._gate, trial.trial_id
@@ -157,7 +157,7 @@ class TaskAwareHyperBand(TrialScheduler):
         return gate.result(trial_id, epoch, self._score(value), result.get("iterations_since_restore", 1))
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        """A failed trial keeps its place; one that Ray is about to start again keeps its slot."""
+        """Gives a failed trial the worst score; a trial that Ray is about to start again keeps its slot."""
         if trial.status == Trial.ERROR:  # it will be added again at once
             self._gate.retries += 1
             return
@@ -170,7 +170,7 @@ class TaskAwareHyperBand(TrialScheduler):
         self._notice_end(tune_controller)
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
-        """A trial that was stopped, or that ended by itself, stands with its last score."""
+        """Lets a trial that was stopped, or that ended by itself, keep its last score."""
         self._live.pop(trial.trial_id, None)
         if trial.trial_id in self._gate.trials:
             result = result or {}
@@ -179,7 +179,7 @@ class TaskAwareHyperBand(TrialScheduler):
             self._notice_end(tune_controller)
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
-        """A paused or pending trial was stopped."""
+        """Ends a paused or pending trial that was stopped."""
         self._live.pop(trial.trial_id, None)
         if trial.trial_id in self._gate.trials:
             self._gate.end(trial.trial_id)
@@ -188,7 +188,7 @@ class TaskAwareHyperBand(TrialScheduler):
         """The promoted trial to resume next; Ray starts new ones by itself.
 
         Raises:
-            SearchError: If the run cannot work; see the class.
+            SearchError: If the run cannot work, as the docstring of the class says.
         """
         if self._error is not None:
             raise self._error
@@ -292,7 +292,7 @@ class TaskAwareHyperBand(TrialScheduler):
             trial.set_status(Trial.PAUSED)  # Ray files it after this call
 
     def _tell(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Lets the searcher learn, which may count on the metric."""
+        """Lets the searcher learn from a result that has the metric."""
         if self._searcher is not None and result.get(self._metric or "") is not None:
             self._searcher.hear(trial_id, result)
 
@@ -313,7 +313,7 @@ class TaskAwareHyperBand(TrialScheduler):
         return chosen
 
     def _notice_lost(self) -> None:
-        """Ray ends a trial without a word if its actor cannot be reset or its trainable cannot be found."""
+        """Finds trials that Ray ended without telling: their actor could not be reset, or their trainable not found."""
         gate = self._gate
         for trial_id in [i for i in gate.running if i not in self._live or self._live[i].status in _DONE]:
             was_seen = self._live.pop(trial_id, None) is not None
@@ -323,7 +323,7 @@ class TaskAwareHyperBand(TrialScheduler):
                 gate.fail(trial_id, "Ray could not start or reset it")
 
     def _notice_end(self, controller: Any) -> None:
-        """Ray does not ask the scheduler again once no trial is left and none will come."""
+        """Ends the run once no trial is left and none will come, as Ray does not ask the scheduler again then."""
         gate = self._gate
         if self._is_bound and not self._live and controller.search_alg.is_finished():
             if not gate.finished:

@@ -1,7 +1,7 @@
 """Searchers that hold trials back until there is a place for them.
 
-``GatedSearcher`` is what all methods share: the slots of a bracket, stored trials that come again, saving, restoring. A
-method overrides where the next configuration comes from, and nothing else, so that a comparison differs in one part.
+``GatedSearcher`` has what all methods share: the slots of a bracket, stored trials that come again, saving, restoring.
+A method only says where the next configuration comes from, so that methods under comparison differ in one part.
 ``TaskAwareHyperBand`` puts its own gate in place; with any other scheduler the gate is open, and the searcher hands out
 one configuration after another until there are none left.
 """
@@ -37,7 +37,7 @@ class GatedSearcher(Searcher, ABC):
     Args:
         metric: Reported metric to optimize; usually given to ``tune.run`` instead.
         mode: "max" or "min".
-        plan: Given to make sure that the run has a ``TaskAwareHyperBand`` of the same plan.
+        plan: The run's plan; makes sure that the scheduler is a ``TaskAwareHyperBand`` with the same one.
         max_concurrent: Trials that may run at a time. Use this, not ``max_concurrent_trials`` of ``tune.run``.
     """
 
@@ -58,26 +58,26 @@ class GatedSearcher(Searcher, ABC):
             raise SearchError(f"max_concurrent must be at least 1, but got {max_concurrent}")
         self.plan = plan
         self.max_concurrent = max_concurrent
-        self.is_restored = False  # its gate comes from a saved state, for the run that goes on from there
-        self.gate: Gate | OpenGate = OpenGate(max_concurrent)  # what it shares with the scheduler
+        self.is_restored = False  # its gate comes from a saved state, from which the run goes on
+        self.gate: Gate | OpenGate = OpenGate(max_concurrent)  # shared with the scheduler
         self.configs: dict[str, Config] = {}  # trial id -> flat configuration
-        self.paths: Paths = {}  # places of the parameters in a trial's config; empty: all on top
-        self._bracket = 1  # brackets begun
-        self._again: list[Config] = []  # suggested to trials that got lost
+        self.paths: Paths = {}  # places of the parameters in a trial's config; empty: all at the top
+        self._bracket = 1  # number of brackets begun
+        self._again: list[Config] = []  # configurations of lost trials, to be suggested again
 
     # -- what a method overrides ---------------------------------------------------------------------------------------
 
     @abstractmethod
     def next_config(self) -> Config | None:
-        """The next configuration, flat and of plain Python values; None: there is none, unless it starts over."""
+        """The next configuration, flat and of plain Python values; None if there is none before it starts over."""
 
     def observe(self, config: Config, epoch: int, result: dict[str, Any] | None) -> None:
         """Learns from a result, if the method does: called once for every epoch a trial reports.
 
         Args:
             config: The trial's configuration.
-            epoch: Epochs behind the trial.
-            result: What it reported; None: it failed.
+            epoch: Epochs that the trial has trained.
+            result: The reported result; None: the trial failed.
         """
 
     def start_over(self) -> None:
@@ -92,7 +92,7 @@ class GatedSearcher(Searcher, ABC):
         return False
 
     def remark(self, trial: Trial, plan: HyperBandPlan) -> str:
-        """What the user should know about this run and the method before it starts; empty: nothing."""
+        """What the user should know about this run before it starts; an empty text if nothing."""
         return ""
 
     def take_config(self, config: RaySpace) -> None:
@@ -182,7 +182,7 @@ class GatedSearcher(Searcher, ABC):
         )
 
     def get_state(self) -> dict[str, Any]:
-        """All that is needed to go on, the scheduler's state included."""
+        """Everything that is needed to go on, the scheduler's state included."""
         return copy.deepcopy(self._state())
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -228,7 +228,7 @@ class GatedSearcher(Searcher, ABC):
             gate.admit(trial_id, _key(config, gate))
 
     def refuse_second_run(self) -> None:
-        """Its brackets are those of one run, which only a restored state continues.
+        """Makes sure that the searcher serves one run only, or goes on with a restored one.
 
         Raises:
             SearchError: If it has filled brackets and was not restored since.
@@ -242,7 +242,7 @@ class GatedSearcher(Searcher, ABC):
             self._again.append(self.configs.pop(trial_id))
 
     def hear(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Passes on a result of an epoch that is new. The method may count on the metric, which users may leave out."""
+        """Passes on the result of a new epoch, if it has the metric: methods may count on that."""
         epoch = result.get("training_iteration", 0)
         has_metric = self._metric is None or result.get(self._metric) is not None
         if has_metric and epoch > self.gate.trials[trial_id].epochs:
@@ -297,7 +297,7 @@ def agreed(
 
 
 def _key(config: Config, gate: Gate | OpenGate) -> Any:
-    """Equal for equal configurations; None where none may come again: other searchers suggest what has no key."""
+    """The same key for equal configurations; None if none may come again, as suggestions of others may have no key."""
     if not gate.repeats:
         return None
     try:

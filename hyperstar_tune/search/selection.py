@@ -1,4 +1,4 @@
-"""Which configurations of a space a ranking holds, and which a predictor is to rank."""
+"""Selects the configurations of a space that a ranking has, and those that a predictor is to rank."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from hyperstar_tune.space import Config, SearchSpace
 
 __all__ = ["configs_to_rank", "part_in_space"]
 
-_N_CANDIDATES = 1000  # drawn from a space that cannot be listed
+_N_CANDIDATES = 1000  # configurations that are drawn from a space that cannot be listed
 
 
 def part_in_space(ranking: Ranking, space: SearchSpace | None, fixed: dict[str, Any]) -> Ranking:
@@ -17,8 +17,8 @@ def part_in_space(ranking: Ranking, space: SearchSpace | None, fixed: dict[str, 
 
     Args:
         ranking: Configurations with all parameters that the space and ``fixed`` name.
-        space: What is searched; None: all that the ranking holds.
-        fixed: Values of other parameters; those that the ranking does not have count nothing.
+        space: The space that is searched; None: everything that the ranking has.
+        fixed: Values of other parameters; those that the ranking does not have are ignored.
 
     Raises:
         SpaceError: If no ranked configuration lies there.
@@ -50,7 +50,7 @@ def configs_to_rank(space: SearchSpace, known: SearchSpace, fixed: dict[str, Any
     """The configurations of a space, with a value of every parameter that a predictor needs.
 
     Args:
-        space: What is searched; where it cannot be listed, 1000 configurations are drawn.
+        space: The space that is searched. If it cannot be listed, 1000 configurations are drawn.
         known: The space that the predictor knows.
         fixed: Values of parameters that are not searched.
         seed: Random seed of the draw.

@@ -1,4 +1,4 @@
-"""Searchers of a space: their own, or the one that the run's config searches; most deal it from a deck."""
+"""Searchers of a space, which is their own or the one in the run's config. Most of them deal it from a deck."""
 
 from abc import abstractmethod
 from typing import Any
@@ -14,16 +14,16 @@ __all__ = ["DeckSearcher", "RandomSearcher", "SpaceSearcher"]
 
 
 class SpaceSearcher(GatedSearcher):
-    """Base of the searchers of a space, in which a run's config may fix values.
+    """Base of the searchers of a space. The run's config may fix values in it.
 
-    A subclass begins in ``search``, which is called as soon as there is a space, and again when the run's config
-    narrows it or brings another one.
+    A subclass begins in ``search``. It is called as soon as there is a space, and again when the run's config narrows
+    the space or brings another one.
 
     Args:
         space: A search space, its name, or a Ray dict space; None: what the run's config searches.
         metric: Reported metric to optimize; usually given to ``tune.run`` instead.
         mode: "max" or "min".
-        plan: Given to make sure that the run has a ``TaskAwareHyperBand`` of the same plan.
+        plan: The run's plan; makes sure that the scheduler is a ``TaskAwareHyperBand`` with the same one.
         max_concurrent: Trials that may run at a time. Use this, not ``max_concurrent_trials`` of ``tune.run``.
         seed: Random seed of the order.
 
@@ -54,12 +54,12 @@ class SpaceSearcher(GatedSearcher):
         """Begins on a space.
 
         Args:
-            space: What to search.
-            fixed: What the run's config fixes, in the space or beside it.
+            space: The space to search.
+            fixed: Values that the run's config fixes, in the space or beside it.
         """
 
     def take_config(self, config: RaySpace) -> None:
-        """Searches what the run's config searches, and keeps to what it fixes.
+        """Searches what the run's config searches, and keeps to the values that it fixes.
 
         Raises:
             SearchError: If the config searches something, but the searcher was given a space.
@@ -113,7 +113,7 @@ class DeckSearcher(SpaceSearcher):
 
 
 class RandomSearcher(DeckSearcher):
-    """Vanilla Hyperband's searcher: uniformly random configurations, a finite space without replacement.
+    """The searcher of plain Hyperband: uniformly random configurations, from a finite space without replacement.
 
     Its arguments are those of ``SpaceSearcher``.
     """
