@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import ray
 from _common import RESULTS, ROOT, environment, write_json
+from scoreboard.live_figure import draw_live_beside_replay
 from sklearn.datasets import load_digits
 
 from hyperstar_tune import HyperBandPlan, MetaDataset, Predictor, SearchSpace, finetune
 from hyperstar_tune.comparison import Setting, make_method, run_method
 from hyperstar_tune.comparison.live import run_live
 from hyperstar_tune.ranking import Ranking
-from hyperstar_tune.report.figures import draw_live_beside_replay
 from hyperstar_tune.rivals.bohb import has_hpbandster
 from hyperstar_tune.simulation import TaskCurves
 from hyperstar_tune.tasks.task import ImageTask
@@ -41,7 +41,7 @@ METHODS = ("hyperband", "bohb", "hyperstar+hyperband", "hyperstar+alone")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=2, help="live runs of a method on a task")
+    parser.add_argument("--seeds", type=int, default=2, help="live runs per method and task")
     parser.add_argument("--replay-seeds", type=int, default=20)
     parser.add_argument("--no-live", action="store_true", help="only collect the table")
     arguments = parser.parse_args()

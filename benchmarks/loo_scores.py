@@ -19,11 +19,10 @@ import pandas as pd
 import torch
 from _common import ROOT, environment, origin_of, scores_path
 from filelock import FileLock
+from scoreboard.families import COSTLY, TEST_FAMILIES, development_families
 from scoreboard.side_by_side import fit_side_by_side
-from scoreboard.tables import TEST_FAMILIES, development_families
 
 from hyperstar_tune._files import replacing
-from hyperstar_tune.comparison.judging import COSTLY
 from hyperstar_tune.comparison.leave_out import LOO_COLUMNS, complete_rows, leave_family_out, rank_family
 from hyperstar_tune.predictor.training import TrainingSettings
 from hyperstar_tune.rivals.features import FeatureStore

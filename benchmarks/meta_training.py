@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 import torch
 from _common import about_table, environment, result_path, scores_path, write_json
+from scoreboard.families import development_families
 from scoreboard.more_traits import ALL_TRAITS
 from scoreboard.side_by_side import run_side_by_side
-from scoreboard.tables import OURS, development_families
+from scoreboard.tables import OURS
 
 from hyperstar_tune.predictor.backbone import Backbone
 from hyperstar_tune.predictor.pool import ImagePool

@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 from _common import about_table, environment, result_path, scores_path, write_json
 from _plus_variants import LAST, MORE_READINGS, NEED_HALF_B, OTHER_CURVES, STEADY, Data, Variant, predict
+from scoreboard.families import development_families
 from scoreboard.more_traits import ALL_TRAITS
-from scoreboard.tables import development_families
 from task_traits import EMBEDDINGS_FILE, TRAITS_FILE
 
 from hyperstar_tune.comparison.leave_out import LooScores

@@ -18,24 +18,26 @@ from typing import Any
 
 import pandas as pd
 from _common import RESULTS, ROOT, about_table, environment, result_path, scores_path, stale_rankers, write_json
-from scoreboard.tables import development_families
+from scoreboard.families import development_families, scored_part
+from scoreboard.live_figure import draw_live_beside_replay
 
 from hyperstar_tune.comparison import Budgets, LooScores, SweepProgress, make_method, protocol_budgets, sweep
-from hyperstar_tune.comparison.judging import scored_part, true_scores
+from hyperstar_tune.comparison.judging import true_scores
+from hyperstar_tune.comparison.methods import current_names, looks
 from hyperstar_tune.comparison.summary import summarize
 from hyperstar_tune.comparison.sweep_report import finer
-from hyperstar_tune.report.figures import draw_average, draw_live_beside_replay, draw_regret, draw_tasks
+from hyperstar_tune.report.figures import draw_average, draw_regret, draw_tasks
 from hyperstar_tune.rivals.bohb import has_hpbandster
 from hyperstar_tune.tables.metadataset import MetaDataset
 
 HYPERSTAR = "bm_both"  # as published but for its backbone, which stays frozen
 PLUS = "hyperstar_plus"
 METHODS = (
-    *("random_search", "hyperband", "hyperband_reversed", "ray_hyperband", "asha", "tr_automl", "rush"),
+    *("random_search", "hyperband", "hyperband_longest_first", "ray_hyperband", "asha", "tr_automl", "rush"),
     *(f"{HYPERSTAR}+{use}" for use in ("hyperband", "hyperband_mixed", "hyperband_sampled", "hyperband_restart")),
-    *(f"{HYPERSTAR}+{use}" for use in ("hyperband_reversed", "alone", "asha")),
-    *(f"{PLUS}+{use}" for use in ("hyperband", "hyperband_mixed", "hyperband_reversed", "alone", "asha")),
-    *(f"average_top1+{use}" for use in ("hyperband", "hyperband_reversed", "alone", "asha")),
+    *(f"{HYPERSTAR}+{use}" for use in ("hyperband_longest_first", "alone", "asha")),
+    *(f"{PLUS}+{use}" for use in ("hyperband", "hyperband_mixed", "hyperband_longest_first", "alone", "asha")),
+    *(f"average_top1+{use}" for use in ("hyperband", "hyperband_longest_first", "alone", "asha")),
     *(
         f"{ranker}+{use}"
         for ranker in (
@@ -49,6 +51,10 @@ METHODS = (
     "bohb",
     f"{HYPERSTAR}+bohb",
     f"{PLUS}+bohb",
+)
+DRAWN = (
+    *("hyperband", "bohb", "tr_automl", "average_top1+hyperband", f"{HYPERSTAR}+hyperband", f"{HYPERSTAR}+alone"),
+    *(f"{PLUS}+{use}" for use in ("hyperband", "hyperband_longest_first", "alone")),
 )
 
 
@@ -197,17 +203,21 @@ def show(summary: dict[str, Any]) -> None:
 
 
 def draw(table: str, block: str) -> None:
-    summary = json.loads(sweep_path(table, block).read_text())
-    for kind, figure in (
-        ("figure_3_4_tasks", draw_tasks),
-        ("figure_5b_average", draw_average),
-        ("regret", draw_regret),
-    ):
-        figure(summary, result_path(_named(kind, block), table, ".png"))
+    summary = read_summary(sweep_path(table, block))
+    shown = looks(DRAWN)
+    for kind, figure in (("figure_5b_average", draw_average), ("regret", draw_regret)):
+        figure(summary, result_path(_named(kind, block), table, ".png"), shown)
+    del shown["tr_automl"]  # it answers once, after 11 R epochs: not a curve of a task
+    draw_tasks(summary, result_path(_named("figure_3_4_tasks", block), table, ".png"), shown)
     live = RESULTS / "live.json"
     if live.exists():
         draw_live_beside_replay(json.loads(live.read_text()), RESULTS / "live_beside_replay.png")
     print("drew the figures in benchmarks/results")
+
+
+def read_summary(path: Path) -> dict[str, Any]:
+    """The summary of a sweep under today's names of methods."""
+    return current_names(json.loads(path.read_text(encoding="utf-8")))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ os.environ.setdefault("SYNETUNE_FOLDER", tempfile.mkdtemp())  # read when Syne T
 import numpy as np
 import pandas as pd
 from _common import RESULTS, about_table, environment, write_json
-from scoreboard.tables import development_families
+from scoreboard.families import development_families
 from syne_tune import StoppingCriterion, Tuner
 from syne_tune.backend.simulator_backend.simulator_callback import SimulatorCallback
 from syne_tune.blackbox_repository.blackbox_tabular import BlackboxTabular

@@ -18,12 +18,14 @@ from typing import Any
 
 from _common import RESULTS, ROOT, about_table, environment, result_path, scores_path, stale_rankers, write_json
 from scoreboard.budget_table import budget_table
-from scoreboard.table_figures import draw_critical_difference, draw_precision, draw_warm_start
-from scoreboard.tables import OURS, TEST_FAMILIES, development_families, ranker_table, warm_start
+from scoreboard.families import COSTLY, TEST_FAMILIES, development_families, scored_part
+from scoreboard.figures import draw_critical_difference, draw_precision, draw_warm_start
+from scoreboard.tables import OURS, ranker_table
+from scoreboard.warm_start import warm_start
 from sweep import draw as draw_sweep
-from sweep import sweep_path
+from sweep import read_summary, sweep_path
 
-from hyperstar_tune.comparison.judging import COSTLY, scored_part, true_scores
+from hyperstar_tune.comparison.judging import true_scores
 from hyperstar_tune.comparison.leave_out import LooScores
 from hyperstar_tune.comparison.statistics import MIN_FAMILIES
 from hyperstar_tune.errors import MetaDatasetError
@@ -176,7 +178,7 @@ def current_sweeps(names: list[str], block: str) -> dict[str, dict[str, Any]]:
         path = ROOT / "metadata" / name
         if not sweep_path(name, block).exists():
             continue
-        summary = json.loads(sweep_path(name, block).read_text())
+        summary = read_summary(sweep_path(name, block))
         table = MetaDataset.load(path)
         now = about_table(table if block == "test families" else table.only(development_families(table)), path)
         if {key: summary["table"].get(key) for key in now} == now:

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from _common import ROOT, about_table
 from loo_scores import task_images
-from scoreboard.tables import development_families
+from scoreboard.families import development_families
 
 from hyperstar_tune.comparison.judging import true_scores
 from hyperstar_tune.comparison.leave_out import complete_rows

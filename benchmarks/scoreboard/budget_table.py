@@ -36,7 +36,7 @@ def budget_table(summary: Mapping[str, Any], families: Sequence[str], rankers: S
         ``vs_hyperband``, ``vs_bohb`` and, the stronger of the two, ``vs_average_ranking``; ``worst_family_points`` (the
         least gain over Hyperband at any budget of any eta, None without Hyperband); ``goals``, what was wanted of these
         and whether it is ``met``; the same of the ranking ``alone`` and of Hyperband with its
-        ``least_aggressive_first``, None if not swept; by eta, method and budget the mean accuracy in points.
+        ``longest_first``, None if not swept; by eta, method and budget the mean accuracy in points.
         Intervals: ``mean``, ``ci_low``, ``ci_high``.
 
     Raises:
@@ -74,7 +74,7 @@ def budget_table(summary: Mapping[str, Any], families: Sequence[str], rankers: S
         "families": len(names),
         "half": summary["half"],
         "alone": against_rivals(f"{ranker}+alone"),
-        "least_aggressive_first": against_rivals(f"{ranker}+hyperband_reversed"),
+        "longest_first": against_rivals(f"{ranker}+hyperband_longest_first"),
         "methods": {eta: _at_budgets(summary, of_eta, names) for eta, of_eta in summary["by_eta"].items()},
     }
 

@@ -14,44 +14,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hyperstar_tune.comparison.judging import (
-    LOWER_IS_BETTER,
-    MEASURES,
-    Truth,
-    by_family,
-    judge,
-    scored_part,
-    true_scores,
-    warm_start_curves,
-)
+from hyperstar_tune.comparison.judging import LOWER_IS_BETTER, MEASURES, Truth, by_family, judge, true_scores
 from hyperstar_tune.comparison.leave_out import LooScores
-from hyperstar_tune.comparison.statistics import (
-    MIN_FAMILIES,
-    Interval,
-    bootstrap_mean,
-    critical_difference,
-    holm,
-    paired_p_value,
-)
+from hyperstar_tune.comparison.statistics import MIN_FAMILIES, Interval, bootstrap_mean, holm, paired_p_value
 from hyperstar_tune.metrics import chance_average_precision, ranking_of
 from hyperstar_tune.rivals.registry import ranker_kind, ranker_names
 from hyperstar_tune.tables.metadataset import MetaDataset
+from scoreboard.critical_difference import critical_difference
 from scoreboard.diagnosis import diagnose
+from scoreboard.families import scored_part
 
-__all__ = [
-    "AVERAGES",
-    "OURS",
-    "TEST_FAMILIES",
-    "development_families",
-    "ranker_table",
-    "stronger_average",
-    "warm_start",
-]
+__all__ = ["AVERAGES", "OURS", "ranker_table", "stronger_average"]
 
-TEST_FAMILIES = (  # docs/protocol.md, "Data"
-    *("sign_digits", "trashnet", "scene15", "neu_steel_surface"),
-    *("retina_eye_disease4", "grocery_fruit_veg", "gtsrb_signs", "cats_dogs"),
-)
 OURS, BLIND = "hyperstar_plus", "plus_average"  # BLIND: the same without images
 AVERAGES = ("average_top1", "average_normalized")  # of which the stronger is the rival "average"
 _GAINS = {  # wanted AP@10 above a rival, in points: ours / the paper's
@@ -63,11 +37,6 @@ _GAINS = {  # wanted AP@10 above a rival, in points: ours / the paper's
 }
 
 Floats = npt.NDArray[np.float64]
-
-
-def development_families(table: MetaDataset) -> list[str]:
-    """The families of a table that choices may be made on."""
-    return [family for family in table.families if family not in TEST_FAMILIES]
 
 
 def ranker_table(table: MetaDataset, loo: LooScores, families: Sequence[str]) -> dict[str, Any]:
@@ -132,31 +101,6 @@ def ranker_table(table: MetaDataset, loo: LooScores, families: Sequence[str]) ->
         "gain_by_images": _gain_by_images(values),
         "diagnosis": diagnosis,
         "on_steady_accuracies": _on_steady_accuracies(table, loo, truth, names),
-    }
-
-
-def warm_start(table: MetaDataset, loo: LooScores, families: Sequence[str]) -> dict[str, Any]:
-    """Figure 5a: regret, in points of accuracy, after the first k configurations of every ranking.
-
-    Returns:
-        ``k`` (1 to H), ``half``, ``families`` and, by ranker, ``mean``, ``low`` and ``high`` at every k, and
-        ``configs_to_best``.
-    """
-    truth, names = scored_part(loo, true_scores(table, families))
-    frame = judge(loo, truth, names)
-    to_best = by_family(frame, "configs_to_best")
-    curves = {}
-    for name in names:
-        bands = [bootstrap_mean(column, n_samples=2000) for column in warm_start_curves(loo, truth, name).T]
-        curves[name] = {
-            end: [round(float(getattr(band, end)), 4) for band in bands] for end in ("mean", "low", "high")
-        } | {"configs_to_best": bootstrap_mean(to_best[name]).to_json()}
-    return {
-        "k": list(range(1, len(table.configs) + 1)),
-        "unit": f"points of accuracy below the best of the table, half {truth.reported}",
-        "half": truth.reported,
-        "families": len(to_best),
-        "rankers": curves,
     }
 
 

@@ -1,4 +1,4 @@
-"""How well each ranking found a task's good configurations: a row a ranker, task and seed.
+"""How well each ranking found a task's good configurations: one row per ranker, task and seed.
 
 AP@10, NDCG@10 and Spearman's correlation are judged on half A of the validation images, the score configurations are
 ranked by; regret and the number of configurations to the best on half B, which nothing was chosen by. Where a table has
@@ -8,7 +8,7 @@ Source: docs/protocol.md, "Scores".
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,6 @@ from hyperstar_tune.comparison.leave_out import LooScores
 from hyperstar_tune.errors import MetaDatasetError
 from hyperstar_tune.metrics import (
     average_precision,
-    best_so_far,
     configs_to_best,
     ndcg,
     normalized_regret,
@@ -29,20 +28,8 @@ from hyperstar_tune.metrics import (
 from hyperstar_tune.tables.disagreement import last_values
 from hyperstar_tune.tables.metadataset import MetaDataset
 
-__all__ = [
-    "COSTLY",
-    "KS",
-    "MEASURES",
-    "Truth",
-    "by_family",
-    "judge",
-    "judged",
-    "scored_part",
-    "true_scores",
-    "warm_start_curves",
-]
+__all__ = ["KS", "LOWER_IS_BETTER", "MEASURES", "Truth", "by_family", "judge", "judged", "true_scores"]
 
-COSTLY = ("end_to_end",)  # rankers that take hours: they may lack tasks that all others have
 KS = (1, 3, 5, 10)  # configurations tried, of regret@k
 LOWER_IS_BETTER = ("regret", "normalized_regret", "configs_to_best")
 MEASURES = (
@@ -79,7 +66,9 @@ def true_scores(table: MetaDataset, families: Iterable[str]) -> Truth:
     wanted = table.tasks["family"].isin(set(families)).to_numpy(dtype=bool)
     rows = np.flatnonzero(wanted & table.complete)
     if not len(rows):
-        raise MetaDatasetError("a table of rankers needs a task on which every configuration was trained, but has none")
+        raise MetaDatasetError(
+            "judging rankers needs a task on which every configuration was trained, but the table has none"
+        )
     last = last_values(table, "val_accuracy_b")[rows]  # [T, H, S]
     known = np.isfinite(last)
     has_b = bool(known.any(axis=2).all())
@@ -92,37 +81,6 @@ def true_scores(table: MetaDataset, families: Iterable[str]) -> Truth:
         np.where(counts > 1, np.round(sums / counts, 7), sums / counts) if has_b else half_a[rows],
         has_b,
     )
-
-
-def scored_part(loo: LooScores, truth: Truth) -> tuple[Truth, list[str]]:
-    """The tasks on which rankers can be compared, and these rankers.
-
-    A table may have grown since it was ranked, and a ranking may have been cut short: what counts are the tasks with
-    scores of all rankers. A ranker that has none of the tasks, or is costly and lacks one of these, is left out.
-
-    Returns:
-        The truth of those tasks, and the names of the rankers, each of which ranked all of them.
-
-    Raises:
-        MetaDatasetError: If no task remains.
-    """
-    has = {name: {task for task in truth.tasks if loo.n_seeds(name, task)} for name in loo.rankers}
-    of_all = [tasks for name, tasks in has.items() if tasks and name not in COSTLY]
-    common = set.intersection(*of_all) if of_all else set()
-    if not common:
-        raise MetaDatasetError(
-            f"a table of rankers needs a complete task with scores of all rankers, but of {len(truth.tasks)} complete "
-            "ones none has; run benchmarks/loo_scores.py"
-        )
-    rows = [place for place, task in enumerate(truth.tasks) if task in common]
-    part = replace(
-        truth,
-        tasks=[truth.tasks[row] for row in rows],
-        families=[truth.families[row] for row in rows],
-        half_a=truth.half_a[rows],
-        half_b=truth.half_b[rows],
-    )
-    return part, [name for name, tasks in has.items() if common <= tasks]
 
 
 def judged(half_a: Floats, half_b: Floats, order: npt.NDArray[np.intp], has_b: bool) -> dict[str, float]:
@@ -161,7 +119,7 @@ def judge(loo: LooScores, truth: Truth, rankers: Sequence[str]) -> pd.DataFrame:
     Args:
         loo: Leave-family-out scores.
         truth: Of the tasks to be judged on.
-        rankers: Names of some that ranked every task, see ``scored_part``.
+        rankers: Names of rankers that ranked every one of these tasks.
 
     Returns:
         Columns ``ranker, family, task, seed`` and those of ``MEASURES``.
@@ -181,18 +139,3 @@ def by_family(frame: pd.DataFrame, measure: str) -> pd.DataFrame:
     by_task = frame.groupby(["ranker", "family", "task"], sort=False, observed=True)[measure].mean()
     means = by_task.groupby(["ranker", "family"], sort=False, observed=True).mean().unstack("ranker")
     return means[list(dict.fromkeys(frame["ranker"]))]
-
-
-def warm_start_curves(loo: LooScores, truth: Truth, ranker: str) -> Floats:
-    """Regret after the first 1, 2, ... H configurations of a ranking, in points of accuracy (Figure 5a).
-
-    Returns:
-        Shape [F, H]: means over seeds and tasks of a family, families in order of appearance.
-    """
-    curves: dict[str, list[Floats]] = {}
-    for place, (task, family) in enumerate(zip(truth.tasks, truth.families, strict=True)):
-        scores = truth.half_b[place]
-        seeds = range(loo.n_seeds(ranker, task))
-        found = [best_so_far(scores, ranking_of(loo.scores(ranker, task, seed))) for seed in seeds]
-        curves.setdefault(family, []).append(100 * (scores.max() - np.mean(found, axis=0)))
-    return np.stack([np.mean(of_family, axis=0) for of_family in curves.values()])

@@ -5,7 +5,7 @@ A method without a ranking has a plain name (``hyperband``, ``bohb``). One that 
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +24,12 @@ from hyperstar_tune.simulation.controller import METRIC, MODE
 from hyperstar_tune.space import SearchSpace
 from hyperstar_tune.tables.metadataset import MetaDataset
 
-__all__ = ["Method", "Setting", "make_method", "method_names", "use_names"]
+__all__ = ["OLD_NAMES", "Method", "Setting", "current_names", "looks", "make_method", "method_names", "use_names"]
+
+OLD_NAMES = {  # results that were written before a renaming are read through ``current_names``
+    "hyperband_reversed": "hyperband_longest_first",
+    "least_aggressive_first": "longest_first",
+}
 
 Pair = tuple[Searcher, TrialScheduler]
 _GOAL: dict[str, Any] = {"metric": METRIC, "mode": MODE}  # Ray tells searchers only if the run has a config
@@ -46,7 +51,10 @@ class Method:
     """A way to spend a budget."""
 
     name: str
+    label: str  # in figures; {ranker} stands for the label of the ranker
     make: Callable[[Setting], Pair]
+    colour: str = ""  # in figures; a method that follows a ranking has the colour of the ranker
+    line: str = "-"  # matplotlib's style of its line
     reports: str = "every epoch"  # which results a replay must deliver, see ``replay``
     has_plan: bool = True  # its scheduler ends the run at the budget by itself
     is_fifo: bool = False  # its scheduler never ends a trial: a live run must, at R
@@ -57,31 +65,59 @@ class Method:
 
 
 def make_method(name: str) -> Method:
-    """A method by name.
+    """Looks a method up by its name.
 
     Raises:
         SearchError: If there is none of this name.
     """
-    ranker, plus, use = name.partition("+")
-    if plus and ranker and use in _USES:
-        make, fields = _USES[use]
-        return Method(name, make, ranker=ranker, **fields)
+    ranker, _, use = name.partition("+")
+    if ranker and use in _USES:
+        return replace(_USES[use], name=name, ranker=ranker)
     if name in _PLAIN:
-        make, fields = _PLAIN[name]
-        return Method(name, make, **fields)
+        return _PLAIN[name]
     raise SearchError(
         f"a method is one of {', '.join(_PLAIN)} or RANKER+USE with a use of {', '.join(_USES)}, but got {name!r}"
     )
 
 
 def method_names() -> tuple[str, ...]:
-    """Methods that follow no ranking."""
+    """Names of the methods that follow no ranking."""
     return tuple(_PLAIN)
 
 
 def use_names() -> tuple[str, ...]:
-    """What a ranking can be used for."""
+    """Names of what a ranking can be used for."""
     return tuple(_USES)
+
+
+def current_names(data: Any) -> Any:
+    """Replaces every name of ``OLD_NAMES`` by today's.
+
+    Args:
+        data: The name of a method, or results as read from JSON, in which names are keys or values.
+    """
+    if isinstance(data, str):
+        ranker, plus, name = data.rpartition("+")
+        return ranker + plus + OLD_NAMES.get(name, name)
+    if isinstance(data, dict):
+        return {current_names(key): current_names(value) for key, value in data.items()}
+    return [current_names(value) for value in data] if isinstance(data, list) else data
+
+
+def looks(names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """How methods look in figures: matplotlib's ``label``, ``color`` and ``ls`` of a line, by name.
+
+    The colour says whose ranking a method follows, the style of the line what it does with the ranking.
+    """
+    from hyperstar_tune.rivals.registry import all_ranker_names, ranker_kind  # brings torch
+
+    shown = {}
+    for place, method in enumerate(map(make_method, names)):
+        label, colour = method.ranker, method.colour or f"C{place % 10}"
+        if method.ranker in all_ranker_names():
+            label, colour = ranker_kind(method.ranker).label, ranker_kind(method.ranker).colour
+        shown[method.name] = {"label": method.label.format(ranker=label), "color": colour, "ls": method.line}
+    return shown
 
 
 def _ranking(setting: Setting) -> Ranking:
@@ -96,32 +132,25 @@ def _known(setting: Setting) -> MetaDataset:
     return setting.known
 
 
-def _reversed(plan: HyperBandPlan) -> HyperBandPlan:
-    return replace(plan, longest_first=True)
-
-
 def _asha(plan: HyperBandPlan) -> TrialScheduler:
     return AsyncHyperBandScheduler(max_t=plan.max_epochs, reduction_factor=plan.eta)
+
+
+def _random(s: Setting) -> RandomSearcher:
+    return RandomSearcher(s.space, seed=s.seed)
 
 
 def _hyperband(s: Setting) -> Pair:
     return RandomSearcher(s.space, plan=s.plan, seed=s.seed), TaskAwareHyperBand(s.plan)
 
 
-def _hyperband_reversed(s: Setting) -> Pair:
-    plan = _reversed(s.plan)
-    return RandomSearcher(s.space, plan=plan, seed=s.seed), TaskAwareHyperBand(plan)
+def _longest_first(make: Callable[[Setting], Pair]) -> Callable[[Setting], Pair]:
+    return lambda s: make(replace(s, plan=replace(s.plan, longest_first=True)))
 
 
 def _ray_hyperband(s: Setting) -> Pair:
     logging.getLogger("ray.tune.schedulers.hyperband").setLevel(logging.WARNING)  # it logs every bracket it leaves out
-    return RandomSearcher(s.space, seed=s.seed), HyperBandScheduler(
-        max_t=s.plan.max_epochs, reduction_factor=s.plan.eta
-    )
-
-
-def _tr_automl(s: Setting) -> Pair:
-    return TrAutoMLSearcher(_known(s), **_GOAL, seed=s.seed), FIFOScheduler()
+    return _random(s), HyperBandScheduler(max_t=s.plan.max_epochs, reduction_factor=s.plan.eta)
 
 
 def _rush(s: Setting) -> Pair:
@@ -138,50 +167,91 @@ def _follow(use: str = "top", restart: bool = False) -> Callable[[Setting], Pair
     return make
 
 
-def _follow_reversed(s: Setting) -> Pair:
-    plan = _reversed(s.plan)
-    return HyperStarSearcher(ranking=_ranking(s), plan=plan), TaskAwareHyperBand(plan)
+def _tpe(s: Setting) -> Pair:
+    return TpeSearcher(s.space, **_GOAL, plan=s.plan, seed=s.seed), TaskAwareHyperBand(s.plan)
 
 
-_LEARNS = {"reports": "levels", "is_slow": True}
-_FREE = {"has_plan": False}
-_FIFO = {"has_plan": False, "is_fifo": True, "reports": "end"}
-_FIXED = {"reports": "targets", "is_random": False}
+def _bohb(s: Setting, ranking: Ranking | None = None) -> Pair:
+    return BohbSearcher(s.space, ranking=ranking, **_GOAL, plan=s.plan, seed=s.seed), TaskAwareHyperBand(s.plan)
 
-_PLAIN: dict[str, tuple[Callable[[Setting], Pair], dict]] = {
-    "random_search": (lambda s: (RandomSearcher(s.space, seed=s.seed), FIFOScheduler()), _FIFO),
-    "hyperband": (_hyperband, {"reports": "targets"}),
-    "hyperband_reversed": (_hyperband_reversed, {"reports": "targets"}),
-    "ray_hyperband": (_ray_hyperband, _FREE),
-    "asha": (lambda s: (RandomSearcher(s.space, seed=s.seed), _asha(s.plan)), _FREE),
-    "bohb": (lambda s: (BohbSearcher(s.space, **_GOAL, plan=s.plan, seed=s.seed), TaskAwareHyperBand(s.plan)), _LEARNS),
-    "tpe_hyperband": (
-        lambda s: (TpeSearcher(s.space, **_GOAL, plan=s.plan, seed=s.seed), TaskAwareHyperBand(s.plan)),
-        _LEARNS,
+
+_LEARNS: dict[str, Any] = {"reports": "levels", "is_slow": True}
+_FREE: dict[str, Any] = {"has_plan": False}
+_FIFO: dict[str, Any] = {"has_plan": False, "is_fifo": True, "reports": "end"}
+_FIXED: dict[str, Any] = {"reports": "targets", "is_random": False}
+
+
+def _by_name(*methods: Method) -> dict[str, Method]:
+    return {method.name: method for method in methods}
+
+
+_PLAIN = _by_name(
+    Method(
+        "random_search",
+        "random search",
+        lambda s: (_random(s), FIFOScheduler()),
+        "#bcbd22",
+        **_FIFO,
     ),
-    "tr_automl": (_tr_automl, {"needs_table": True, **_FIFO}),
-    "rush": (_rush, {"needs_table": True, **_FREE}),
-}
+    Method("hyperband", "Hyperband", _hyperband, "#1f77b4", reports="targets"),
+    Method(
+        "hyperband_longest_first",
+        "Hyperband, longest training first",
+        _longest_first(_hyperband),
+        "#1f77b4",
+        ":",
+        reports="targets",
+    ),
+    Method("ray_hyperband", "Ray's HyperBandScheduler", _ray_hyperband, "#17becf", **_FREE),
+    Method("asha", "ASHA", lambda s: (_random(s), _asha(s.plan)), "#9edae5", **_FREE),
+    Method("bohb", "BOHB", _bohb, "#ff7f0e", **_LEARNS),
+    Method("tpe_hyperband", "TPE in Hyperband's brackets", _tpe, "#ffbb78", **_LEARNS),
+    Method(
+        "tr_automl",
+        "Tr-AutoML",
+        lambda s: (TrAutoMLSearcher(_known(s), **_GOAL, seed=s.seed), FIFOScheduler()),
+        "#7f7f7f",
+        needs_table=True,
+        **_FIFO,
+    ),
+    Method("rush", "RUSH", _rush, "#c49c94", needs_table=True, **_FREE),
+)
 
-_USES: dict[str, tuple[Callable[[Setting], Pair], dict]] = {
-    "hyperband": (_follow(), _FIXED),
-    "hyperband_mixed": (_follow("mixed"), {"reports": "targets"}),
-    "hyperband_sampled": (_follow("sampled"), {"reports": "targets"}),
-    "hyperband_restart": (_follow(restart=True), {"reports": "levels", "is_random": False}),
-    "hyperband_reversed": (_follow_reversed, _FIXED),
-    "alone": (
+_USES = _by_name(
+    Method("hyperband", "{ranker}, then Hyperband", _follow(), **_FIXED),
+    Method(
+        "hyperband_mixed", "{ranker} and random configurations, then Hyperband", _follow("mixed"), reports="targets"
+    ),
+    Method("hyperband_sampled", "drawn by {ranker}, then Hyperband", _follow("sampled"), reports="targets"),
+    Method(
+        "hyperband_restart",
+        "{ranker} anew in every bracket of Hyperband",
+        _follow(restart=True),
+        reports="levels",
+        is_random=False,
+    ),
+    Method(
+        "hyperband_longest_first",
+        "{ranker}, then Hyperband, longest training first",
+        _longest_first(_follow()),
+        line="-.",
+        **_FIXED,
+    ),
+    Method(
+        "alone",
+        "{ranker} alone, each trained to the end",
         lambda s: (HyperStarSearcher(ranking=_ranking(s)), FIFOScheduler()),
-        {"is_random": False, **_FIFO},
+        line="--",
+        is_random=False,
+        **_FIFO,
     ),
-    "asha": (
+    Method(
+        "asha",
+        "{ranker}, then ASHA",
         lambda s: (HyperStarSearcher(ranking=_ranking(s)), _asha(s.plan)),
-        {"is_random": False, **_FREE},
+        line=":",
+        is_random=False,
+        **_FREE,
     ),
-    "bohb": (
-        lambda s: (
-            BohbSearcher(s.space, ranking=_ranking(s), **_GOAL, plan=s.plan, seed=s.seed),
-            TaskAwareHyperBand(s.plan),
-        ),
-        _LEARNS,
-    ),
-}
+    Method("bohb", "{ranker}, then BOHB", lambda s: _bohb(s, _ranking(s)), line=":", **_LEARNS),
+)

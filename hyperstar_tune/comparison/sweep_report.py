@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from hyperstar_tune.comparison.methods import looks
 from hyperstar_tune.comparison.summary import summarize
 from hyperstar_tune.comparison.sweeping import Budgets
 from hyperstar_tune.tables.metadataset import MetaDataset
@@ -53,9 +54,10 @@ def report_sweep(
     if figures is not None:
         from hyperstar_tune.report.figures import draw_average, draw_regret, draw_tasks  # matplotlib: half a second
 
-        draw_average(summary, figures / "average.png", methods)
+        shown = looks(methods)
+        draw_average(summary, figures / "average.png", shown)
         for eta in summary["by_eta"]:
-            draw_tasks(summary, figures / f"tasks_eta_{eta}.png", methods, eta)
-            draw_regret(summary, figures / f"regret_eta_{eta}.png", methods, eta)
+            draw_tasks(summary, figures / f"tasks_eta_{eta}.png", shown, eta)
+            draw_regret(summary, figures / f"regret_eta_{eta}.png", shown, eta)
         lines.append(f"figures drawn in {figures}")
     return "\n".join(lines).rstrip()

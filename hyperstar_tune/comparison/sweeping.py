@@ -16,7 +16,7 @@ import pandas as pd
 
 from hyperstar_tune._files import replacing
 from hyperstar_tune.comparison.leave_out import LooScores
-from hyperstar_tune.comparison.methods import Method, Setting, make_method
+from hyperstar_tune.comparison.methods import Method, Setting, current_names, make_method
 from hyperstar_tune.errors import MetaDatasetError, SearchError
 from hyperstar_tune.plan import HyperBandPlan
 from hyperstar_tune.simulation.curves import TaskCurves
@@ -284,6 +284,7 @@ def _kept(path: Path | None, origins: Mapping[tuple[str, str], str]) -> list[pd.
     frame = pd.read_parquet(path)
     if tuple(frame.columns) != RESULT_COLUMNS:
         raise SearchError(f"{path} must hold the results of a sweep, but has the columns {', '.join(frame.columns)}")
+    frame["method"] = frame["method"].map(current_names)
     made = zip(frame["method"], frame["task"], frame["origin"], strict=True)
     return [frame[[origins.get((method, task), origin) == origin for method, task, origin in made]]]
 

@@ -35,7 +35,7 @@ def test_a_ranking_that_is_there_after_three_of_eight_epochs_needs_three_eighths
     assert goals.pop("worst_family_points") is True
     assert not any(goals[f"epochs_{rival}"] for rival in ("vs_hyperband", "vs_bohb", "vs_average_ranking"))
     assert goals["points_vs_hyperband"]
-    assert table["least_aggressive_first"] is None
+    assert table["longest_first"] is None
     assert table["alone"]["epochs_to_target_ratio"]["vs_hyperband"]["mean"] == pytest.approx(1)
 
 

@@ -7,19 +7,21 @@ import numpy as np
 import pytest
 from _common import scores_path
 from scoreboard.budget_table import budget_table
-from scoreboard.tables import OURS, TEST_FAMILIES, development_families
-from sweep import known_for, sweep_path
+from scoreboard.families import COSTLY, TEST_FAMILIES, development_families, scored_part
+from scoreboard.tables import OURS
+from sweep import known_for, read_summary, sweep_path
 
 from hyperstar_tune import MetaDataset
 from hyperstar_tune.comparison import LooScores, protocol_budgets, sweep
-from hyperstar_tune.comparison.judging import COSTLY, by_family, judge, scored_part, true_scores
+from hyperstar_tune.comparison.judging import by_family, judge, true_scores
+from hyperstar_tune.comparison.methods import current_names
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 RESULTS = {
-    name: json.loads((BENCHMARKS / "results" / f"{name}.json").read_text())
+    name: current_names(json.loads((BENCHMARKS / "results" / f"{name}.json").read_text()))
     for name in ("ap_at_10", "warm_start", "budgets")
 }
-SWEEP = json.loads(sweep_path(RESULTS["budgets"]["table"]["name"], "development families").read_text())
+SWEEP = read_summary(sweep_path(RESULTS["budgets"]["table"]["name"], "development families"))
 
 
 def load(name):

@@ -8,19 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_up_table import make_ranker, make_table
+from scoreboard.critical_difference import critical_difference
 from scoreboard.diagnosis import best_task_vectors, repeated_measurement
-from scoreboard.table_figures import draw_critical_difference, draw_precision, draw_warm_start
-from scoreboard.tables import (
-    _gap_closed,
-    development_families,
-    ranker_table,
-    stronger_average,
-    warm_start,
-)
+from scoreboard.families import development_families, scored_part
+from scoreboard.figures import draw_critical_difference, draw_precision, draw_warm_start
+from scoreboard.live_figure import draw_live_beside_replay
+from scoreboard.tables import _gap_closed, ranker_table, stronger_average
+from scoreboard.warm_start import warm_start
 
 from hyperstar_tune.comparison import LooScores, leave_family_out
-from hyperstar_tune.comparison.judging import by_family, judge, judged, scored_part, true_scores
-from hyperstar_tune.comparison.statistics import critical_difference
+from hyperstar_tune.comparison.judging import by_family, judge, judged, true_scores
 from hyperstar_tune.errors import HyperStarError, MetaDatasetError
 from hyperstar_tune.metrics import chance_average_precision
 from hyperstar_tune.ranking import Ranking
@@ -351,5 +348,10 @@ def test_figures_need_the_json_alone(world, block, tmp_path):
     draw_precision(block, tmp_path / "precision.png")
     draw_critical_difference(block, tmp_path / "differences.png")
     draw_warm_start(warm_start(table, loo, development_families(table)), tmp_path / "curves.png")
-    for name in ("precision", "differences", "curves"):
+    live = {
+        "source": "made up",
+        "tasks": {"a": {kind: {"hyperband": [[None, 0.5, 0.6]]} for kind in ("live", "replay")}},
+    }
+    draw_live_beside_replay(live, tmp_path / "live.png")
+    for name in ("precision", "differences", "curves", "live"):
         assert (tmp_path / f"{name}.png").stat().st_size > 5000

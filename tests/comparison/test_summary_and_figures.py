@@ -8,8 +8,9 @@ import pytest
 from made_up_table import make_ranker
 
 from hyperstar_tune.comparison import Budgets, LooScores, leave_family_out, sweep
+from hyperstar_tune.comparison.methods import looks
 from hyperstar_tune.comparison.summary import summarize
-from hyperstar_tune.report.figures import draw_average, draw_live_beside_replay, draw_regret, draw_tasks
+from hyperstar_tune.report.figures import draw_average, draw_regret, draw_tasks
 
 GRID = [Budgets(3, tuple(i / 9 for i in range(1, 37)))]
 REPORTED = [Budgets(3, (1, 2, 4))]
@@ -71,13 +72,8 @@ def test_regret_falls_and_is_never_more_than_the_best(summary):
 
 def test_figures_are_drawn_from_the_summary_alone(summary, tmp_path):
     summary = summary | {"table": {"name": "made up", "tasks": 4, "max_epochs": 9}}
-    draw_tasks(summary, tmp_path / "tasks.png", METHODS, eta="3")
-    draw_average(summary, tmp_path / "average.png", METHODS)
-    draw_regret(summary, tmp_path / "regret.png", METHODS, eta="3")
-    live = {
-        "source": "made up",
-        "tasks": {"a": {kind: {"hyperband": [[None, 0.5, 0.6]]} for kind in ("live", "replay")}},
-    }
-    draw_live_beside_replay(live, tmp_path / "live.png")
-    for name in ("tasks", "average", "regret", "live"):
+    draw_tasks(summary, tmp_path / "tasks.png", looks(METHODS), eta="3")
+    draw_average(summary, tmp_path / "average.png", looks(METHODS))
+    draw_regret(summary, tmp_path / "regret.png", looks(METHODS), eta="3")
+    for name in ("tasks", "average", "regret"):
         assert (tmp_path / f"{name}.png").stat().st_size > 5000
