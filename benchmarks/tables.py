@@ -2,10 +2,11 @@
 
     python benchmarks/tables.py
     python benchmarks/tables.py --test-families            # or: make tables
+    python benchmarks/tables.py --docs                     # only the tables in the README and docs/
 
 Reads every table in benchmarks/metadata with leave-family-out scores beside it (made by loo_scores.py), and the sweeps
 in benchmarks/results (made by sweep.py; its replays are not run here). Writes ap_at_10.json, warm_start.json and
-budgets.json and their figures, and draws those of the sweeps. What was made from another state of a table is left out.
+budgets.json and their figures, draws those of the sweeps, and writes the tables of the README and docs/. What was made from another state of a table is left out.
 The first table of --tables with enough families, or with a sweep, is at the top of each file, the others are under
 ``other_tables``. The test families of docs/protocol.md are scored once, at the end: their block is null unless
 --test-families is given.
@@ -18,6 +19,7 @@ from typing import Any
 
 from _common import RESULTS, ROOT, about_table, environment, result_path, scores_path, stale_rankers, write_json
 from scoreboard.budget_table import budget_table
+from scoreboard.doc_tables import write_docs
 from scoreboard.families import COSTLY, TEST_FAMILIES, development_families, scored_part
 from scoreboard.figures import draw_critical_difference, draw_precision, draw_warm_start
 from scoreboard.tables import OURS, ranker_table
@@ -39,9 +41,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", default=",".join(TABLES), help="names in benchmarks/metadata, the main one first")
     parser.add_argument("--test-families", action="store_true", help="score the test families too: once, at the end")
+    parser.add_argument("--docs", action="store_true", help="only write the tables of the docs, from the JSON files")
     arguments = parser.parse_args()
+    if not arguments.docs:
+        score(arguments.tables.split(","), arguments.test_families)
+    write_docs()
+
+
+def score(names: list[str], with_test: bool) -> None:
+    """Makes the JSON files and their figures."""
     found, left_out = {}, {}
-    for name in arguments.tables.split(","):
+    for name in names:
         if not scores_path(name).exists():
             left_out[name] = "no leave-family-out scores; run benchmarks/loo_scores.py"
             continue
@@ -56,9 +66,9 @@ def main() -> None:
         print(f"left out: {name}: {reason}")
     if not found:
         raise SystemExit("no table has scores of enough families; run benchmarks/loo_scores.py")
-    ranking_tables(found, left_out, arguments.test_families)
-    warm_starts(found, arguments.test_families)
-    budgets(arguments.tables.split(","), arguments.test_families)
+    ranking_tables(found, left_out, with_test)
+    warm_starts(found, with_test)
+    budgets(names, with_test)
 
 
 class Scores:
