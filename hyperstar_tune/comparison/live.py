@@ -3,9 +3,7 @@
 Costs what training costs, so it is for a few runs; a replay is for thousands.
 """
 
-import math
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from ray import tune
 
 from hyperstar_tune.comparison.methods import Method, Setting
 from hyperstar_tune.errors import SearchError
+from hyperstar_tune.report.run import ResultHistory, incumbent_curve
 from hyperstar_tune.simulation.controller import METRIC, MODE
 from hyperstar_tune.simulation.curves import TaskCurves
 from hyperstar_tune.space import Config
@@ -28,12 +27,10 @@ class LiveRun:
     """A finished live run."""
 
     configs: tuple[Config, ...]  # of the trials, in the order in which they were made
-    epochs: tuple[int, ...]  # of each trial
-    order: tuple[tuple[int, int], ...]  # trial and epoch of every new result, in order of arrival
-    accuracy: npt.NDArray[np.float64]  # best half-A accuracy after each of those, NaN before the first finite one
+    epochs: tuple[int, ...]  # trained, by trial
+    statuses: tuple[str, ...]  # Ray's, by trial
+    accuracy: npt.NDArray[np.float64]  # best half-A accuracy after each new result, NaN before the first finite one
     accuracy_b: npt.NDArray[np.float64]  # half-B accuracy of that trial at that epoch
-    seconds: npt.NDArray[np.float64]  # since the start of the run
-    statuses: tuple[str, ...]
 
 
 def run_live(
@@ -58,7 +55,7 @@ def run_live(
         SearchError: If no trial reported anything.
     """
     searcher, scheduler = method.make(setting)
-    recorder = _Recorder()
+    results = ResultHistory()
     options: dict[str, Any] = {}
     if not method.has_plan:
         # Ray's HyperBandScheduler breaks down if someone else ends its trials.
@@ -74,33 +71,23 @@ def run_live(
         num_samples=-1,
         storage_path=str(storage_path),
         name=name,
-        callbacks=[recorder],
+        callbacks=[results],
         reuse_actors=True,
         verbose=0,
         raise_on_failed_trial=False,
         **options,
     ).trials
-    if not recorder.rows:
+    if not results.history:
         raise SearchError("no trial of the live run reported a result; see the errors that Ray printed")
-    return _live_run(trials, recorder.rows)
-
-
-class _Recorder(tune.Callback):
-    """Keeps every new result; one of an epoch trained again is not new."""
-
-    def __init__(self) -> None:
-        self.rows: list[tuple[str, int, float, float, float]] = []
-        self._epochs: dict[str, int] = {}
-        self._start = time.perf_counter()
-
-    def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
-    ) -> None:
-        epoch = int(result["training_iteration"])
-        if epoch > self._epochs.get(trial.trial_id, 0):
-            self._epochs[trial.trial_id] = epoch
-            accuracy, accuracy_b = float(result[METRIC]), float(result.get("val_accuracy_b", math.nan))
-            self.rows.append((trial.trial_id, epoch, accuracy, accuracy_b, time.perf_counter() - self._start))
+    epochs = {row["trial"]: row["epoch"] for row in results.history}  # the last one is the largest
+    best = incumbent_curve(results.history)
+    return LiveRun(
+        configs=tuple(dict(trial.config) for trial in trials),
+        epochs=tuple(epochs.get(trial.trial_id, 0) for trial in trials),
+        statuses=tuple(trial.status for trial in trials),
+        accuracy=best["val_accuracy"].to_numpy(),
+        accuracy_b=best["val_accuracy_b"].to_numpy(),
+    )
 
 
 class _BudgetStopper(tune.Stopper):
@@ -116,28 +103,6 @@ class _BudgetStopper(tune.Stopper):
 
     def stop_all(self) -> bool:
         return sum(self._epochs.values()) >= self._budget
-
-
-def _live_run(trials: list[Any], rows: list[tuple[str, int, float, float, float]]) -> LiveRun:
-    places = {trial.trial_id: place for place, trial in enumerate(trials)}
-    best, best_b = math.nan, math.nan
-    accuracy, accuracy_b = [], []
-    epochs = [0] * len(trials)
-    for trial_id, epoch, value, value_b, _ in rows:
-        if math.isfinite(value) and not value <= best:
-            best, best_b = value, value_b
-        accuracy.append(best)
-        accuracy_b.append(best_b)
-        epochs[places[trial_id]] = epoch
-    return LiveRun(
-        configs=tuple(dict(trial.config) for trial in trials),
-        epochs=tuple(epochs),
-        order=tuple((places[row[0]], row[1]) for row in rows),
-        accuracy=np.asarray(accuracy),
-        accuracy_b=np.asarray(accuracy_b),
-        seconds=np.asarray([row[4] for row in rows]),
-        statuses=tuple(trial.status for trial in trials),
-    )
 
 
 class _TableTrainable(tune.Trainable):

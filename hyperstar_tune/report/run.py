@@ -14,20 +14,47 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from hyperstar_tune.plan import HyperBandPlan
 
-__all__ = ["BudgetProgress", "incumbent_curve", "results_table", "write_report"]
+__all__ = ["BudgetProgress", "ResultHistory", "incumbent_curve", "results_table", "write_report"]
+
+_MEASURED = ("epochs", "best_epoch", "val_accuracy", "val_accuracy_b", "checkpoint", "checkpoint_epoch")
 
 
-class BudgetProgress(tune.Callback):
-    """Shows epochs spent of the budget and the best accuracy so far, and keeps every new result.
+class ResultHistory(tune.Callback):
+    """Keeps every new result of a run; an epoch that is trained again after a fault does not count twice."""
+
+    def __init__(self) -> None:
+        self.history: list[dict[str, Any]] = []  # one row per new epoch, in the order of arrival
+        self._epochs: dict[str, int] = {}
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Notes the accuracies of an epoch that is new."""
+        epoch = int(result["training_iteration"])
+        if epoch > self._epochs.get(trial.trial_id, 0):
+            self._epochs[trial.trial_id] = epoch
+            metrics = {name: float(result.get(name, math.nan)) for name in ("val_accuracy", "val_accuracy_b")}
+            self.history.append({"trial": trial.trial_id, "epoch": epoch, **metrics, "config": dict(trial.config)})
+
+    def get_state(self) -> dict[str, Any]:
+        """What Tune saves, so that a restored run goes on counting."""
+        return {"history": self.history, "epochs": self._epochs}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Takes back what ``get_state`` gave."""
+        self.history, self._epochs = state["history"], state["epochs"]
+
+
+class BudgetProgress(ResultHistory):
+    """Keeps every new result, and shows the epochs spent of the budget and the best accuracy so far.
 
     Args:
-        plan: Whose budget is counted.
+        plan: The plan whose budget is counted.
         console: Where to draw.
     """
 
     def __init__(self, plan: HyperBandPlan, console: Console | None = None) -> None:
-        self.history: list[dict[str, Any]] = []  # a row a new epoch, in the order of arrival
-        self._epochs: dict[str, int] = {}
+        super().__init__()
         self._budget = plan.epoch_budget
         self._console = console or Console()
         self._bar: Progress | None = None
@@ -42,13 +69,8 @@ class BudgetProgress(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """Counts epochs that are new: one trained again after a fault is not charged."""
-        epoch = int(result["training_iteration"])
-        if epoch <= self._epochs.get(trial.trial_id, 0):
-            return
-        self._epochs[trial.trial_id] = epoch
-        metrics = {name: result.get(name, math.nan) for name in ("val_accuracy", "val_accuracy_b")}
-        self.history.append({"trial": trial.trial_id, "epoch": epoch, **metrics, "config": dict(trial.config)})
+        """Notes the result and moves the bar."""
+        super().on_trial_result(iteration, trials, trial, result, **info)
         if self._bar is not None:
             best = max((row["val_accuracy"] for row in self.history if row["val_accuracy"] >= 0), default=math.nan)
             text = f"best accuracy {best:.3f}, {len(self._epochs)} configurations tried"
@@ -60,14 +82,6 @@ class BudgetProgress(tune.Callback):
             self._bar.stop()
             self._bar = None
 
-    def get_state(self) -> dict[str, Any]:
-        """Saved by Tune, so that a restored run goes on counting."""
-        return {"history": self.history, "epochs": self._epochs}
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Takes back what ``get_state`` gave."""
-        self.history, self._epochs = state["history"], state["epochs"]
-
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles callbacks with the experiment; a live display holds locks and does not travel.
         return {**self.__dict__, "_bar": None, "_console": None}
@@ -77,10 +91,10 @@ def incumbent_curve(history: list[dict[str, Any]]) -> pd.DataFrame:
     """Best half-A accuracy after each epoch spent, and the same epoch's half-B accuracy.
 
     Args:
-        history: Of ``BudgetProgress``.
+        history: The results that ``ResultHistory`` kept.
 
     Returns:
-        Columns ``epochs_spent``, ``val_accuracy``, ``val_accuracy_b``; a row a spent epoch, NaN before a result.
+        Columns ``epochs_spent``, ``val_accuracy``, ``val_accuracy_b``; one row per epoch spent, NaN before a result.
     """
     rows, best, best_b = [], math.nan, math.nan
     for spent, row in enumerate(history, start=1):
@@ -91,35 +105,69 @@ def incumbent_curve(history: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def results_table(history: list[dict[str, Any]], trials: list[Any]) -> pd.DataFrame:
-    """A row a configuration, best half-A accuracy first.
+    """What was found with each configuration, the best half-A accuracy first.
 
     Args:
-        history: Of ``BudgetProgress``.
-        trials: Of Tune's result, for their checkpoints.
+        history: The results that ``ResultHistory`` kept.
+        trials: The trials of Tune's result, for their checkpoints.
 
     Returns:
-        The configuration's parameters, ``epochs`` trained, ``best_epoch``, ``val_accuracy`` and ``val_accuracy_b`` at
-        that epoch, ``checkpoint`` (folder, empty if none was kept) and ``checkpoint_epoch`` (of its last one).
+        One row per configuration: its parameters, ``epochs`` trained, ``best_epoch``, ``val_accuracy`` and
+        ``val_accuracy_b`` at that epoch, ``checkpoint`` (folder of the last one kept, or empty) and
+        ``checkpoint_epoch``.
     """
     checkpoints = {trial.trial_id: _checkpoint(trial) for trial in trials}
+    order: dict[str, Any] = {"ascending": False, "na_position": "last", "kind": "stable"}
     rows = []
     for trial_id, results in pd.DataFrame(history).groupby("trial", sort=False):
-        ordered = results.sort_values("val_accuracy", ascending=False, na_position="last", kind="stable")
-        best = ordered.iloc[0]
+        best = results.sort_values("val_accuracy", **order).iloc[0]
         checkpoint, checkpoint_epoch = checkpoints.get(str(trial_id), ("", 0))
-        rows.append(
-            {
-                **best["config"],
-                "epochs": int(results["epoch"].max()),
-                "best_epoch": int(best["epoch"]),
-                "val_accuracy": best["val_accuracy"],
-                "val_accuracy_b": best["val_accuracy_b"],
-                "checkpoint": checkpoint,
-                "checkpoint_epoch": checkpoint_epoch,
-            }
+        measured = (
+            int(results["epoch"].max()),
+            int(best["epoch"]),
+            best["val_accuracy"],
+            best["val_accuracy_b"],
+            checkpoint,
+            checkpoint_epoch,
         )
-    table = pd.DataFrame(rows)
-    return table.sort_values("val_accuracy", ascending=False, na_position="last", kind="stable", ignore_index=True)
+        rows.append({**best["config"], **dict(zip(_MEASURED, measured, strict=True))})
+    return pd.DataFrame(rows).sort_values("val_accuracy", ignore_index=True, **order)
+
+
+def write_report(progress: ResultHistory, trials: list[Any], folder: Path) -> str:
+    """Writes ``results.csv`` and ``accuracy.png`` into a folder and says in words who won.
+
+    Args:
+        progress: The callback of the run.
+        trials: The trials of Tune's result.
+        folder: Created if missing.
+
+    Returns:
+        A few lines: the winner with its accuracy on both halves and its checkpoint, the files written, and trials that
+        failed.
+    """
+    if not progress.history:
+        return "No epoch was finished: there is no result to report."
+    from hyperstar_tune.report.figures import save  # matplotlib: half a second
+
+    table = results_table(progress.history, trials)
+    save(_drawn(incumbent_curve(progress.history)), folder / "accuracy.png", dpi=150)
+    table.to_csv(folder / "results.csv", index=False)
+    best = table.iloc[0]
+    config = ", ".join(f"{name}={value}" for name, value in best.items() if name not in _MEASURED)
+    kept = f" (after epoch {best['checkpoint_epoch']}): {best['checkpoint']}" if best["checkpoint"] else ": none"
+    lines = [
+        f"Winner: {config}",
+        f"  accuracy {best['val_accuracy']:.3f} on the half that decided, {best['val_accuracy_b']:.3f} on the other, "
+        f"after epoch {best['best_epoch']}",
+        f"  checkpoint{kept}",
+        f"Spent {len(progress.history)} epochs on {len(table)} configurations",
+        f"Written: {folder / 'results.csv'}, {folder / 'accuracy.png'}",
+    ]
+    failed = sum(trial.status == "ERROR" for trial in trials)
+    if failed:
+        lines.append(f"{failed} trials failed and kept the results they had reported")
+    return "\n".join(lines)
 
 
 def _checkpoint(trial: Any) -> tuple[str, int]:
@@ -130,54 +178,15 @@ def _checkpoint(trial: Any) -> tuple[str, int]:
     return newest.checkpoint.path, newest.metrics.get("training_iteration", 0)
 
 
-def write_report(progress: BudgetProgress, trials: list[Any], folder: Path) -> str:
-    """Writes ``results.csv`` and ``accuracy.png`` into a folder and says in words who won.
+def _drawn(curve: pd.DataFrame) -> Any:
+    from matplotlib.figure import Figure
 
-    Args:
-        progress: The callback of the run.
-        trials: Of Tune's result.
-        folder: Created if missing.
-
-    Returns:
-        A few lines: the winner with its accuracy on both halves and its checkpoint, the files written, and trials that
-        failed.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    if not progress.history:
-        return "No epoch was finished: there is no result to report."
-    table = results_table(progress.history, trials)
-    table.to_csv(folder / "results.csv", index=False)
-    _draw(incumbent_curve(progress.history), folder / "accuracy.png")
-    best = table.iloc[0]
-    measured = ("epochs", "best_epoch", "val_accuracy", "val_accuracy_b", "checkpoint", "checkpoint_epoch")
-    config = ", ".join(f"{name}={value}" for name, value in best.items() if name not in measured)
-    kept = f" (after epoch {best['checkpoint_epoch']}): {best['checkpoint']}" if best["checkpoint"] else ": none"
-    lines = [
-        f"Winner: {config}",
-        f"  accuracy {best['val_accuracy']:.3f} on the half that decided, {best['val_accuracy_b']:.3f} on the other, "
-        f"after epoch {best['best_epoch']}",
-        f"  checkpoint{kept}",
-        f"Spent {len(progress.history)} epochs on {len(table)} configurations",
-        f"Written: {folder / 'results.csv'}, {folder / 'accuracy.png'}",
-    ]
-    failed = [trial for trial in trials if trial.status == "ERROR"]
-    if failed:
-        lines.append(f"{len(failed)} trials failed and kept the results they had reported")
-    return "\n".join(lines)
-
-
-def _draw(curve: pd.DataFrame, path: Path) -> None:
-    import matplotlib  # half a second: only for those who draw
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
+    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    axes = figure.add_subplot()
     axes.step(curve["epochs_spent"], curve["val_accuracy"], where="post", label="best so far (half A, decides)")
     if curve["val_accuracy_b"].notna().any():
         axes.step(curve["epochs_spent"], curve["val_accuracy_b"], where="post", label="same epoch (half B, reports)")
     axes.set(xlabel="epochs spent, all trials", ylabel="validation accuracy")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    return figure
