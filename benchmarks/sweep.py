@@ -22,10 +22,10 @@ from scoreboard.families import development_families, scored_part
 from scoreboard.live_figure import draw_live_beside_replay
 
 from hyperstar_tune.comparison import Budgets, LooScores, SweepProgress, make_method, protocol_budgets, sweep
+from hyperstar_tune.comparison.budgets import finer
 from hyperstar_tune.comparison.judging import true_scores
 from hyperstar_tune.comparison.methods import current_names, looks
 from hyperstar_tune.comparison.summary import summarize
-from hyperstar_tune.comparison.sweep_report import finer
 from hyperstar_tune.report.figures import draw_average, draw_regret, draw_tasks
 from hyperstar_tune.rivals.bohb import has_hpbandster
 from hyperstar_tune.tables.metadataset import MetaDataset
@@ -184,7 +184,7 @@ def _tell(progress: SweepProgress) -> None:
 def grids(table: MetaDataset) -> list[Budgets]:
     """The protocol's budgets and many between them, for curves."""
     low, large = protocol_budgets(table)
-    return [finer(low, table), finer(large, table, steps_an_r=4)]
+    return [finer(low, table), finer(large, table, steps_per_r=4)]
 
 
 def show(summary: dict[str, Any]) -> None:

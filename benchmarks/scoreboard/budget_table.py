@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hyperstar_tune.comparison.statistics import Interval, bootstrap_mean, epochs_to_target, geometric_ratio
+from hyperstar_tune.comparison.statistics import Interval, bootstrap_mean, epochs_over_rivals
 from hyperstar_tune.errors import MetaDatasetError
 
 __all__ = ["budget_table"]
@@ -136,24 +136,9 @@ def _ratios(
     """Epochs of the method over the rival's own until half a point below the rival's final accuracy."""
     result = {}
     for key, rival in rivals.items():
-        epochs = [
-            [_epochs(curve, theirs, grid) for curve in (own, theirs)] for own, theirs in _pairs(curves, method, rival)
-        ]
-        first, second = np.asarray(epochs).T
-        reached = float(np.mean(first <= grid[-1]))
-        ratio = _with_ends(geometric_ratio(first.tolist(), second.tolist()), 5)
-        result[key] = ratio | {"families_that_reach_it": round(reached, 4)}
+        ratio, reached = epochs_over_rivals(curves[method], curves[rival], grid)
+        result[key] = _with_ends(ratio, 5) | {"families_that_reach_it": round(reached, 4)}
     return result
-
-
-def _pairs(curves: Mapping[str, Floats], method: str, rival: str) -> list[tuple[Floats, Floats]]:
-    return list(zip(curves[method], curves[rival], strict=True))
-
-
-def _epochs(curve: Floats, rivals: Floats, grid: Sequence[int]) -> float:
-    """Epochs until the rival's final accuracy; not reached counts as twice the largest budget."""
-    step = epochs_to_target(curve, float(rivals[-1]), 0)
-    return float(grid[int(step) - 1]) if step else 2.0 * grid[-1]
 
 
 def _at_budgets(summary: Mapping[str, Any], part: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ __all__ = [
     "MIN_FAMILIES",
     "Interval",
     "bootstrap_mean",
+    "epochs_over_rivals",
     "epochs_to_target",
     "geometric_ratio",
     "holm",
@@ -43,9 +44,9 @@ def bootstrap_mean(values: npt.ArrayLike, seed: int = 0, n_samples: int = _N_SAM
     """Mean over families with a percentile bootstrap.
 
     Args:
-        values: One value a family, shape [F].
-        seed: Of the resampling.
-        n_samples: Resamples.
+        values: One value per family, shape [F].
+        seed: Random seed of the resampling.
+        n_samples: Number of resamples.
 
     Raises:
         HyperStarError: If there is no value or one is not finite.
@@ -62,10 +63,10 @@ def paired_p_value(first: npt.ArrayLike, second: npt.ArrayLike, seed: int = 0, n
     """Two-sided bootstrap p-value of the mean difference of two methods over the same families.
 
     Args:
-        first: One value a family, shape [F].
+        first: One value per family, shape [F].
         second: Those of the other method, in the same order.
-        seed: Of the resampling.
-        n_samples: Resamples.
+        seed: Random seed of the resampling.
+        n_samples: Number of resamples.
 
     Returns:
         The share of resamples of the centred differences whose mean is at least as far from 0 as the observed one; at
@@ -78,7 +79,7 @@ def paired_p_value(first: npt.ArrayLike, second: npt.ArrayLike, seed: int = 0, n
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """P-values adjusted for that many comparisons.
+    """P-values, each adjusted for the number of comparisons.
 
     Source: Holm, Scandinavian Journal of Statistics 6 (1979).
     """
@@ -104,10 +105,32 @@ def epochs_to_target(accuracy: npt.ArrayLike, target: float, not_reached: float,
     return float(reached[0] + 1) if len(reached) else float(not_reached)
 
 
-def geometric_ratio(first: Sequence[float], second: Sequence[float], seed: int = 0) -> Interval:
+def geometric_ratio(first: npt.ArrayLike, second: npt.ArrayLike, seed: int = 0) -> Interval:
     """Geometric mean over families of ``first / second``, with its interval."""
     logs = bootstrap_mean(np.log(np.asarray(first, dtype=np.float64) / np.asarray(second, dtype=np.float64)), seed)
     return Interval(*(float(np.exp(value)) for value in (logs.mean, logs.low, logs.high)))
+
+
+def epochs_over_rivals(own: npt.ArrayLike, rival: npt.ArrayLike, grid: Sequence[int]) -> tuple[Interval, float]:
+    """Epochs of a method over the rival's own, until the rival's final accuracy; not reached is twice the last budget.
+
+    Args:
+        own: Mean accuracy of every family at every budget of the grid, shape [F, B].
+        rival: That of the rival, in the same order.
+        grid: Budgets in epochs, rising, B of them.
+
+    Returns:
+        The geometric mean over families, and the share of families in which the method gets there.
+    """
+
+    def epochs(curve: npt.NDArray[np.float64], target: float) -> float:
+        step = epochs_to_target(curve, target, 0)
+        return float(grid[int(step) - 1]) if step else 2.0 * grid[-1]
+
+    curves = list(zip(np.asarray(own), np.asarray(rival), strict=True))
+    first = np.array([epochs(mine, theirs[-1]) for mine, theirs in curves])
+    second = [epochs(theirs, theirs[-1]) for _, theirs in curves]
+    return geometric_ratio(first, second), float(np.mean(first <= grid[-1]))
 
 
 def _draws(n: int, seed: int, n_samples: int) -> npt.NDArray[np.intp]:

@@ -3,29 +3,25 @@
 The summary is plain JSON; figures are drawn from it and from nothing else.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hyperstar_tune.comparison.budgets import Budgets
 from hyperstar_tune.comparison.statistics import (
     bootstrap_mean,
-    epochs_to_target,
-    geometric_ratio,
+    epochs_over_rivals,
     holm,
     paired_p_value,
 )
-from hyperstar_tune.comparison.sweeping import Budgets
 from hyperstar_tune.tables.metadataset import MetaDataset
 
 __all__ = ["summarize"]
 
 _RIVALS = ("hyperband", "bohb", "average_top1+hyperband", "average_normalized+hyperband")
 _BASES = ("hyperband", "average_top1+hyperband", "average_top1+alone")
-
-Floats = npt.NDArray[np.float64]
 
 
 def summarize(frame: pd.DataFrame, table: MetaDataset, budgets: Sequence[Budgets]) -> dict[str, Any]:
@@ -62,40 +58,42 @@ def summarize(frame: pd.DataFrame, table: MetaDataset, budgets: Sequence[Budgets
 
 def _one_eta(part: pd.DataFrame, column: str, best: Mapping[str, float], points: list[int]) -> dict[str, Any]:
     grid = sorted({int(budget) for budget in part["budget"]})
-    places = [grid.index(point) for point in points]
-    by_task = _mean_curves(part, column, grid)
-    timed = _mean_curves(part, f"timed_{column}", grid)
     families = dict(zip(part["task"], part["family"], strict=True))
-    methods = list(dict.fromkeys(part["method"]))
-    seconds = part.groupby(["method"], sort=False)[["searcher_s", "trials"]].mean()
-    result: dict[str, Any] = {"budgets": points, "grid": grid, "methods": {}, "tasks": {}}
-    regrets = {}
-    for method in methods:
-        accuracy, _ = _by_family(by_task[method], families)
-        regret, names = _by_family({t: best[t] - curve for t, curve in by_task[method].items()}, families)
-        timed_regret, _ = _by_family({t: best[t] - curve for t, curve in timed[method].items()}, families)
-        regrets[method] = pd.DataFrame(regret[:, places], index=names, columns=points)
-        result["methods"][method] = {
-            "seeds": int(part[part["method"] == method]["seed"].nunique()),
-            "searcher_s": round(float(seconds.loc[method, "searcher_s"]), 5),
-            "trials": round(float(seconds.loc[method, "trials"]), 2),
+    by_task, timed = (_mean_curves(part, name, grid) for name in (column, f"timed_{column}"))
+    accuracies = {method: _by_family(curves, families) for method, curves in by_task.items()}
+    regrets, methods = {}, {}
+    for method, accuracy in accuracies.items():
+        own = part[part["method"] == method]
+        regret, late = (
+            _by_family({task: best[task] - curve for task, curve in curves[method].items()}, families)
+            for curves in (by_task, timed)
+        )
+        regrets[method] = regret[points]
+        methods[method] = {
+            "seeds": int(own["seed"].nunique()),
+            "searcher_s": round(float(own["searcher_s"].mean()), 5),
+            "trials": round(float(own["trials"].mean()), 2),
             "accuracy": _bands(accuracy),
             "regret": _bands(regret),
-            "regret_at_equal_seconds": _bands(timed_regret),
+            "regret_at_equal_seconds": _bands(late),
             "at_budgets": {
                 str(point): {
-                    "accuracy": bootstrap_mean(accuracy[:, place]).to_json(),
-                    "regret": bootstrap_mean(regret[:, place]).to_json(),
+                    "accuracy": bootstrap_mean(accuracy[point]).to_json(),
+                    "regret": bootstrap_mean(regret[point]).to_json(),
                 }
-                for point, place in zip(points, places, strict=True)
+                for point in points
             },
         }
-    for task in dict.fromkeys(part["task"]):
-        result["tasks"][task] = {m: _rounded(by_task[m][task]) for m in methods if task in by_task[m]}
-    result["against"] = {base: _compare(regrets, points, base) for base in _BASES if base in regrets}
-    result["epochs_to_rival"] = _epochs_to_rivals(by_task, families, grid)
-    result["runs"] = _every_run(part, column, points)
-    return result
+    tasks = dict.fromkeys(part["task"])
+    return {
+        "budgets": points,
+        "grid": grid,
+        "methods": methods,
+        "tasks": {t: {m: _rounded(curves[t]) for m, curves in by_task.items() if t in curves} for t in tasks},
+        "against": {base: _compare(regrets, base) for base in _BASES if base in regrets},
+        "epochs_to_rival": {rival: _epochs_to_rival(accuracies, rival) for rival in _RIVALS if rival in accuracies},
+        "runs": _every_run(part, column, points),
+    }
 
 
 def _best(table: MetaDataset, column: str) -> dict[str, float]:
@@ -109,35 +107,34 @@ def _best(table: MetaDataset, column: str) -> dict[str, float]:
     return best
 
 
-def _mean_curves(part: pd.DataFrame, column: str, grid: list[int]) -> dict[str, dict[str, Floats]]:
-    """Mean over seeds, by method and task, shape [budgets]; where nothing was found yet, the lowest of the curve."""
+def _mean_curves(part: pd.DataFrame, column: str, grid: list[int]) -> dict[str, dict[str, pd.Series]]:
+    """Mean over seeds at every budget, by method and task; where nothing was found yet, the lowest of the curve."""
     means = part.groupby(["method", "task", "budget"], sort=False)[column].mean().unstack("budget")[grid]
-    curves: dict[str, dict[str, Floats]] = {}
-    keys: Any = means.index
-    for (method, task), values in zip(keys, means.to_numpy(dtype=np.float64), strict=True):
-        curves.setdefault(str(method), {})[str(task)] = np.where(np.isnan(values), np.nanmin(values), values)
+    means = means.apply(lambda curve: curve.fillna(curve.min()), axis=1)
+    curves: dict[str, dict[str, pd.Series]] = {}
+    for (method, task), curve in means.iterrows():
+        curves.setdefault(str(method), {})[str(task)] = curve
     return curves
 
 
-def _by_family(curves: Mapping[str, Floats], families: Mapping[str, str]) -> tuple[Floats, list[str]]:
-    names = list(dict.fromkeys(families[task] for task in curves))
-    rows = [np.mean([curve for task, curve in curves.items() if families[task] == name], axis=0) for name in names]
-    return np.stack(rows), names
+def _by_family(curves: Mapping[str, pd.Series], families: Mapping[str, str]) -> pd.DataFrame:
+    """Mean over a family's tasks: one row per family, one column per budget."""
+    return pd.DataFrame(curves).T.groupby(families, sort=False).mean()
 
 
-def _bands(by_family: Floats) -> dict[str, list[float]]:
-    intervals = [bootstrap_mean(values, n_samples=2000) for values in by_family.T]
+def _bands(by_family: pd.DataFrame) -> dict[str, list[float]]:
+    intervals = [bootstrap_mean(by_family[budget], n_samples=2000) for budget in by_family]
     return {name: _rounded([getattr(interval, name) for interval in intervals]) for name in ("mean", "low", "high")}
 
 
-def _compare(regrets: Mapping[str, pd.DataFrame], points: list[int], base: str) -> dict[str, Any]:
+def _compare(regrets: Mapping[str, pd.DataFrame], base: str) -> dict[str, Any]:
     """Difference of regret to a method (negative: better), with p-values adjusted for all methods."""
     own = regrets[base]
     others = {
         name: regret.loc[own.index] for name, regret in regrets.items() if name != base and len(regret) == len(own)
     }
     result: dict[str, Any] = {}
-    for point in points:
+    for point in own:
         adjusted = holm({name: paired_p_value(regret[point], own[point]) for name, regret in others.items()})
         result[str(point)] = {
             name: bootstrap_mean(regret[point] - own[point]).to_json() | {"holm_p": round(adjusted[name], 5)}
@@ -146,26 +143,13 @@ def _compare(regrets: Mapping[str, pd.DataFrame], points: list[int], base: str) 
     return result
 
 
-def _epochs_to_rivals(
-    by_task: Mapping[str, Mapping[str, Floats]], families: Mapping[str, str], grid: list[int]
-) -> dict[str, Any]:
+def _epochs_to_rival(accuracies: Mapping[str, pd.DataFrame], rival: str) -> dict[str, Any]:
     """Epochs of every method over the rival's own, until the rival's final accuracy is reached within half a point."""
-    result: dict[str, Any] = {}
-    for rival in (name for name in _RIVALS if name in by_task):
-        target, names = _by_family(by_task[rival], families)
-        for method, curves in by_task.items():
-            mean, own_names = _by_family(curves, families)
-            if own_names != names:
-                continue
-            ratios = []
-            for own, theirs in zip(mean, target, strict=True):
-                steps = [epochs_to_target(curve, theirs[-1], 2 * len(grid)) for curve in (own, theirs)]
-                ratios.append([grid[int(step) - 1] if step <= len(grid) else 2 * grid[-1] for step in steps])
-            first, second = np.asarray(ratios, dtype=np.float64).T
-            reached = float(np.mean(first <= grid[-1]))
-            result.setdefault(rival, {})[method] = geometric_ratio(first.tolist(), second.tolist()).to_json() | {
-                "families_that_reach_it": round(reached, 4)
-            }
+    result = {}
+    for method, accuracy in accuracies.items():
+        if list(accuracy.index) == list(accuracies[rival].index):
+            ratio, reached = epochs_over_rivals(accuracy, accuracies[rival], list(accuracy))
+            result[method] = ratio.to_json() | {"families_that_reach_it": round(reached, 4)}
     return result
 
 
@@ -182,5 +166,5 @@ def _every_run(part: pd.DataFrame, column: str, points: list[int]) -> dict[str, 
     return runs
 
 
-def _rounded(values: Sequence[float] | Floats) -> list[float]:
+def _rounded(values: Iterable[float]) -> list[float]:
     return [round(float(value), 5) for value in values]

@@ -5,19 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from hyperstar_tune.comparison.budgets import Budgets
 from hyperstar_tune.comparison.methods import looks
 from hyperstar_tune.comparison.summary import summarize
-from hyperstar_tune.comparison.sweeping import Budgets
 from hyperstar_tune.tables.metadataset import MetaDataset
 
-__all__ = ["finer", "report_sweep"]
-
-
-def finer(budgets: Budgets, table: MetaDataset, steps_an_r: int = 16) -> Budgets:
-    """The same budgets and so many an R between them, for curves: more rows a run, but no more runs."""
-    an_r = min(steps_an_r, budgets.max_epochs or int(table.epochs[-1]))
-    steps = (step / an_r for step in range(1, int(max(budgets.multiples) * an_r) + 1))
-    return Budgets(budgets.eta, tuple(sorted({*budgets.multiples, *steps})), budgets.max_epochs)
+__all__ = ["report_sweep"]
 
 
 def report_sweep(

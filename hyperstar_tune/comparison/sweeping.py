@@ -1,20 +1,22 @@
 """Every method at equal budgets, on every task, with many seeds: replayed, resumable, one parquet of results.
 
 A run of one (method, task, seed, eta) covers all budgets of that eta, as budgets of one eta are prefixes of one run
-(docs/protocol.md). Runs whose method does not depend on the seed are made once a seed of their ranking.
+(docs/protocol.md). A method that does not depend on the seed runs once per seed of its ranking.
 """
 
 import gc
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from hyperstar_tune._files import replacing
+from hyperstar_tune.comparison.budgets import Budgets, protocol_budgets
 from hyperstar_tune.comparison.leave_out import LooScores
 from hyperstar_tune.comparison.methods import Method, Setting, current_names, make_method
 from hyperstar_tune.errors import MetaDatasetError, SearchError
@@ -24,38 +26,12 @@ from hyperstar_tune.simulation.record import Run
 from hyperstar_tune.simulation.replaying import replay
 from hyperstar_tune.tables.metadataset import MetaDataset
 
-__all__ = ["Budgets", "SweepProgress", "protocol_budgets", "run_method", "sweep"]
-
+__all__ = ["RESULT_COLUMNS", "SweepProgress", "run_method", "sweep"]
 
 RESULT_COLUMNS = (
     *("method", "task", "family", "seed", "eta", "budget"),
     *("accuracy", "accuracy_b", "seconds", "timed_accuracy", "timed_accuracy_b", "searcher_s", "trials", "origin"),
 )
-
-
-@dataclass(frozen=True)
-class Budgets:
-    """Budgets of one eta, as multiples of R."""
-
-    eta: int
-    multiples: tuple[float, ...]
-    max_epochs: int = 0  # R; 0: that of the table
-
-    def epochs(self, max_epochs: int) -> list[int]:
-        """The budgets in epochs, rising, for a table of that R."""
-        return sorted({int(multiple * (self.max_epochs or max_epochs)) for multiple in self.multiples})
-
-
-def protocol_budgets(table: MetaDataset) -> tuple[Budgets, Budgets]:
-    """The paper's budgets of 100, 200, 250, 450 (eta = 2) and 1600 epochs (eta = 3) at R = 100, scaled to the table.
-
-    With eta = 3 the longest R that is a power of 3 is used, if an early epoch of the table is a prefix of a shorter
-    run.
-    """
-    longest = int(table.epochs[-1])
-    power = 3 ** int(np.log(longest + 0.5) / np.log(3))
-    is_prefix = table.fingerprint.schedule.startswith("constant")
-    return Budgets(2, (1, 2, 2.5, 4.5)), Budgets(3, (16,), power if is_prefix else longest)
 
 
 @dataclass(frozen=True)
@@ -69,6 +45,18 @@ class SweepProgress:
     seconds: float  # since the start
 
 
+@dataclass(frozen=True)
+class _World:
+    """What all runs of a sweep share."""
+
+    table: MetaDataset
+    loo: LooScores | None
+    n_workers: int
+
+    def seeds_of_ranking(self, method: Method, task: str) -> int:
+        return self.loo.n_seeds(method.ranker, task) if method.ranker and self.loo is not None else 0
+
+
 def run_method(
     method: Method,
     curves: TaskCurves,
@@ -79,8 +67,8 @@ def run_method(
     """Replays one run of a method.
 
     Args:
-        method: Of ``make_method``.
-        curves: Of the task.
+        method: A method of ``make_method``.
+        curves: The recorded curves of the task.
         setting: What the method may know.
         n_workers: Trials that run side by side.
         reports: Which results are delivered, see ``replay``; by default the fewest that are exact.
@@ -92,33 +80,14 @@ def run_method(
     if plan.max_epochs != curves.max_epochs:
         raise SearchError(f"the plan trains to epoch {plan.max_epochs}, but the curves end at {curves.max_epochs}")
     searcher, scheduler = method.make(setting)
-    if reports is None:
-        reports = _fewest_reports(method, plan, curves, n_workers)
     return replay(
         curves,
         searcher,
         scheduler,
         n_workers=n_workers,
         epoch_budget=None if method.has_plan else plan.epoch_budget,
-        reports=reports,
+        reports=_fewest_reports(method, plan, curves, n_workers) if reports is None else reports,
     )
-
-
-def _fewest_reports(method: Method, plan: HyperBandPlan, curves: TaskCurves, n_workers: int) -> Sequence[int] | str:
-    if method.reports == "end":  # a trial takes its epochs from the budget as it begins them: only one may do so ahead
-        return [plan.max_epochs] if n_workers == 1 else "every epoch"
-    if method.reports != "targets":
-        return method.reports
-    # A configuration that comes again may be asked for its score at a lower rung than its own ones. None comes again
-    # as long as the plan draws no more than there are. Those that diverge make room for others: then no count holds.
-    if np.isnan(curves.accuracy).any():
-        return "levels"
-    spent, drawn = 0, 0
-    while spent < plan.epoch_budget:
-        for bracket in plan.brackets:
-            if spent < plan.epoch_budget:
-                spent, drawn = spent + bracket.epochs, drawn + bracket.n_configs
-    return "targets" if drawn <= len(curves.configs) else "levels"
 
 
 def sweep(
@@ -138,19 +107,19 @@ def sweep(
 
     Args:
         methods: Names, see ``make_method``.
-        table: Of learning curves.
+        table: The table of learning curves.
         loo: Leave-family-out scores, for methods that follow a ranking.
-        budgets: In epochs as multiples of R, by eta; those of the protocol when None.
+        budgets: Budgets in epochs as multiples of R, by eta; those of the protocol when None.
         tasks: Names; all complete tasks of the table when None.
-        seeds: Runs of a method on a task.
-        slow_seeds: The same for methods that fit a model at every suggestion.
+        seeds: Runs per method and task.
+        slow_seeds: Runs per task of a method that fits a model at every suggestion.
         n_workers: Trials side by side.
         out: Parquet file, rewritten after every method and task; what it holds already of the same curves, scores,
             budgets and workers is not run again, what it holds of others is dropped.
         progress: Called after every method and task.
 
     Returns:
-        A row a run and budget: ``method, task, family, seed, eta, budget`` (epochs), ``accuracy`` (best on half A),
+        One row per run and budget: ``method, task, family, seed, eta, budget`` (epochs), ``accuracy`` (best on half A),
         ``accuracy_b`` (half B of the same epoch), ``seconds`` (virtual clock at the budget), ``timed_accuracy`` and
         ``timed_accuracy_b`` (when the clock stands at the budget times the task's mean epoch, at the earliest
         after the first result), ``searcher_s`` and ``trials`` (of the whole run), ``origin`` (digest of what the run
@@ -161,42 +130,40 @@ def sweep(
         SearchError: If a method is unknown, or follows a ranking and there are no scores.
     """
     chosen = [make_method(name) for name in methods]
-    names = _complete_tasks(table) if tasks is None else list(tasks)
     for method in chosen:
         if method.ranker and (loo is None or method.ranker not in loo.rankers):
             known = ", ".join(loo.rankers) if loo else "none at all"
             raise SearchError(
                 f"method {method.name!r} needs leave-family-out scores of {method.ranker!r}, not of {known}"
             )
-    path = Path(out) if out is not None else None
+    names = _complete_tasks(table) if tasks is None else list(tasks)
     budgets = list(protocol_budgets(table) if budgets is None else budgets)
-    origins = _origins(chosen, table, loo, names, budgets, n_workers)
-    frames = _kept(path, origins)
+    world = _World(table, loo, n_workers)
+    origins = {(m.name, task): _origin(world, m, task, budgets) for task in names for m in chosen}
+    path = Path(out) if out is not None else None
+    frames = _kept(path, origins) if path is not None and path.exists() else []
     had = {key for frame in frames for key in zip(*(frame[c] for c in ("method", "task", "eta", "seed")), strict=True)}
-    jobs = [
-        (
-            task,
-            method,
-            plan,
-            [s for s in _seeds(method, loo, task, seeds, slow_seeds) if (method.name, task, plan.eta, s) not in had],
-        )
-        for task in names
-        for method in chosen
-        for plan in budgets
-    ]
-    total, done, start = sum(len(job[3]) for job in jobs), 0, perf_counter()
+    jobs = []
+    for task in names:
+        for method in chosen:
+            n_seeds = min(seeds, slow_seeds) if method.is_slow else seeds
+            if not method.is_random:
+                n_seeds = min(n_seeds, world.seeds_of_ranking(method, task) or 1)
+            for plan in budgets:
+                missing = [seed for seed in range(n_seeds) if (method.name, task, plan.eta, seed) not in had]
+                if missing:
+                    jobs.append((task, method, plan, missing))
+    done, total, start = 0, sum(len(missing) for *_, missing in jobs), perf_counter()
     curves: TaskCurves | None = None
     gc.collect()
     try:
         for task, method, plan, missing in jobs:
-            if not missing:
-                continue
             if curves is None or curves.task != task:
                 curves = TaskCurves.of(table, task)
                 _ = curves.results
                 gc.freeze()  # a hundred thousand small objects that the collector need not look at after every run
-            runs = _run_all(method, curves, table, loo, plan, missing, n_workers)
-            frames.append(runs.assign(origin=origins[method.name, task]))
+            rows = pd.DataFrame(_runs(world, method, curves, plan, missing))
+            frames.append(rows.assign(origin=origins[method.name, task]))
             done += len(missing)
             if path is not None:
                 with replacing(path) as file:
@@ -210,77 +177,60 @@ def sweep(
     return pd.concat(frames, ignore_index=True)
 
 
-def _run_all(
-    method: Method,
-    curves: TaskCurves,
-    table: MetaDataset,
-    loo: LooScores | None,
-    budgets: Budgets,
-    seeds: Sequence[int],
-    n_workers: int,
-) -> pd.DataFrame:
+def _runs(
+    world: _World, method: Method, curves: TaskCurves, budgets: Budgets, seeds: Iterable[int]
+) -> Iterator[dict[str, Any]]:
+    """One row per seed and budget, without the origin."""
     points = budgets.epochs(curves.max_epochs)
     if budgets.max_epochs not in (0, curves.max_epochs):
         curves = curves.prefix(budgets.max_epochs)
     plan = HyperBandPlan(curves.max_epochs, budgets.eta, points[-1])
-    known = table.without(curves.family) if method.needs_table else None
-    mean_epoch_s = float(curves.seconds.mean())
-    columns: dict[str, list] = {name: [] for name in RESULT_COLUMNS if name != "origin"}
-    same = {"method": method.name, "task": curves.task, "family": curves.family, "eta": budgets.eta}
+    known = world.table.without(curves.family) if method.needs_table else None
+    times = np.asarray(points) * float(curves.seconds.mean())
     for seed in seeds:
-        ranking = loo.ranking(method.ranker, curves.task, seed) if method.ranker and loo else None
-        run = run_method(method, curves, Setting(table.space, plan, seed, ranking, known), n_workers)
+        ranking = world.loo.ranking(method.ranker, curves.task, seed) if method.ranker and world.loo else None
+        run = run_method(method, curves, Setting(world.table.space, plan, seed, ranking, known), world.n_workers)
         best = run.incumbent
-        at, timed = best.at(points), best.at_seconds(np.asarray(points) * mean_epoch_s)
-        measured = {
-            "budget": points,
-            "accuracy": best.accuracy[at].tolist(),
-            "accuracy_b": best.accuracy_b[at].tolist(),
-            "seconds": best.seconds[at].tolist(),
-            "timed_accuracy": best.accuracy[timed].tolist(),
-            "timed_accuracy_b": best.accuracy_b[timed].tolist(),
-        }
-        for name, values in measured.items():
-            columns[name] += values
-        for name, value in (same | {"seed": seed, "searcher_s": run.searcher_s, "trials": len(run.trials)}).items():
-            columns[name] += [value] * len(points)
-    return pd.DataFrame(columns)
+        for budget, here, then in zip(points, best.at(points), best.at_seconds(times), strict=True):
+            values = (
+                *(method.name, curves.task, curves.family, seed, budgets.eta, budget),
+                *(best.accuracy[here], best.accuracy_b[here], best.seconds[here]),
+                *(best.accuracy[then], best.accuracy_b[then], run.searcher_s, len(run.trials)),
+            )
+            yield dict(zip(RESULT_COLUMNS[:-1], values, strict=True))
 
 
-def _seeds(method: Method, loo: LooScores | None, task: str, seeds: int, slow_seeds: int) -> range:
-    n = min(seeds, slow_seeds) if method.is_slow else seeds
-    if not method.is_random:  # every seed of the ranking once
-        n = min(n, loo.n_seeds(method.ranker, task) if loo else 1)
-    return range(n)
+def _fewest_reports(method: Method, plan: HyperBandPlan, curves: TaskCurves, n_workers: int) -> Sequence[int] | str:
+    if method.reports == "end":  # a trial takes its epochs from the budget as it begins them: only one may do so ahead
+        return [plan.max_epochs] if n_workers == 1 else "every epoch"
+    if method.reports != "targets":
+        return method.reports
+    # A configuration that comes again may be asked for its score at a lower rung than its own ones. None comes again
+    # as long as the plan draws no more than there are. Those that diverge make room for others: then no count holds.
+    if np.isnan(curves.accuracy).any():
+        return "levels"
+    spent, drawn = 0, 0
+    while spent < plan.epoch_budget:
+        for bracket in plan.brackets:
+            if spent < plan.epoch_budget:
+                spent, drawn = spent + bracket.epochs, drawn + bracket.n_configs
+    return "targets" if drawn <= len(curves.configs) else "levels"
 
 
-def _origins(
-    methods: Sequence[Method],
-    table: MetaDataset,
-    loo: LooScores | None,
-    tasks: Sequence[str],
-    budgets: Sequence[Budgets],
-    n_workers: int,
-) -> dict[tuple[str, str], str]:
+def _origin(world: _World, method: Method, task: str, budgets: Sequence[Budgets]) -> str:
     """What the runs of a method on a task depend on besides their seed, as a digest."""
-    rows = {str(name): row for row, name in enumerate(table.tasks["name"])}
-    shared = repr((budgets, n_workers, table.space.fingerprint, table.epochs.tolist())).encode()
-    origins = {}
-    for task in tasks:
-        curves = table.evaluations[rows[task]].tobytes() if task in rows else b""
-        for method in methods:
-            parts = [shared, table.evaluations.tobytes() if method.needs_table else curves]
-            if method.ranker and loo is not None:
-                seeds = range(loo.n_seeds(method.ranker, task))
-                parts += [loo.scores(method.ranker, task, seed).tobytes() for seed in seeds]
-            origins[method.name, task] = hashlib.sha256(b"".join(parts)).hexdigest()[:12]
-    return origins
+    table, names = world.table, world.table.tasks["name"].tolist()
+    row = names.index(task) if task in names else len(names)
+    curves = table.evaluations if method.needs_table else table.evaluations[row : row + 1]
+    shared = repr((list(budgets), world.n_workers, table.space.fingerprint, table.epochs.tolist()))
+    parts = [shared.encode(), curves.tobytes()]
+    for seed in range(world.seeds_of_ranking(method, task)):
+        parts.append(world.loo.scores(method.ranker, task, seed).tobytes() if world.loo else b"")
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
 
 
-def _kept(path: Path | None, origins: Mapping[tuple[str, str], str]) -> list[pd.DataFrame]:
+def _kept(path: Path, origins: Mapping[tuple[str, str], str]) -> list[pd.DataFrame]:
     """The rows of an earlier call that still hold; those of methods and tasks not asked for are left alone."""
-    if path is None or not path.exists():
-        return []
     frame = pd.read_parquet(path)
     if tuple(frame.columns) != RESULT_COLUMNS:
         raise SearchError(f"{path} must hold the results of a sweep, but has the columns {', '.join(frame.columns)}")
