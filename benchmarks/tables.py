@@ -6,10 +6,10 @@
 
 Reads every table in benchmarks/metadata with leave-family-out scores beside it (made by loo_scores.py), and the sweeps
 in benchmarks/results (made by sweep.py; its replays are not run here). Writes ap_at_10.json, warm_start.json and
-budgets.json and their figures, draws those of the sweeps, and writes the tables of the README and docs/. What was made from another state of a table is left out.
-The first table of --tables with enough families, or with a sweep, is at the top of each file, the others are under
-``other_tables``. The test families of docs/protocol.md are scored once, at the end: their block is null unless
---test-families is given.
+budgets.json and their figures, draws those of the sweeps, and writes the tables of the README and docs/. What was made
+from another state of a table is left out. The first table of --tables with enough families, or with a sweep, is at the
+top of each file, the others are under ``other_tables``. The test families of docs/protocol.md are scored once, at the
+end: their block is null unless --test-families is given.
 """
 
 import argparse

@@ -3,7 +3,6 @@
 These numbers say whether a table is worth meta-training on. To judge a ranking, use ``comparison.judging``.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,7 +13,6 @@ from hyperstar_tune.errors import MetaDatasetError
 from hyperstar_tune.metrics import normalize_scores, ranking_of
 from hyperstar_tune.space import Config
 from hyperstar_tune.tables.disagreement import (
-    MIN_SEEDS,
     NoiseCeiling,
     VarianceSplit,
     last_values,
@@ -26,14 +24,14 @@ from hyperstar_tune.tables.disagreement import (
 )
 from hyperstar_tune.tables.metadataset import MetaDataset
 
-__all__ = ["Best", "Description", "best_configs", "describe"]
+__all__ = ["Best", "Description", "describe"]
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Best:
-    """The best configuration of one task."""
+    """The best configuration of one task; of equal ones the first."""
 
     task: str
     config: Config
@@ -66,26 +64,25 @@ class Description:
     best: tuple[Best, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; the keys that tables are compared by stand at the top."""
-        plain = asdict(self)
-        plain["best"] = [asdict(best) for best in self.best]
+        """Plain values, rounded; the keys that tables are compared by stand at the top."""
         ceiling = self.noise_ceiling
-        plain["noise_ceiling_ap10"] = ceiling.average_precision if ceiling and not ceiling.same_seed else None
-        plain["same_seed_ap10"] = ceiling.average_precision if ceiling and ceiling.same_seed else None
-        plain["interaction_variance_share"] = self.variance.interaction if self.variance else None
-        return {name: _rounded(value) for name, value in plain.items()}
+        by_seed = {False: None, True: None} | ({ceiling.same_seed: ceiling.average_precision} if ceiling else {})
+        more = {
+            "noise_ceiling_ap10": by_seed[False],
+            "same_seed_ap10": by_seed[True],
+            "interaction_variance_share": self.variance.interaction if self.variance else None,
+        }
+        return _rounded(asdict(self) | more)
 
     def __str__(self) -> str:
-        head = (
+        lines = [
             f"{self.tasks} tasks ({self.parents} parents, {self.sub_tasks} sub-tasks) of {self.families} families x "
             f"{self.configurations} configurations x {self.seeds} seeds, {self.epochs} epochs, "
             f"{self.coverage:.1%} of (task, configuration) measured"
-        )
-        lines = [head]
+        ]
         if (self.tasks_compared, self.configurations_compared) != (self.tasks, self.configurations):
-            lines.append(
-                f"compared: {self.tasks_compared} tasks x {self.configurations_compared} configurations, all measured"
-            )
+            compared = f"{self.tasks_compared} tasks x {self.configurations_compared} configurations"
+            lines.append(f"compared: {compared}, all measured")
         if self.rank_correlations:
             pairs = ", ".join(f"{name} {value:.2f}" for name, value in self.rank_correlations.items())
             lines.append(f"rank correlation of two tasks: {pairs}")
@@ -93,19 +90,11 @@ class Description:
             lines.append(f"variance of normalized scores: {self.variance}")
             lines.append(f"of the better half of the configurations alone: {self.variance_upper_half}")
         if self.noise_ceiling:
-            ceiling = self.noise_ceiling
-            what = f"no noise ceiling without {MIN_SEEDS} seeds; AP" if ceiling.same_seed else "noise ceiling of AP"
-            lines.append(
-                f"{what}@{ceiling.k}: {ceiling.average_precision:.3f} ({ceiling.judged_from}, "
-                f"{ceiling.tasks} tasks; chance {ceiling.chance:.3f})"
-            )
+            lines.append(str(self.noise_ceiling))
         lines.append(f"best on average: {_config_text(self.average_best)}")
         if self.tasks_with_other_best is not None:
-            gain = (
-                ""
-                if self.own_best_gain is None
-                else f"; their own best is {100 * self.own_best_gain:+.2f} points better on half B"
-            )
+            better = f"; their own best is {100 * (self.own_best_gain or 0):+.2f} points better on half B"
+            gain = "" if self.own_best_gain is None else better
             lines.append(f"another best on {self.tasks_with_other_best:.0%} of the tasks{gain}")
         width = max(len(best.task) for best in self.best)
         for best in self.best:
@@ -121,7 +110,7 @@ def describe(table: MetaDataset, k: int = 10) -> Description:
     are fewer than two, all tasks over the configurations that all have.
 
     Args:
-        table: Of any state of completion.
+        table: A table of any state of completion.
         k: Places that count in the noise ceiling, at most the number of configurations compared.
 
     Raises:
@@ -133,13 +122,12 @@ def describe(table: MetaDataset, k: int = 10) -> Description:
     about = table.tasks.iloc[rows]
     names, families = about["name"].tolist(), about["family"].tolist()
     configs = [table.configs[c] for c in columns]
-    correlation = rank_correlation(scores)
-    correlations = mean_correlations(correlation, families, [size_of(name) for name in names])
-    normalized = np.asarray(normalize_scores(scores))
-    average_ranking = ranking_of(normalized.mean(axis=0))
+    correlations = mean_correlations(rank_correlation(scores), families, [size_of(name) for name in names])
+    average_ranking = ranking_of(np.asarray(normalize_scores(scores)).mean(axis=0))
     average_best = int(average_ranking[0])
     upper = average_ranking[: -(-len(average_ranking) // 2)]
-    splits = len(rows) > 1 and len(upper) > 1
+    several = len(rows) > 1
+    splits = several and len(upper) > 1
     sizes = [size_of(name) for name in table.tasks["name"]]
     return Description(
         tasks=len(table.tasks),
@@ -158,26 +146,12 @@ def describe(table: MetaDataset, k: int = 10) -> Description:
         variance_upper_half=variance_split(half_a[:, upper], half_b[:, upper]) if splits else None,
         noise_ceiling=noise_ceiling(half_a, half_b, families, min(k, len(columns))),
         average_best=configs[average_best],
-        tasks_with_other_best=float(np.mean(scores[:, average_best] < scores.max(axis=1))) if len(rows) > 1 else None,
-        own_best_gain=_own_best_gain(scores, half_b, average_best) if len(rows) > 1 else None,
-        best=best_configs(scores, names, configs, average_best),
-    )
-
-
-def best_configs(
-    scores: Floats, names: Sequence[str], configs: Sequence[Config], average_best: int
-) -> tuple[Best, ...]:
-    """The best configuration of every task; of equal ones the first.
-
-    Args:
-        scores: Shape [T, H].
-        names: T tasks.
-        configs: H configurations.
-        average_best: Index of the one that is best on average.
-    """
-    return tuple(
-        Best(name, configs[int(ranking_of(row)[0])], float(row.max()), bool(row[average_best] >= row.max()))
-        for name, row in zip(names, scores, strict=True)
+        tasks_with_other_best=float(np.mean(scores[:, average_best] < scores.max(axis=1))) if several else None,
+        own_best_gain=_own_best_gain(scores, half_b, average_best) if several else None,
+        best=tuple(
+            Best(name, configs[int(ranking_of(row)[0])], float(row.max()), bool(row[average_best] >= row.max()))
+            for name, row in zip(names, scores, strict=True)
+        ),
     )
 
 

@@ -49,11 +49,9 @@ class VarianceSplit:
     noise_from: str | None  # which replicates the noise was estimated from
 
     def __str__(self) -> str:
-        if self.noise is None:
-            return f"{self.configuration:.0%} configuration, {self.interaction:.0%} task x configuration with noise"
+        known = f"{self.configuration:.0%} configuration, {self.interaction:.0%} task x configuration"
         return (
-            f"{self.configuration:.0%} configuration, {self.interaction:.0%} task x configuration, "
-            f"{self.noise:.0%} noise (from {self.noise_from})"
+            f"{known} with noise" if self.noise is None else f"{known}, {self.noise:.0%} noise (from {self.noise_from})"
         )
 
 
@@ -67,12 +65,12 @@ class NoiseCeiling:
     tasks: int  # that it is from; the mean is over their families
     same_seed: bool  # no task has ``MIN_SEEDS`` seeds: both halves saw the same training
 
-    @property
-    def judged_from(self) -> str:
-        """What ranked and what judged."""
+    def __str__(self) -> str:
+        what, judged = "noise ceiling of AP", "half A of the other seeds judged on half B of one"
         if self.same_seed:
-            return "half A judged on half B of the same seed"
-        return "half A of the other seeds judged on half B of one"
+            what, judged = f"no noise ceiling without {MIN_SEEDS} seeds; AP", "half A judged on half B of the same seed"
+        more = f"{judged}, {self.tasks} tasks; chance {self.chance:.3f}"
+        return f"{what}@{self.k}: {self.average_precision:.3f} ({more})"
 
 
 def last_values(table: MetaDataset, objective: str = "val_accuracy") -> Floats:
@@ -117,10 +115,10 @@ def mean_correlations(correlation: Floats, families: Sequence[str], sizes: Seque
         families. Groups without a pair are left out.
     """
     pairs = np.triu(np.ones(correlation.shape, dtype=bool), 1) & np.isfinite(correlation)
-    related = np.equal.outer(np.array(families, dtype=object), np.array(families, dtype=object)).astype(bool)
+    related = np.array([[one == other for other in families] for one in families])
     groups = {"all": pairs, "within family": pairs & related, "between families": pairs & ~related}
     for size in dict.fromkeys(sizes):
-        alike = np.array([s == size for s in sizes])
+        alike = np.equal(sizes, size)
         groups[f"{size} tasks"] = pairs & ~related & np.outer(alike, alike)
     return {name: float(correlation[group].mean()) for name, group in groups.items() if group.any()}
 
@@ -140,19 +138,15 @@ def noise_variance(half_a: Floats, half_b: Floats) -> tuple[float, str] | None:
     Returns:
         The mean over tasks and what it is from, or None if nothing was repeated.
     """
-
-    def between(a: Floats, b: Floats, pairs: Iterable[tuple[int, int]]) -> float | None:
-        return _mean([_replicate_variance(a[:, one], b[:, other]) for one, other in pairs])
-
     measured = [(a, b, _seeds(a + b)) for a, b in zip(half_a, half_b, strict=True)]
-    repeated = [(a, b, seeds) for a, b, seeds in measured if len(seeds) > 1]
-    halves = _mean([between(a, b, zip(seeds, seeds, strict=True)) for a, b, seeds in measured])
-    of_seeds = _mean([between(a, b, permutations(seeds, 2)) for a, b, seeds in repeated])
+    repeated = [task for task in measured if len(task[2]) > 1]
+    halves = _mean(_between(a, b, zip(seeds, seeds, strict=True)) for a, b, seeds in measured)
+    of_seeds = _mean(_between(a, b, permutations(seeds, 2)) for a, b, seeds in repeated)
     if halves is None or of_seeds is None:
         return None if halves is None else (halves, "the halves A and B of one seed")
     most = max(len(seeds) for _, _, seeds in repeated)
     source = f"half A against half B of another seed, {most} seeds of {len(repeated)} tasks"
-    halves_of_repeated = _mean([between(a, b, zip(seeds, seeds, strict=True)) for a, b, seeds in repeated])
+    halves_of_repeated = _mean(_between(a, b, zip(seeds, seeds, strict=True)) for a, b, seeds in repeated)
     if len(repeated) == len(measured) or not halves_of_repeated:
         return of_seeds, source
     return halves * of_seeds / halves_of_repeated, f"{source}; the other tasks from their halves of one seed"
@@ -176,17 +170,14 @@ def variance_split(half_a: Floats, half_b: Floats) -> VarianceSplit:
     mean_square = n_tasks * float(np.sum(common**2)) / (n_configs - 1)
     residual = float(np.sum((z - common) ** 2)) / ((n_tasks - 1) * (n_configs - 1))
     configuration = max(0.0, (mean_square - residual) / n_tasks)
-    found = noise_variance(half_a, half_b)
-    noise = min(found[0], residual) if found else 0.0
     total = configuration + residual
     if total <= 0:  # every task's scores are all equal
         return VarianceSplit(0.0, 0.0, None, None)
-    return VarianceSplit(
-        configuration / total,
-        (residual - noise) / total,
-        noise / total if found else None,
-        found[1] if found else None,
-    )
+    found = noise_variance(half_a, half_b)
+    if found is None:
+        return VarianceSplit(configuration / total, residual / total, None, None)
+    noise = min(found[0], residual)
+    return VarianceSplit(configuration / total, (residual - noise) / total, noise / total, found[1])
 
 
 def noise_ceiling(half_a: Floats, half_b: Floats, families: Sequence[str], k: int = 10) -> NoiseCeiling | None:
@@ -205,24 +196,23 @@ def noise_ceiling(half_a: Floats, half_b: Floats, families: Sequence[str], k: in
     Returns:
         The mean over families, or None if half B was not measured.
     """
-    values: dict[str, list[float]] = {}
-    single: dict[str, list[float]] = {}
+    ceilings: dict[str, list[float]] = {}  # by family, one value per task
+    of_one_seed: dict[str, list[float]] = {}
     for a, b, family in zip(half_a, half_b, families, strict=True):
         seeds = _seeds(a + b)
         if len(seeds) >= MIN_SEEDS:
-            judged = [
-                average_precision(b[:, s], ranking_of(a[:, [o for o in seeds if o != s]].mean(axis=1)), k)
-                for s in seeds
-            ]
-            values.setdefault(family, []).append(float(np.mean(judged)))
+            others = [np.mean([a[:, other] for other in seeds if other != seed], axis=0) for seed in seeds]
+            judged = [average_precision(b[:, s], ranking_of(mean), k) for s, mean in zip(seeds, others, strict=True)]
+            ceilings.setdefault(family, []).append(float(np.mean(judged)))
         elif seeds:
-            ranking = ranking_of(a[:, seeds[0]])
-            single.setdefault(family, []).append(average_precision(b[:, seeds[0]], ranking, k))
-    if not values and not single:
+            judged_alone = average_precision(b[:, seeds[0]], ranking_of(a[:, seeds[0]]), k)
+            of_one_seed.setdefault(family, []).append(judged_alone)
+    used = ceilings or of_one_seed
+    if not used:
         return None
-    used, chance = values or single, chance_average_precision(half_a.shape[1], k)
     mean = float(np.mean([np.mean(of_family) for of_family in used.values()]))
-    return NoiseCeiling(mean, k, chance, sum(map(len, used.values())), same_seed=not values)
+    chance = chance_average_precision(half_a.shape[1], k)
+    return NoiseCeiling(mean, k, chance, sum(map(len, used.values())), same_seed=not ceilings)
 
 
 def _seeds(values: Floats) -> list[int]:
@@ -239,6 +229,11 @@ def _replicate_variance(first: Floats, second: Floats) -> float | None:
     return float(np.sum(difference**2)) / 2 / (len(first) - 1) / spread
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
+def _between(a: Floats, b: Floats, pairs: Iterable[tuple[int, int]]) -> float | None:
+    """Mean variance between a seed of half A and one of half B, each of [H, S]."""
+    return _mean(_replicate_variance(a[:, one], b[:, other]) for one, other in pairs)
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
