@@ -42,7 +42,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Truth:
-    """What the complete tasks of some families really are like."""
+    """True scores of the complete tasks of some families."""
 
     tasks: list[str]  # T
     families: list[str]  # of each
@@ -118,7 +118,7 @@ def judge(loo: LooScores, truth: Truth, rankers: Sequence[str]) -> pd.DataFrame:
 
     Args:
         loo: Leave-family-out scores.
-        truth: Of the tasks to be judged on.
+        truth: True scores of the tasks to be judged on.
         rankers: Names of rankers that ranked every one of these tasks.
 
     Returns:

@@ -1,9 +1,5 @@
-"""The same methods on real Ray Tune: with a network to train, or with a table in its place to hold the replay against.
+"""The same methods on real Ray Tune. Costs what training costs: for a few runs, where a replay is for thousands."""
 
-Costs what training costs, so it is for a few runs; a replay is for thousands.
-"""
-
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +12,9 @@ from hyperstar_tune.comparison.methods import Method, Setting
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.report.run import ResultHistory, incumbent_curve
 from hyperstar_tune.simulation.controller import METRIC, MODE
-from hyperstar_tune.simulation.curves import TaskCurves
 from hyperstar_tune.space import Config
 
-__all__ = ["LiveRun", "run_live", "table_trainable"]
+__all__ = ["LiveRun", "run_live"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +39,12 @@ def run_live(
     """Runs a method with ``tune.run`` on the Ray that is up.
 
     Args:
-        method: Of ``make_method``.
+        method: A method of ``make_method``.
         setting: What the method may know; its plan's budget ends the run.
-        trainable: Reports ``val_accuracy`` and, where it has it, ``val_accuracy_b`` after every epoch.
+        trainable: A trainable that reports ``val_accuracy`` and, where it has it, ``val_accuracy_b`` after every epoch.
         storage_path: Folder for Ray's files.
-        name: Of the run within it.
-        resources: Of a trial.
+        name: Name of the run within that folder.
+        resources: What a trial reserves.
 
     Raises:
         SearchError: If no trial reported anything.
@@ -103,35 +98,3 @@ class _BudgetStopper(tune.Stopper):
 
     def stop_all(self) -> bool:
         return sum(self._epochs.values()) >= self._budget
-
-
-class _TableTrainable(tune.Trainable):
-    """Reads its results from recorded curves; a checkpoint is the epoch."""
-
-    def setup(self, config: dict[str, Any], curves: TaskCurves | None = None) -> None:
-        assert curves is not None  # noqa: S101  Ray hands it over
-        self._curves = curves
-        self.reset_config(config)
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._row = self._curves.row(new_config)
-        self._epoch = 0
-        return True
-
-    def step(self) -> dict[str, Any]:
-        self._epoch += 1
-        recorded = self._curves.result(self._row, self._epoch)
-        return {name: recorded[name] for name in ("epoch", METRIC, "val_loss", "val_accuracy_b", "epoch_seconds")}
-
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        with open(os.path.join(checkpoint_dir, "epoch"), "w") as file:
-            file.write(str(self._epoch))
-
-    def load_checkpoint(self, checkpoint: Any) -> None:
-        with open(os.path.join(checkpoint, "epoch")) as file:
-            self._epoch = int(file.read())
-
-
-def table_trainable(curves: TaskCurves) -> Any:
-    """A trainable that reports recorded curves instead of training."""
-    return tune.with_parameters(_TableTrainable, curves=curves)

@@ -7,7 +7,7 @@ A method without a ranking has a plain name (``hyperband``, ``bohb``). One that 
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, HyperBandScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -31,8 +31,11 @@ OLD_NAMES = {  # results that were written before a renaming are read through ``
     "least_aggressive_first": "longest_first",
 }
 
+Needed = TypeVar("Needed")
 Pair = tuple[Searcher, TrialScheduler]
-_GOAL: dict[str, Any] = {"metric": METRIC, "mode": MODE}  # Ray tells searchers only if the run has a config
+Fields = dict[str, Any]
+_GOAL: Fields = {"metric": METRIC, "mode": MODE}  # Ray tells searchers only if the run has a config
+_FIRST, _LAST = "{ranker}, then ", ", longest training first"  # of labels
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,16 @@ class Setting:
     known: MetaDataset | None = None  # the table without the task's family
 
 
+Make = Callable[[Setting], Pair]
+
+
 @dataclass(frozen=True)
 class Method:
     """A way to spend a budget."""
 
     name: str
     label: str  # in figures; {ranker} stands for the label of the ranker
-    make: Callable[[Setting], Pair]
+    make: Make
     colour: str = ""  # in figures; a method that follows a ranking has the colour of the ranker
     line: str = "-"  # matplotlib's style of its line
     reports: str = "every epoch"  # which results a replay must deliver, see ``replay``
@@ -104,7 +110,7 @@ def current_names(data: Any) -> Any:
     return [current_names(value) for value in data] if isinstance(data, list) else data
 
 
-def looks(names: Iterable[str]) -> dict[str, dict[str, str]]:
+def looks(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """How methods look in figures: matplotlib's ``label``, ``color`` and ``ls`` of a line, by name.
 
     The colour says whose ranking a method follows, the style of the line what it does with the ranking.
@@ -120,46 +126,50 @@ def looks(names: Iterable[str]) -> dict[str, dict[str, str]]:
     return shown
 
 
-def _ranking(setting: Setting) -> Ranking:
-    if setting.ranking is None:
-        raise SearchError("this method follows a ranking, but its setting has none")
-    return setting.ranking
+def _needed(value: Needed | None, what: str) -> Needed:
+    if value is None:
+        raise SearchError(f"this method needs {what}, but its setting has none")
+    return value
 
 
-def _known(setting: Setting) -> MetaDataset:
-    if setting.known is None:
-        raise SearchError("this method transfers from a table of other tasks, but its setting has none")
-    return setting.known
+def _ranking(s: Setting) -> Ranking:
+    return _needed(s.ranking, "a ranking to follow")
+
+
+def _known(s: Setting) -> MetaDataset:
+    return _needed(s.known, "a table of other tasks to transfer from")
+
+
+def _to_the_end(plan: HyperBandPlan) -> TrialScheduler:
+    return FIFOScheduler()
 
 
 def _asha(plan: HyperBandPlan) -> TrialScheduler:
     return AsyncHyperBandScheduler(max_t=plan.max_epochs, reduction_factor=plan.eta)
 
 
-def _random(s: Setting) -> RandomSearcher:
-    return RandomSearcher(s.space, seed=s.seed)
+def _rays(plan: HyperBandPlan) -> TrialScheduler:
+    logging.getLogger("ray.tune.schedulers.hyperband").setLevel(logging.WARNING)  # it logs every bracket it leaves out
+    return HyperBandScheduler(max_t=plan.max_epochs, reduction_factor=plan.eta)
+
+
+def _random(schedule: Callable[[HyperBandPlan], TrialScheduler]) -> Make:
+    return lambda s: (RandomSearcher(s.space, seed=s.seed), schedule(s.plan))
+
+
+def _ranked(schedule: Callable[[HyperBandPlan], TrialScheduler]) -> Make:
+    return lambda s: (HyperStarSearcher(ranking=_ranking(s)), schedule(s.plan))
+
+
+def _longest_first(make: Make) -> Make:
+    return lambda s: make(replace(s, plan=replace(s.plan, longest_first=True)))
 
 
 def _hyperband(s: Setting) -> Pair:
     return RandomSearcher(s.space, plan=s.plan, seed=s.seed), TaskAwareHyperBand(s.plan)
 
 
-def _longest_first(make: Callable[[Setting], Pair]) -> Callable[[Setting], Pair]:
-    return lambda s: make(replace(s, plan=replace(s.plan, longest_first=True)))
-
-
-def _ray_hyperband(s: Setting) -> Pair:
-    logging.getLogger("ray.tune.schedulers.hyperband").setLevel(logging.WARNING)  # it logs every bracket it leaves out
-    return _random(s), HyperBandScheduler(max_t=s.plan.max_epochs, reduction_factor=s.plan.eta)
-
-
-def _rush(s: Setting) -> Pair:
-    first = best_of_each_task(_known(s))
-    scheduler = RushScheduler(len(first), max_t=s.plan.max_epochs, reduction_factor=s.plan.eta)
-    return WarmStartSearcher(s.space, first=first, seed=s.seed), scheduler
-
-
-def _follow(use: str = "top", restart: bool = False) -> Callable[[Setting], Pair]:
+def _follow(use: str = "top", restart: bool = False) -> Make:
     def make(s: Setting) -> Pair:
         searcher = HyperStarSearcher(ranking=_ranking(s), use=use, restart=restart, plan=s.plan, seed=s.seed)
         return searcher, TaskAwareHyperBand(s.plan)
@@ -175,83 +185,55 @@ def _bohb(s: Setting, ranking: Ranking | None = None) -> Pair:
     return BohbSearcher(s.space, ranking=ranking, **_GOAL, plan=s.plan, seed=s.seed), TaskAwareHyperBand(s.plan)
 
 
-_LEARNS: dict[str, Any] = {"reports": "levels", "is_slow": True}
-_FREE: dict[str, Any] = {"has_plan": False}
-_FIFO: dict[str, Any] = {"has_plan": False, "is_fifo": True, "reports": "end"}
-_FIXED: dict[str, Any] = {"reports": "targets", "is_random": False}
+def _tr_automl(s: Setting) -> Pair:
+    return TrAutoMLSearcher(_known(s), **_GOAL, seed=s.seed), FIFOScheduler()
 
 
-def _by_name(*methods: Method) -> dict[str, Method]:
-    return {method.name: method for method in methods}
+def _rush(s: Setting) -> Pair:
+    first = best_of_each_task(_known(s))
+    scheduler = RushScheduler(len(first), max_t=s.plan.max_epochs, reduction_factor=s.plan.eta)
+    return WarmStartSearcher(s.space, first=first, seed=s.seed), scheduler
 
 
-_PLAIN = _by_name(
-    Method(
-        "random_search",
-        "random search",
-        lambda s: (_random(s), FIFOScheduler()),
-        "#bcbd22",
-        **_FIFO,
-    ),
-    Method("hyperband", "Hyperband", _hyperband, "#1f77b4", reports="targets"),
-    Method(
-        "hyperband_longest_first",
-        "Hyperband, longest training first",
-        _longest_first(_hyperband),
-        "#1f77b4",
-        ":",
-        reports="targets",
-    ),
-    Method("ray_hyperband", "Ray's HyperBandScheduler", _ray_hyperband, "#17becf", **_FREE),
-    Method("asha", "ASHA", lambda s: (_random(s), _asha(s.plan)), "#9edae5", **_FREE),
-    Method("bohb", "BOHB", _bohb, "#ff7f0e", **_LEARNS),
-    Method("tpe_hyperband", "TPE in Hyperband's brackets", _tpe, "#ffbb78", **_LEARNS),
-    Method(
-        "tr_automl",
-        "Tr-AutoML",
-        lambda s: (TrAutoMLSearcher(_known(s), **_GOAL, seed=s.seed), FIFOScheduler()),
-        "#7f7f7f",
-        needs_table=True,
-        **_FIFO,
-    ),
-    Method("rush", "RUSH", _rush, "#c49c94", needs_table=True, **_FREE),
-)
+_FREE: Fields = {"has_plan": False}
+_FIFO: Fields = {"has_plan": False, "is_fifo": True, "reports": "end"}
+_LEARNS: Fields = {"reports": "levels", "is_slow": True}
+_DRAWS: Fields = {"reports": "targets"}
+_FIXED: Fields = {"is_random": False}
 
-_USES = _by_name(
-    Method("hyperband", "{ranker}, then Hyperband", _follow(), **_FIXED),
-    Method(
-        "hyperband_mixed", "{ranker} and random configurations, then Hyperband", _follow("mixed"), reports="targets"
-    ),
-    Method("hyperband_sampled", "drawn by {ranker}, then Hyperband", _follow("sampled"), reports="targets"),
-    Method(
-        "hyperband_restart",
-        "{ranker} anew in every bracket of Hyperband",
-        _follow(restart=True),
-        reports="levels",
-        is_random=False,
-    ),
-    Method(
-        "hyperband_longest_first",
-        "{ranker}, then Hyperband, longest training first",
-        _longest_first(_follow()),
-        line="-.",
-        **_FIXED,
-    ),
-    Method(
-        "alone",
-        "{ranker} alone, each trained to the end",
-        lambda s: (HyperStarSearcher(ranking=_ranking(s)), FIFOScheduler()),
-        line="--",
-        is_random=False,
-        **_FIFO,
-    ),
-    Method(
-        "asha",
-        "{ranker}, then ASHA",
-        lambda s: (HyperStarSearcher(ranking=_ranking(s)), _asha(s.plan)),
-        line=":",
-        is_random=False,
-        **_FREE,
-    ),
-    Method("bohb", "{ranker}, then BOHB", lambda s: _bohb(s, _ranking(s)), line=":", **_LEARNS),
-)
+_PLAIN = {
+    method.name: method
+    for method in (
+        Method("random_search", "random search", _random(_to_the_end), "#bcbd22", **_FIFO),
+        Method("hyperband", "Hyperband", _hyperband, "#1f77b4", **_DRAWS),
+        Method("hyperband_longest_first", f"Hyperband{_LAST}", _longest_first(_hyperband), "#1f77b4", "-.", **_DRAWS),
+        Method("ray_hyperband", "Ray's HyperBandScheduler", _random(_rays), "#17becf", **_FREE),
+        Method("asha", "ASHA", _random(_asha), "#9edae5", **_FREE),
+        Method("bohb", "BOHB", _bohb, "#ff7f0e", **_LEARNS),
+        Method("tpe_hyperband", "TPE in Hyperband's brackets", _tpe, "#ffbb78", **_LEARNS),
+        Method("tr_automl", "Tr-AutoML", _tr_automl, "#7f7f7f", needs_table=True, **_FIFO),
+        Method("rush", "RUSH", _rush, "#c49c94", needs_table=True, **_FREE),
+    )
+}
+_USES = {
+    use.name: use
+    for use in (
+        Method("hyperband", f"{_FIRST}Hyperband", _follow(), **_DRAWS, **_FIXED),
+        Method("hyperband_mixed", "{ranker} and random configurations, then Hyperband", _follow("mixed"), **_DRAWS),
+        Method("hyperband_sampled", f"drawn by {_FIRST}Hyperband", _follow("sampled"), **_DRAWS),
+        Method(
+            "hyperband_restart", "{ranker} anew in every bracket", _follow(restart=True), reports="levels", **_FIXED
+        ),
+        Method(
+            "hyperband_longest_first",
+            f"{_FIRST}Hyperband{_LAST}",
+            _longest_first(_follow()),
+            line="-.",
+            **_DRAWS,
+            **_FIXED,
+        ),
+        Method("alone", "{ranker} alone, each trained to the end", _ranked(_to_the_end), line="--", **_FIFO, **_FIXED),
+        Method("asha", f"{_FIRST}ASHA", _ranked(_asha), line=":", **_FREE, **_FIXED),
+        Method("bohb", f"{_FIRST}BOHB", lambda s: _bohb(s, _ranking(s)), line=":", **_LEARNS),
+    )
+}

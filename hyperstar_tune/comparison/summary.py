@@ -119,7 +119,7 @@ def _mean_curves(part: pd.DataFrame, column: str, grid: list[int]) -> dict[str, 
 
 def _by_family(curves: Mapping[str, pd.Series], families: Mapping[str, str]) -> pd.DataFrame:
     """Mean over a family's tasks: one row per family, one column per budget."""
-    return pd.DataFrame(curves).T.groupby(families, sort=False).mean()
+    return pd.DataFrame(curves).T.groupby(lambda task: families[task], sort=False).mean()
 
 
 def _bands(by_family: pd.DataFrame) -> dict[str, list[float]]:
@@ -148,7 +148,7 @@ def _epochs_to_rival(accuracies: Mapping[str, pd.DataFrame], rival: str) -> dict
     result = {}
     for method, accuracy in accuracies.items():
         if list(accuracy.index) == list(accuracies[rival].index):
-            ratio, reached = epochs_over_rivals(accuracy, accuracies[rival], list(accuracy))
+            ratio, reached = epochs_over_rivals(accuracy, accuracies[rival], [int(b) for b in accuracy])
             result[method] = ratio.to_json() | {"families_that_reach_it": round(reached, 4)}
     return result
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 __all__ = ["draw_average", "draw_regret", "draw_tasks", "save"]
 
-Looks = Mapping[str, Mapping[str, str]]
+Looks = Mapping[str, Mapping[str, Any]]
 
 
 def draw_tasks(summary: Mapping[str, Any], path: Path, looks: Looks, eta: str = "2") -> None:
