@@ -39,7 +39,7 @@ def draw_precision(block: Mapping[str, Any], path: Path, title: str = "") -> Non
     for place, (name, row) in enumerate(rows):
         mean, low, high = (100 * row[key] for key in ("ap_at_10", "ci_low", "ci_high"))
         spread = [[mean - low], [high - mean]]
-        axis.errorbar(mean, place, xerr=spread, fmt="o", ms=5, capsize=3, color=kinds[name].colour)
+        axis.errorbar(mean, place, xerr=spread, fmt="o", ms=5, capsize=3, color=kinds[name].color)
     axis.set_yticks(range(len(rows)), [kind.label for kind in kinds.values()])
     axis.axvline(100 * block["chance_ap10"], color="0.6", ls=":", label="chance")
     axis.set(xlabel="AP@10, %, mean over families left out, 95 %", title=title)
@@ -47,7 +47,7 @@ def draw_precision(block: Mapping[str, Any], path: Path, title: str = "") -> Non
         beside = axes[0, 1]
         for place, (name, kind) in enumerate(kinds.items()):
             mean = 100 * ceiling["rankers"][name]["measures"]["ap_at_10"]["mean"]
-            beside.plot(mean, place, "o", ms=5, color=kind.colour)
+            beside.plot(mean, place, "o", ms=5, color=kind.color)
         beside.axvline(100 * ceiling["measures"]["ap_at_10"]["mean"], color="0.3", ls="--", label="noise ceiling")
         where = f"{ceiling['tasks']} repeated tasks of {ceiling['families']} families"
         beside.set(xlabel="AP@10, %, on half B of one seed", title=where)
@@ -95,9 +95,9 @@ def draw_warm_start(
     for name in (name for name in rankers if name in curves["rankers"]):
         kind, band = ranker_kind(name), curves["rankers"][name]
         mean, low, high = (band[end][: len(ks)] for end in ("mean", "low", "high"))
-        axis.plot(ks, mean, label=kind.label, color=kind.colour, lw=1.5)
+        axis.plot(ks, mean, label=kind.label, color=kind.color, lw=1.5)
         if name in ("hyperstar_plus", "average_normalized"):
-            axis.fill_between(ks, low, high, color=kind.colour, alpha=0.12, lw=0)
+            axis.fill_between(ks, low, high, color=kind.color, alpha=0.12, lw=0)
     axis.set(xlabel="configurations trained, k", ylabel=f"regret (half {curves['half']}), points", title=title)
     axis.title.set_fontsize(9)
     axis.set_ylim(bottom=0)
@@ -125,7 +125,7 @@ def _one_diagram(axis: Axes, found: Mapping[str, Any], label: str) -> None:
         depth = -(0.35 * bars + 0.8 + 0.7 * (place if on_left else n_methods - 1 - place))
         end = 0.4 if on_left else n_methods + 0.6
         kind = ranker_kind(name)
-        axis.plot([rank, rank, end], [0, depth, depth], color=kind.colour, lw=1)
+        axis.plot([rank, rank, end], [0, depth, depth], color=kind.color, lw=1)
         axis.text(end, depth, f"{kind.label} ({rank:.1f})", ha="right" if on_left else "left", va="center", fontsize=8)
     axis.set_xlim(-n_methods * 0.45, n_methods * 1.5)
     axis.set_title(f"{label}: mean rank over families (Friedman p = {found['friedman_p']:.3g})", fontsize=9)

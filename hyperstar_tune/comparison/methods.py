@@ -16,6 +16,7 @@ from hyperstar_tune.errors import SearchError
 from hyperstar_tune.plan import HyperBandPlan
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.rivals.bohb import BohbSearcher
+from hyperstar_tune.rivals.registry import ranker_kind, ranker_names
 from hyperstar_tune.rivals.rush import RushScheduler, WarmStartSearcher, best_of_each_task
 from hyperstar_tune.rivals.tpe import TpeSearcher
 from hyperstar_tune.rivals.tr_automl import TrAutoMLSearcher
@@ -59,7 +60,7 @@ class Method:
     name: str
     label: str  # in figures; {ranker} stands for the label of the ranker
     make: Make
-    colour: str = ""  # in figures; a method that follows a ranking has the colour of the ranker
+    color: str = ""  # in figures; a method that follows a ranking has the color of the ranker
     line: str = "-"  # matplotlib's style of its line
     reports: str = "every epoch"  # which results a replay must deliver, see ``replay``
     has_plan: bool = True  # its scheduler ends the run at the budget by itself
@@ -113,16 +114,14 @@ def current_names(data: Any) -> Any:
 def looks(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """How methods look in figures: matplotlib's ``label``, ``color`` and ``ls`` of a line, by name.
 
-    The colour says whose ranking a method follows, the style of the line what it does with the ranking.
+    The color says whose ranking a method follows, the style of the line what it does with the ranking.
     """
-    from hyperstar_tune.rivals.registry import all_ranker_names, ranker_kind  # brings torch
-
     shown = {}
     for place, method in enumerate(map(make_method, names)):
-        label, colour = method.ranker, method.colour or f"C{place % 10}"
-        if method.ranker in all_ranker_names():
-            label, colour = ranker_kind(method.ranker).label, ranker_kind(method.ranker).colour
-        shown[method.name] = {"label": method.label.format(ranker=label), "color": colour, "ls": method.line}
+        label, color = method.ranker, method.color or f"C{place % 10}"
+        if method.ranker in ranker_names():
+            label, color = ranker_kind(method.ranker).label, ranker_kind(method.ranker).color
+        shown[method.name] = {"label": method.label.format(ranker=label), "color": color, "ls": method.line}
     return shown
 
 

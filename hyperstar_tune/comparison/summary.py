@@ -145,10 +145,11 @@ def _compare(regrets: Mapping[str, pd.DataFrame], base: str) -> dict[str, Any]:
 
 def _epochs_to_rival(accuracies: Mapping[str, pd.DataFrame], rival: str) -> dict[str, Any]:
     """Epochs of every method over the rival's own, until the rival's final accuracy is reached within half a point."""
-    result = {}
+    theirs, result = accuracies[rival], {}
+    grid: Any = theirs.columns.tolist()
     for method, accuracy in accuracies.items():
-        if list(accuracy.index) == list(accuracies[rival].index):
-            ratio, reached = epochs_over_rivals(accuracy, accuracies[rival], [int(b) for b in accuracy])
+        if list(accuracy.index) == list(theirs.index):
+            ratio, reached = epochs_over_rivals(accuracy, theirs, grid)
             result[method] = ratio.to_json() | {"families_that_reach_it": round(reached, 4)}
     return result
 

@@ -106,7 +106,7 @@ _KINDS = {
     kind.name: kind
     for kind in (  # cheap ones first
         RankerKind("random", "random", "0.6", "averages:RandomRanker", ("seed",)),
-        RankerKind("average_top1", "average Top-1 (task-agnostic)", "#ff9896", "averages:AverageTop1Ranker"),
+        RankerKind("average_top1", "average Top-1 (task-agnostic)", "#9467bd", "averages:AverageTop1Ranker"),
         RankerKind("average_normalized", "average normalized score", "#c5b0d5", "averages:AverageNormalizedRanker"),
         RankerKind("random_forest", "random forest (Feurer 2015a)", "#aec7e8", "counts:ForestRanker", ("seed",)),
         RankerKind("nearest_task", "nearest task (Feurer 2015b)", "#ffbb78", "counts:NearestTaskRanker"),
@@ -125,7 +125,7 @@ _KINDS = {
         RankerKind("meta_data", "meta-data", "#7f7f7f", "points:PointRanker", _COUNTS, _training),
         RankerKind("global_mean", "global mean", "#e377c2", "points:GlobalMeanRanker", _IMAGES, _training),
         RankerKind("bm", "batchwise mean", "#d62728", *_BATCHWISE),
-        RankerKind("bm_gan", "batchwise mean, adversarial", "#9467bd", *_BATCHWISE),
+        RankerKind("bm_gan", "batchwise mean, adversarial", "#ff9896", *_BATCHWISE),
         RankerKind("bm_similarity", "batchwise mean, similarity", "#8c564b", *_BATCHWISE),
         RankerKind("bm_both", "HyperSTAR (Eq. 4, frozen backbone)", "#2ca02c", *_BATCHWISE),
         RankerKind("end_to_end", "HyperSTAR (Eq. 4, end to end)", "#ff7f0e", *_END_TO_END),
