@@ -1,5 +1,6 @@
 """What is shipped: small, ours, and without a pixel."""
 
+import ast
 import io
 import json
 import re
@@ -63,6 +64,20 @@ def test_every_weight_file_says_how_we_trained_it(wheel):
             assert (ROOT / script).is_file()
         else:
             assert "Trained by this project" in wheel.read(f"{folder}/README.md").decode()
+
+
+def test_no_message_names_a_file_that_the_wheel_does_not_hold():
+    """In docstrings such a file may be the source of a rule; the help of a command is a message too."""
+    nodes = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    for path in (ROOT / "hyperstar_tune").rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        told = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+        if path.parent.name != "cli":
+            docs = {ast.get_docstring(node, clean=False) for node in ast.walk(tree) if isinstance(node, nodes)}
+            told = [node for node in told if node.value not in docs]
+        for node in told:
+            found = re.search(r"(benchmarks|docs|tests|examples)/|\.md\b|Makefile", node.value)
+            assert not found, f"{path}:{node.lineno} {node.value!r}"
 
 
 def test_no_tracked_file_names_a_folder_of_one_machine():

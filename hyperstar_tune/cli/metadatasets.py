@@ -37,7 +37,7 @@ def import_curves(
         typer.Option(help="Name of a search space, or JSON file {parameter: [values]}; by default what the file has."),
     ] = None,
 ) -> None:
-    """Turns learning curves measured elsewhere into a meta-dataset (columns: docs/metadataset.md)."""
+    """Turns learning curves measured elsewhere into a meta-dataset."""
     from hyperstar_tune.space import SearchSpace
     from hyperstar_tune.tables import MetaDataset
     from hyperstar_tune.tables.files import read_curves

@@ -30,8 +30,9 @@ def sweep(
     """Replays methods at equal epoch budgets on recorded curves; prints accuracies and epochs to a rival's accuracy."""
     from hyperstar_tune.comparison import Budgets, LooScores, make_method, protocol_budgets
     from hyperstar_tune.comparison import sweep as replay_all
+    from hyperstar_tune.comparison.budgets import finer
     from hyperstar_tune.comparison.leave_out import scores_without_images
-    from hyperstar_tune.comparison.sweep_report import finer, report_sweep
+    from hyperstar_tune.comparison.sweep_report import report_sweep
     from hyperstar_tune.tables import MetaDataset
 
     curves = MetaDataset.load(table)

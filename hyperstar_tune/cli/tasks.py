@@ -14,9 +14,7 @@ __all__ = ["check_task"]
 @tasks_app.command("check")
 def check_task(
     folder: Annotated[Path, typer.Argument(help="Folder of images: CLASS/* or {train,val}/CLASS/*.")],
-    published: Annotated[
-        str | None, typer.Option(help="Compare with the published size of a data set of docs/tasks.md.")
-    ] = None,
+    published: Annotated[str | None, typer.Option(help="Compare with the published size of this data set.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The whole report as JSON.")] = False,
 ) -> None:
     """Counts classes and images, and finds unreadable files and duplicates; status 2 if training would be refused."""

@@ -170,7 +170,7 @@ class LooScores:
         if by_seed is None:
             raise MetaDatasetError(
                 f"there are no leave-family-out scores of ranker {ranker!r} on task {task!r}; the rankers are "
-                f"{', '.join(self.rankers)}; run benchmarks/loo_scores.py"
+                f"{', '.join(self.rankers)}; make the others with leave_family_out"
             )
         return by_seed[sorted(by_seed)[seed % len(by_seed)]]
 
