@@ -95,7 +95,7 @@ def run_with_kills(storage, log, n_kills, seed, method="mixed, eta 3", entries=(
         if wrong or (storage / "ended.json").exists():
             break
         said = io.StringIO()
-        with contextlib.redirect_stdout(said):
+        with contextlib.redirect_stderr(said):  # where messages of the library go
             is_restorable = make_restorable(storage / "run")
         counted["torn"] += "was torn" in said.getvalue()
         kept = {}
