@@ -1,4 +1,4 @@
-"""What every benchmark states about itself."""
+"""What benchmarks share: what each states about itself, and where it writes its results."""
 
 import hashlib
 import json
@@ -67,7 +67,7 @@ def stale_rankers(path: Path, table: MetaDataset, block: str) -> dict[str, str]:
     """Rankers whose scores were made from another state of a table, with the reason.
 
     Args:
-        path: Of scores made by ``loo_scores.py``, which states beside them what they were made from.
+        path: File of scores from ``loo_scores.py``, which states beside them what they were made from.
         table: What they should be made from.
         block: ``"development families"`` or ``"test families"``.
     """

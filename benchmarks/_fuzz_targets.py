@@ -1,4 +1,4 @@
-"""What the fuzz reads: small sound files of all kinds that come from elsewhere, their mutations, their readers."""
+"""The targets of the fuzz: small sound files of all kinds that come from elsewhere, their mutations and readers."""
 
 import copy
 import hashlib

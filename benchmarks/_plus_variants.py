@@ -1,7 +1,7 @@
-"""Rankers between the average ranking and HyperSTAR+, to tell which of its parts helps.
+"""Rankers between the average ranking and HyperSTAR+, which show what each of its parts adds.
 
-Not for use: the one that was chosen is ``hyperstar_tune.predictor.plus``. A variant predicts from arrays, so that many
-can be fitted to many splits in seconds.
+They are for experiments only: ``hyperstar_tune.predictor.plus`` has the one that was chosen. A variant predicts from
+arrays, so that many variants can be fitted to many splits in seconds.
 """
 
 import warnings
@@ -108,7 +108,7 @@ class Data:
         return self.table.complete
 
     def read(self, curve: str) -> Floats:
-        """One number a trained cell [T, H]; what diverged is as bad as its task's worst."""
+        """One number per trained cell [T, H]; a diverged cell is as bad as its task's worst."""
         if curve not in self._read:
             self._read[curve] = self._read_anew(curve)
         return self._read[curve]

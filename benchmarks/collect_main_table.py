@@ -2,8 +2,9 @@
 
     python benchmarks/collect_main_table.py --tasks-dir TASKS --weights FILE --out runs/mobilenet-v2-64px
 
-TASKS holds ImageFolder directories and a ``tasks.json`` with their licences. It goes on where it was stopped: first all
-small sub-tasks, one a family, then the large ones, then the parents. Further seeds of some of them:
+TASKS holds ImageFolder directories and a ``tasks.json`` with their licences. A call goes on where the last one stopped.
+It measures first all small sub-tasks, one per family, then the large ones, then the parents. This measures more seeds
+of some of them:
 
     python benchmarks/collect_main_table.py ... --only cifar10@small pacs_sketch@small --seeds 0 1 2
 """
@@ -17,7 +18,7 @@ from hyperstar_tune.errors import TaskError
 from hyperstar_tune.finetune.collect import collect
 from hyperstar_tune.tasks.task import ImageTask
 
-# One task a family first, development and test families mixed; then the second members of families.
+# First one task per family, development and test families mixed; then the second members of families.
 # fmt: off
 ORDER = (
     "cifar10", "trashnet", "dtd_textures10", "sign_digits", "brain_tumor_mri", "scene15", "pacs_sketch",

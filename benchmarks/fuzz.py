@@ -1,8 +1,8 @@
-"""Fuzz of the readers: every mutated file must end in an error of ours or in success.
+"""Fuzzes the readers: every mutated file must end in an error of ours or in success.
 
-A child process reads the files, one after another; it ends by itself when one takes over 10 s, and may take 1 GiB more
-memory than it has after reading sound files: a refusal behind which memory ran out counts as a failure. What kills the
-child is counted, and the next child goes on after it.
+A child process reads the files, one after another. It ends by itself if a file takes over 10 s. It may take 1 GiB more
+memory than it has after reading sound files, and a refusal counts as a failure if memory ran out behind it. A file that
+kills the child is counted, and the next child goes on after that file.
 
     python benchmarks/fuzz.py [--inputs 100000] [--seed 0]
 
@@ -35,11 +35,11 @@ from hyperstar_tune.tasks.sources import UnreadableImageError
 
 HANG_S = 10
 MEMORY = 2**30  # bytes beyond what sound files need
-CHUNK = 10_000  # inputs a child: address space that libraries keep must not count for the input that comes last
+CHUNK = 10_000  # inputs per child; address space that libraries keep must not count for the last input
 
 
 def ran_out_of_memory(error: BaseException | None) -> bool:
-    """Whether an error, or one behind it, is that of an allocation: Python's and NumPy's, the system's, or torch's."""
+    """Whether an error, or one behind it, says that memory ran out: in Python, NumPy, the system or torch."""
     while error is not None:
         if isinstance(error, MemoryError) or "allocate memory" in str(error):
             return True
@@ -90,7 +90,7 @@ def peak_bytes() -> int:
 
 
 def child(seed: int, first: int, last: int) -> None:
-    """Reads inputs ``first`` to ``last``; a line each on standard output, written before and after."""
+    """Reads inputs ``first`` to ``last`` and prints one line before and one after each."""
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as scratch:
         all_targets = targets(Path(scratch))
@@ -116,7 +116,7 @@ def child(seed: int, first: int, last: int) -> None:
 
 
 def watch(seed: int, first: int, last: int, outcomes: dict[str, collections.Counter], failures: list[dict]) -> int:
-    """Runs one child as far as it comes; the number of the next input."""
+    """Runs one child as far as it gets, and returns the number of the next input."""
     command = [sys.executable, __file__, "--child", str(seed), str(first), str(last)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         number, name, begun_s = first, "", time.monotonic()

@@ -1,7 +1,7 @@
 """Whole-network fine-tuning on a GPU: mixed precision, four trials on one GPU, memory returned between trials.
 
-A process trains one trial after another: what it still holds of the GPU when it has freed a network and is about to
-build the next is what was not returned.
+A process trains one trial after another. The memory that it still holds after it has freed a network, before it builds
+the next one, is memory that was not returned.
 
     python benchmarks/gpu.py [--image-size 224] [--epochs 3]
 

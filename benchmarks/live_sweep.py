@@ -2,8 +2,8 @@
 
     python benchmarks/live_sweep.py
 
-Two tasks that come with scikit-learn (the digits 0-4 and 5-9), the small own backbone, a small R. The table for the
-replay is collected first, into runs/live-digits; both can be stopped and called again.
+There are two tasks, which come with scikit-learn (the digits 0-4 and 5-9), our own small backbone, and a small R. The
+table for the replay is collected first, into runs/live-digits. Both steps can be stopped and called again.
 """
 
 import argparse
@@ -97,7 +97,7 @@ def main() -> None:
 
 
 def digits(name: str, classes: range, n_train: int = 12, n_val: int = 40) -> ImageTask:
-    """Some digits with ``n_train`` training and ``n_val`` validation images a class."""
+    """Some digits with ``n_train`` training and ``n_val`` validation images per class."""
     images, labels = load_digits(return_X_y=True)
     pixels = (images.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
     rng = np.random.default_rng(0)

@@ -2,11 +2,11 @@
 
     python benchmarks/loo_scores.py --table benchmarks/metadata/shufflenet-v2-x1-v0 --tasks FOLDER_OF_TASKS
 
-Rankers that need no image run without --tasks. What the output holds of the same table and settings is not run again,
-so that it can be stopped at any time; what it holds of others is made anew. Several calls with other --rankers may run
-at once. Beside the output, a JSON states how each ranker was trained and its CPU seconds. Development families are
-scored by rankers that saw no test family of docs/protocol.md either. Test families are scored with --test-families
-alone: once, at the end, by rankers that saw all other families.
+Rankers that need no image run without --tasks. Scores in the output that were made from the same table and settings are
+not made again, so a call can be stopped at any time; all others are made again. Several calls with different --rankers
+may run at once. A JSON file beside the output states how each ranker was trained, and its CPU seconds. Development
+families are scored by rankers that saw no test family of docs/protocol.md either. Test families are scored only with
+--test-families: once, at the end, by rankers that saw all other families.
 """
 
 import argparse
@@ -107,7 +107,7 @@ class Scores:
 
     @property
     def about(self) -> dict[str, Any]:
-        """By ranker and block of families."""
+        """The key of a ranker and a block of families."""
         return json.loads(self.about_path.read_text())["rankers"] if self.about_path.exists() else {}
 
     def forget(self, name: str, block: str) -> None:
@@ -127,7 +127,7 @@ class Scores:
         return set(zip(mine["seed"], mine["family"], strict=True))
 
     def add(self, name: str, block: str, frame: pd.DataFrame, folds: int, cpu_s: float) -> None:
-        """Keeps a part, on disk before anything else is run."""
+        """Keeps a part; it is on disk before anything else is run."""
         with self._alone():
             about = self.about
             entry = about[f"{name}: {block}"]

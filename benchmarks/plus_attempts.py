@@ -2,10 +2,10 @@
 
     python benchmarks/plus_attempts.py
 
-Needs no image: traits and mean embeddings of the tasks are in ``metadata/`` (``task_traits.py`` computes them anew).
-The test families of docs/protocol.md are in neither the training nor the judging. ``nested`` holds what choosing among
-the variants costs: for each family the variant is chosen on the others alone, and only then judged on it. P-values are
-of single comparisons, not adjusted for how many there are.
+It needs no image: traits and mean embeddings of the tasks are in ``metadata/`` (``task_traits.py`` computes them). The
+test families of docs/protocol.md take part in neither the training nor the judging. ``nested`` shows what choosing
+among the variants costs: for each family the variant is chosen on the others alone, and only then judged on it.
+P-values are of single comparisons, not adjusted for their number.
 """
 
 import argparse
@@ -130,9 +130,10 @@ JOINT = {  # too slow to be chosen among
 
 
 def judged(half_a: np.ndarray, half_b: np.ndarray, target: np.ndarray, scores: np.ndarray) -> dict[str, float]:
-    """All measures of one ranking, as in docs/protocol.md; quality, what variants are chosen by, on what is learned.
+    """All measures of one ranking, as in docs/protocol.md, and its quality, by which variants are chosen.
 
-    Where the learning rate stays constant, that is less noisy than the score of the protocol. Elsewhere it is the same.
+    Quality is measured on the scores that are learned. Where the learning rate stays constant, these are less noisy
+    than the score of the protocol; elsewhere they are the same.
     """
     order = ranking_of(scores)
     values = {
@@ -159,7 +160,7 @@ class Judge:
         self._known: dict[tuple[Variant, frozenset[str], str], dict[str, float]] = {}
 
     def family(self, variant: Variant, family: str, also_held_out: str = "") -> dict[str, float]:
-        """Means over the tasks of a family, from the others; of these one may be held out too."""
+        """Means over the tasks of a family, learned from the other families, of which one may be held out too."""
         held_out = frozenset({family, also_held_out} - {""})
         key = (variant, held_out, family)
         if key not in self._known:
@@ -195,7 +196,7 @@ def forward(judge: Judge, held_out: str, n_traits: int = 3) -> Variant:
 
 
 def dealt(data: Data, rng: np.random.Generator) -> pd.DataFrame:
-    """Each family with the traits of another, a task those of its task of the same size if there is one."""
+    """Deals each family the traits of another; a task gets those of a task of the same size if there is one."""
     other = dict(zip(data.table.families, rng.permutation(np.array(data.table.families)), strict=True))
     sizes = [size_of(name) for name in data.names]
     rows = []
@@ -206,7 +207,7 @@ def dealt(data: Data, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def placebo(data: Data, variant: Variant, n: int = 200) -> dict[str, float]:
-    """Quality of a variant whose traits were dealt to the families at random: what traits that mean nothing give."""
+    """Quality of a variant whose traits were dealt to the families at random, so that they mean nothing."""
     actual = Judge(data, variant.curve).quality(variant)
     rng = np.random.default_rng(0)
     found = []
@@ -264,7 +265,7 @@ def row(values: pd.DataFrame, rivals: dict[str, pd.DataFrame]) -> dict[str, Any]
 
 
 def main() -> None:
-    """Measures all and writes the log."""
+    """Measures everything and writes the JSON file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", type=Path, default=Path(__file__).parent / "metadata" / "shufflenet-v2-x1-v0")
     parser.add_argument("--out", type=Path, help="by default plus_attempts.json, or plus_attempts_TABLE.json")

@@ -4,9 +4,9 @@ Both sides run in one process, in turns, on the same images and the same backbon
 normalization, in the same chunks; the bare forward pass even gets its images normalized beforehand. Algorithm 2 as
 written, which runs the backbone for each of H x B pairs, is run once.
 
-glibc gives freed memory back to the system and faults it in again, on one side or the other as the heap happens to lie,
-so that processes differ more than what is to be measured. So the benchmark runs with ``ALLOCATOR``, which keeps freed
-memory; ``--default-allocator`` measures without.
+glibc gives freed memory back to the system and faults it in again. Which side pays for this depends on how the heap
+happens to lie, so that processes differ by more than what is to be measured. So the benchmark runs with ``ALLOCATOR``,
+which keeps freed memory; ``--default-allocator`` measures without it.
 
     python benchmarks/recommend.py
 """
@@ -43,7 +43,7 @@ def recommend(predictor: Predictor, batches: np.ndarray) -> Ranking:
 
 
 def literal_algorithm_2(predictor: Predictor, batches: np.ndarray, configs: list[Config]) -> Ranking:
-    """Algorithm 2 as the paper writes it: every configuration looks at every batch anew."""
+    """Algorithm 2 as the paper writes it: the backbone sees every batch again for every configuration."""
     scores = [[predictor.scores(batch[None], [config])[0, 0] for batch in batches] for config in configs]
     return Ranking.of(configs, np.mean(scores, axis=1), np.std(scores, axis=1), source=predictor.name)
 

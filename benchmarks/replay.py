@@ -2,8 +2,8 @@
 
     python benchmarks/replay.py
 
-Speeds are per second of CPU time of one core, so that a busy machine does not change them much; the wall time is beside
-them. Syne Tune's speed is taken from syne_tune.json, the sweep's time from sweep.json in benchmarks/results.
+Speeds are per second of CPU time of one core, so that a busy machine does not change them much. The wall time is given
+too. Syne Tune's speed comes from syne_tune.json and the sweep's time from sweep.json, both in benchmarks/results.
 """
 
 import argparse
@@ -135,7 +135,7 @@ def profile(work: Callable[[], Any], n: int = 12) -> list[dict[str, Any]]:
 
 
 def fault_harness(curves: TaskCurves) -> dict[str, Any]:
-    """One error in the place of every report of a full plan (R = 27, eta = 3), for ours and for Ray's scheduler."""
+    """Puts an error in the place of each report of a full plan (R = 27, eta = 3), for our scheduler and for Ray's."""
     ranking = Ranking.of(curves.configs, np.nan_to_num(curves.accuracy[:, -1]))
     plan = HyperBandPlan(27, 3)
     ours: dict[str, Callable[[], Any]] = {

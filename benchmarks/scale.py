@@ -1,8 +1,8 @@
 """What a decision costs as a run grows: one pass of Hyperband (eta = 3) with R = 100, 1,000 and 10,000.
 
-Searcher and scheduler are driven in process, without Ray's own cost; a trial reports at the ends of rungs. A
-decision is a suggestion, a result, or one look for a trial to run. With ``--tune`` a pass of R = 1,000 (over 1,000
-no-op trials) also runs on real Ray Tune, which takes several minutes.
+Searcher and scheduler are driven in process, without Ray's own cost, and a trial reports at the ends of rungs. A
+decision is a suggestion, a result, or one look for a trial to run. With ``--tune`` a pass of R = 1,000 also runs on
+real Ray Tune, with over 1,000 trials that train nothing; this takes several minutes.
 
     python benchmarks/scale.py [--sizes 100 1000 10000] [--tune]
 

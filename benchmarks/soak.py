@@ -1,11 +1,12 @@
-"""Everything that a cluster does to a run, many times over: what of the promises in docs/reliability.md did not hold.
+"""Does to runs, many times over, what a cluster does, and checks the promises of docs/reliability.md.
 
-Drivers are killed at random moments and restored, over searchers and plans; workers and nodes are killed; trials raise,
-hang, run out of memory and of disk, diverge; the storage goes away. The scenarios are those of tests/integration.
+Drivers are killed at random moments and restored, with several searchers and plans. Workers and nodes are killed.
+Trials raise errors, hang, diverge, and run out of memory and of disk. The storage goes away. The scenarios are those of
+tests/integration.
 
     python benchmarks/soak.py [--kills 4] [--seeds 2] [--only kills|faults|nodes]
 
-Writes benchmarks/results/soak.json. About 13 minutes on two cores, more if they are busy.
+It writes benchmarks/results/soak.json, and takes about 13 minutes on two cores, or more if they are busy.
 """
 
 import argparse

@@ -1,7 +1,8 @@
 """Seconds of one suggestion and one result: HyperStarSearcher beside Ray's OptunaSearch and TuneBOHB, in one process.
 
-All search the same space of 1,029 configurations, and each suggestion is answered by one result. Ours is timed twice:
-free, as the others are, and behind the gate of a Hyperband. TuneBOHB gets a budget with each result (it needs one).
+All search the same space of 1,029 configurations, and each suggestion is answered by one result. Our searcher is timed
+twice: without a Hyperband, as the others are, and behind the gate of one. TuneBOHB gets a budget with each result,
+because it needs one.
 
     python benchmarks/suggest.py [--suggestions 200] [--out benchmarks/results/suggest.json]
 """

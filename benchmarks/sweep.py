@@ -3,10 +3,10 @@
     python benchmarks/sweep.py             # runs (or goes on with) the sweep, sums it up and draws
     python benchmarks/sweep.py --draw      # redraws the figures from the JSON file alone
 
-The runs are kept in runs/sweep/TABLE, a file a task; without that folder the same numbers are made again. No pixels are
-needed: rankings come from the table's leave-family-out scores. Tasks that lack the scores of a ranker are left out, and
-so are methods that follow a ranking which is not there. --test-families replays the test families of docs/protocol.md
-instead, once, at the end, into sweep_test_families.json and figures of its own.
+The runs are kept in runs/sweep/TABLE, one file per task. Without that folder the same numbers are made again. No pixels
+are needed, because rankings come from the table's leave-family-out scores. Tasks without scores of a ranker are left
+out, and so are methods that follow a ranking which does not exist. --test-families replays the test families of
+docs/protocol.md instead, once, at the end, into sweep_test_families.json and figures of their own.
 """
 
 import argparse

@@ -2,9 +2,9 @@
 
     python benchmarks/task_traits.py --tasks FOLDER_OF_TASKS
 
-FOLDER_OF_TASKS holds the image folders of docs/tasks.md. Each task is there whole, as its two protocol sub-tasks where
-it is large enough, and as the first table's NAME@100. What the files hold already is not computed again, but with
---again: traits or images have changed.
+FOLDER_OF_TASKS holds image folders as in docs/tasks.md. The files get each whole task, its two sub-tasks of the
+protocol if it is large enough, and the first table's NAME@100. Tasks that the files hold already are computed again only with
+--again, for when traits or images have changed.
 """
 
 import argparse

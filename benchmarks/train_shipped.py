@@ -1,14 +1,14 @@
-"""Learns the predictors that come with the package, and measures first how they rank for families they have not seen.
+"""Trains the predictors that ship with the package, and first measures how they rank for families they have not seen.
 
-Needs the tasks' images, so nothing runs it but a person. With --measure one predictor per family is learned from the
-other development families of docs/protocol.md and judged on the complete tasks of that family; the figures go into the
-card of the shipped one as they are. The test families are neither learned from nor judged there; the shipped predictor
-is learned from all families.
+It needs the images of the tasks, so only a person runs it. With --measure one predictor per family is trained on the
+other development families of docs/protocol.md and judged on the complete tasks of that family. The figures go onto the
+card of the shipped predictor as they are. The test families take no part in this; the shipped predictor is trained on
+all families.
 
     python benchmarks/train_shipped.py --tasks TASKS --method hyperstar_plus --measure FIGURES.json
     python benchmarks/train_shipped.py --tasks TASKS --method hyperstar_plus --measured FIGURES.json --out OUT
 
-HyperSTAR+ takes a minute; the paper's networks (--method network) some hours of patience on a CPU.
+HyperSTAR+ takes a minute, and the paper's networks (--method network) some hours on a CPU.
 """
 
 import argparse

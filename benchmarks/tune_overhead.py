@@ -1,7 +1,7 @@
 """What our searcher and scheduler cost on real Tune: no-op trials beside Ray's FIFO, same trainable, trials and epochs.
 
-Our run follows a Hyperband plan, with its pauses and resumes; FIFO then runs the same number of trials to the same
-epochs, each in one go. Both reuse actors, write no logs and are repeated in turn; the medians are compared.
+Our run follows a Hyperband plan, with its pauses and resumes. Then FIFO runs the same number of trials to the same
+epochs, each without a pause. Both reuse actors, write no logs and are repeated in turn. The medians are compared.
 
     python benchmarks/tune_overhead.py [--max-epochs 27] [--eta 3] [--repeats 3]
 """
@@ -43,7 +43,7 @@ class Noop(tune.Trainable):
         return {"acc": self.x / N_CONFIGS + self.epoch / 1000, "done": self.epoch == self.epochs}
 
     def save_checkpoint(self, checkpoint_dir):
-        """The epoch is all there is."""
+        """Saves the epoch, which is the whole state."""
         return {"epoch": self.epoch}
 
     def load_checkpoint(self, checkpoint):

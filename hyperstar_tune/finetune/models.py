@@ -1,8 +1,8 @@
-"""Image networks by name, with a new head and weights from the hub, a package of weights, a local file, or from here.
+"""Image networks by name, with a new head, and with weights from the hub, a package, a local file or this library.
 
 A name is looked up in timm first and then in torchvision; ``torchvision/resnet18`` and ``timm/resnet18`` say which one
-is meant. The package itself ships one small backbone, made by us (see data/backbones), so that trying things out needs
-no network.
+is meant. The library itself ships one small backbone (data/backbones), so that trying it out needs no network
+connection.
 """
 
 from collections.abc import Sequence
@@ -84,14 +84,14 @@ def build_model(
 
 
 def normalization(model: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of RGB in [0, 1] that a network expects: timm's own record, else ImageNet's."""
+    """Mean and standard deviation of RGB in [0, 1] that a network expects, by timm's record, else those of ImageNet."""
     record = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", None) or {}
     mean, std = record.get("mean"), record.get("std")
     return (tuple(mean), tuple(std)) if mean and std else _IMAGENET
 
 
 def weights_id(name: str, weights: str | Path) -> str:
-    """``hub:TAG``, or the first 16 digits of the SHA-256 of the weights as a file."""
+    """Identifies weights: ``hub:TAG``, or the first 16 digits of the SHA-256 of the weights as a file."""
     if str(weights) == "package":
         return find_package(name).weights_id
     if str(weights) != "hub":
@@ -139,7 +139,7 @@ def _construct(
 def _offline(name: str, error: Exception) -> str:
     why = first_line(error)[:120]
     return (
-        f"weights='hub' needs the network or a filled cache, but {name} could not be loaded ({why}); "
+        f"weights='hub' needs a network connection or a filled cache, but {name} could not be loaded ({why}); "
         "pass weights= a local .safetensors or .pth file, or weights='package' or 'own'"
     )
 

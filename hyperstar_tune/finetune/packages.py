@@ -1,7 +1,7 @@
-"""Pretrained weights that install like any package, so that real transfer learning needs no model hub.
+"""Pretrained weights that are installed like any package, so that real transfer learning needs no model hub.
 
-A package lists its tensors in the order of timm's network, but under names of its own: they are paired in order. The
-file's hash is checked before it is read, and its tensors are read without unpickling any code.
+A package lists its tensors in the order of timm's network but under names of its own, so they are paired in order. The
+hash of the file is checked before it is read, and its tensors are read without unpickling any code.
 """
 
 from collections.abc import Iterable
