@@ -3,8 +3,8 @@
     python benchmarks/task_traits.py --tasks FOLDER_OF_TASKS
 
 FOLDER_OF_TASKS holds image folders as in docs/tasks.md. The files get each whole task, its two sub-tasks of the
-protocol if it is large enough, and the first table's NAME@100. Tasks that the files hold already are computed again only with
---again, for when traits or images have changed.
+protocol if it is large enough, and the first table's NAME@100. Tasks that the files hold already are computed again
+only with --again, for when traits or images have changed.
 """
 
 import argparse
