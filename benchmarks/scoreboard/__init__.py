@@ -1,1 +1,1 @@
-"""What only this project's own tables need: goals, margins, test families, critical differences, diagnosis."""
+"""What only this project's own tables need: goals, test families, critical differences, the diagnosis of a ranking."""

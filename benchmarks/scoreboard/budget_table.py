@@ -1,6 +1,6 @@
-"""What a ranking in front of Hyperband saves, read off the summary of a sweep: epochs to a rival's accuracy, points.
+"""How many epochs and points a ranking in front of Hyperband saves, read off the summary of a sweep.
 
-Works on the JSON of ``summarize`` alone, for some families of it, so that development and test families never mix.
+It works on the JSON of ``summarize`` alone, for some of its families, so that development and test families never mix.
 
 Source: HyperSTAR (CVPR 2020), Sec. 4.3; the ratio of epochs as in docs/protocol.md, "Statistics".
 """

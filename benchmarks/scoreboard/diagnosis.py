@@ -1,4 +1,4 @@
-"""Why a ranking is as good as it is: what there is to know, what is noise, what a task vector of a rank could say.
+"""Why a ranking is as good as it is: what there is to know, what is noise, and what r numbers per task could say.
 
 Source: docs/protocol.md, "Noise ceiling"; Eckart & Young (1936) for the low-rank part.
 """
@@ -55,9 +55,9 @@ def repeated_measurement(
     """All measures of a ranking by the other seeds of the task itself: a ceiling as high as these seeds can tell.
 
     A ranking by more seeds would come nearer to the truth still, so a share of the way to this ceiling can exceed 1.
-    Every seed's half B judges the ranking by the mean half A of the others and, so that like is compared with like, the
-    rankings of every ranker for the same task. ``ap_at_10`` is judged on half B here, on one seed of the repeated tasks
-    alone: it compares with nothing outside of what is returned.
+    The half B of every seed judges the ranking by the mean half A of the others. For a fair comparison it also judges
+    the rankings of every ranker for the same task. Here ``ap_at_10`` is on half B, on one seed of the repeated
+    tasks alone, so it cannot be compared with any figure elsewhere.
 
     Args:
         half_a: Accuracy, shape [T, H, S], NaN where not measured.
@@ -122,7 +122,7 @@ def _by_measure(by_family: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[
 
 
 def best_task_vectors(truth: Truth) -> dict[str, dict[str, Any]]:
-    """Rankings by the mean of the other families plus the best r numbers a task: fitted to the answer, no method.
+    """Rankings by the mean of the other families plus the best r numbers per task, which are fitted to the answer.
 
     The r directions are the leading ones of the other families' deviations from their mean; the r coordinates are
     those that come nearest to the task's own true normalized scores. A predictor with r task coordinates and these

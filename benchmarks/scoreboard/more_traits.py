@@ -117,7 +117,7 @@ def mirror_probe(features: Floats, mirrored: Floats, labels: Labels) -> float:
 
 
 def _at(kind: str, depth: str) -> Callable[[Look], float]:
-    """A trait that there is at every depth."""
+    """Makes one trait for every depth."""
     return {
         "probe": lambda look: look.probe(depth),
         "neighbours": lambda look: look.neighbours(depth),

@@ -1,6 +1,6 @@
 """Steps of Algorithm 1 for many folds, seeds and variants at once: their parameters stacked, one batched program.
 
-How much faster that is than one after another stands in ``benchmarks/results/meta_training.json``
+How much faster that is than one after another is in ``benchmarks/results/meta_training.json``
 (``batched_folds_speedup``). For a single predictor use ``meta_train``.
 
 Each replica starts from a ``Trainer``, draws what that would draw and moves its own slice of the stacked parameters. So

@@ -1,7 +1,7 @@
 """Tables of rankers as the paper measures them, from leave-family-out scores and a table of learning curves.
 
 Development families and the test families of docs/protocol.md are separate blocks. The result is plain JSON, and
-figures are drawn from it alone (``table_figures``). Not for methods under a budget: see ``budget_table``.
+``figures.py`` draws from it alone. For methods under a budget use ``budget_table.py``.
 
 Source: HyperSTAR (CVPR 2020), Tables 1 and 2 and Figure 5a; statistics as in docs/protocol.md.
 """

@@ -1,4 +1,4 @@
-"""Methods at equal budgets: replayed on recorded curves in seconds, or run live, and what they found in figures."""
+"""Compares methods at equal budgets: they are replayed on recorded curves in seconds, or run live."""
 
 from hyperstar_tune.comparison.budgets import Budgets, protocol_budgets
 from hyperstar_tune.comparison.judging import by_family, judge, true_scores

@@ -1,4 +1,4 @@
-"""Budgets that methods are compared at: multiples of R, by eta."""
+"""The budgets at which methods are compared: multiples of R for each eta."""
 
 from dataclasses import dataclass
 
@@ -15,10 +15,10 @@ class Budgets:
 
     eta: int
     multiples: tuple[float, ...]
-    max_epochs: int = 0  # R; 0: that of the table
+    max_epochs: int = 0  # R; 0 means the table's
 
     def epochs(self, max_epochs: int) -> list[int]:
-        """The budgets in epochs, rising, for a table of that R."""
+        """The budgets in epochs, rising, for a table with the given R."""
         return sorted({int(multiple * (self.max_epochs or max_epochs)) for multiple in self.multiples})
 
 

@@ -1,8 +1,8 @@
 """How well each ranking found a task's good configurations: one row per ranker, task and seed.
 
-AP@10, NDCG@10 and Spearman's correlation are judged on half A of the validation images, the score configurations are
-ranked by; regret and the number of configurations to the best on half B, which nothing was chosen by. Where a table has
-no half B both are on half A, and ``Truth.has_b`` says so.
+AP@10, NDCG@10 and Spearman's correlation are judged on half A of the validation images, by which configurations are
+ranked. Regret and the number of configurations to the best are judged on half B, by which nothing was chosen. If a
+table has no half B, everything is judged on half A, and ``Truth.has_b`` says so.
 
 Source: docs/protocol.md, "Scores".
 """
@@ -30,7 +30,7 @@ from hyperstar_tune.tables.metadataset import MetaDataset
 
 __all__ = ["KS", "LOWER_IS_BETTER", "MEASURES", "Truth", "by_family", "judge", "judged", "true_scores"]
 
-KS = (1, 3, 5, 10)  # configurations tried, of regret@k
+KS = (1, 3, 5, 10)  # the k of regret@k: configurations that were tried
 LOWER_IS_BETTER = ("regret", "normalized_regret", "configs_to_best")
 MEASURES = (
     *("ap_at_10", "ndcg_at_10", "spearman", "configs_to_best", "ap_at_10_half_b"),
@@ -44,15 +44,15 @@ Floats = npt.NDArray[np.float64]
 class Truth:
     """True scores of the complete tasks of some families."""
 
-    tasks: list[str]  # T
-    families: list[str]  # of each
-    half_a: Floats  # [T, H], mean over the seeds trained
+    tasks: list[str]  # names of the T tasks
+    families: list[str]  # family of each task
+    half_a: Floats  # [T, H], mean over the seeds that were trained
     half_b: Floats  # [T, H]; half A where the table has no half B
     has_b: bool
 
     @property
     def reported(self) -> str:
-        """The half that regret is on."""
+        """The half on which regret is judged."""
         return "B" if self.has_b else "A"
 
 
@@ -90,10 +90,10 @@ def judged(half_a: Floats, half_b: Floats, order: npt.NDArray[np.intp], has_b: b
         half_a: True scores, shape [H].
         half_b: The same on half B, shape [H].
         order: Indices of all H configurations, best predicted first.
-        has_b: Whether half B is another than half A.
+        has_b: Whether half B differs from half A.
 
     Returns:
-        The entries of ``MEASURES``; regret in points of accuracy (0 to 100), AP@10 on half B NaN without it.
+        The entries of ``MEASURES``. Regret is in points of accuracy (0 to 100); AP@10 on half B is NaN without half B.
     """
     k = min(10, len(half_a))
     places = np.empty(len(order))
@@ -135,7 +135,7 @@ def judge(loo: LooScores, truth: Truth, rankers: Sequence[str]) -> pd.DataFrame:
 
 
 def by_family(frame: pd.DataFrame, measure: str) -> pd.DataFrame:
-    """Means over a family's tasks and seeds, a task weighing alike however many seeds it has: [family, ranker]."""
+    """Means over a family's tasks and seeds, [family, ranker]; all tasks weigh the same, whatever their seeds."""
     by_task = frame.groupby(["ranker", "family", "task"], sort=False, observed=True)[measure].mean()
     means = by_task.groupby(["ranker", "family"], sort=False, observed=True).mean().unstack("ranker")
     return means[list(dict.fromkeys(frame["ranker"]))]

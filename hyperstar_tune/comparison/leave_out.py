@@ -1,7 +1,6 @@
-"""Rankings of every task by rankers that never saw its family: what replays and the judging of predictors run on.
+"""Rankings of every task by rankers that never saw its family. Replays and the judging of predictors use them.
 
-The scores are kept in a flat table (ranker, seed, family, task, config, score), so that replays need no
-pixels.
+The scores are kept in a flat table (ranker, seed, family, task, config, score), so that replays need no pixels.
 """
 
 import copy
@@ -36,14 +35,14 @@ def leave_family_out(
     """Ranks every complete task of every family with a ranker fitted to all other families.
 
     Args:
-        make: ``seed -> ranker``.
-        table: Of learning curves. Tasks that lack a configuration are learnt from but not ranked.
-        seeds: Of the rankers.
-        families: Which to leave out; all when None.
+        make: Function that makes a ranker from a seed.
+        table: Table of learning curves. Tasks that lack a configuration are learnt from but not ranked.
+        seeds: Seeds of the rankers.
+        families: Families to leave out, one at a time; all when None.
         progress: Called after every family with the ranker's name, the seed and the family.
 
     Returns:
-        A row a task, seed and configuration, with the columns of ``LOO_COLUMNS``; ``config`` is its ``config_key``.
+        One row per task, seed and configuration, with the columns ``LOO_COLUMNS``; ``config`` is its ``config_key``.
     """
     parts = []
     for seed in seeds:
@@ -60,11 +59,11 @@ def leave_family_out(
 
 
 def scores_without_images(rankers: Iterable[str], table: MetaDataset) -> pd.DataFrame:
-    """Leave-family-out scores, one seed, of rankers that need nothing but the table.
+    """Leave-family-out scores, with one seed, of rankers that need nothing but the table.
 
     Raises:
         PredictorError: If a ranker is unknown.
-        MetaDatasetError: If one needs more, naming it.
+        MetaDatasetError: If a ranker needs more, naming it.
     """
     supplies, parts = Supplies(table), []
     for name in rankers:
@@ -79,7 +78,7 @@ def rank_family(ranker: Ranker, seed: int, table: MetaDataset, family: str) -> p
     """Ranks every complete task of a family with a ranker fitted to all others.
 
     Returns:
-        As of ``leave_family_out``.
+        The rows that ``leave_family_out`` returns.
     """
     keys = [config_key(config) for config in table.configs]
     parts = []
@@ -107,7 +106,7 @@ class LooScores:
     """Leave-family-out scores, looked up by ranker, task and seed.
 
     Args:
-        frame: With the columns of ``LOO_COLUMNS``.
+        frame: Scores, with the columns ``LOO_COLUMNS``.
         configs: The configurations of the table, in its order.
 
     Raises:
@@ -161,7 +160,7 @@ class LooScores:
         return len(self._scores.get((ranker, task), ()))
 
     def scores(self, ranker: str, task: str, seed: int) -> np.ndarray:
-        """Scores of all configurations, shape [H]; seeds beyond the ranker's begin again with its first.
+        """Scores of all configurations, shape [H]. Seeds beyond those of the ranker begin again with its first.
 
         Raises:
             MetaDatasetError: If the ranker was not run on the task.

@@ -1,4 +1,4 @@
-"""The same methods on real Ray Tune. Costs what training costs: for a few runs, where a replay is for thousands."""
+"""Runs the same methods on real Ray Tune. A run costs what training costs; to try thousands of runs, use a replay."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +21,9 @@ __all__ = ["LiveRun", "run_live"]
 class LiveRun:
     """A finished live run."""
 
-    configs: tuple[Config, ...]  # of the trials, in the order in which they were made
-    epochs: tuple[int, ...]  # trained, by trial
-    statuses: tuple[str, ...]  # Ray's, by trial
+    configs: tuple[Config, ...]  # configurations of the trials, in the order in which they were made
+    epochs: tuple[int, ...]  # epochs that each trial was trained
+    statuses: tuple[str, ...]  # Ray's status of each trial
     accuracy: npt.NDArray[np.float64]  # best half-A accuracy after each new result, NaN before the first finite one
     accuracy_b: npt.NDArray[np.float64]  # half-B accuracy of that trial at that epoch
 
@@ -86,7 +86,7 @@ def run_live(
 
 
 class _BudgetStopper(tune.Stopper):
-    """Ends a trial at R, if it is given, and the run at the budget: for schedulers that know no budget."""
+    """Ends the run at the budget, and trials at R if it is given, for schedulers that know no budget."""
 
     def __init__(self, max_epochs: int | None, epoch_budget: int) -> None:
         self._max_epochs, self._budget = max_epochs, epoch_budget

@@ -1,4 +1,4 @@
-"""Methods by name: each gives a fresh searcher and scheduler, the same for a replay and for a live run.
+"""Methods by name. Each makes a fresh searcher and scheduler, which are the same for a replay and for a live run.
 
 A method without a ranking has a plain name (``hyperband``, ``bohb``). One that follows a ranking is called
 ``RANKER+USE``: ``average_top1+hyperband``, ``bm_both+alone``.
@@ -41,7 +41,7 @@ _FIRST, _LAST = "{ranker}, then ", ", longest training first"  # of labels
 
 @dataclass(frozen=True)
 class Setting:
-    """What a method may know of a run."""
+    """Everything that a method may know of a run."""
 
     space: SearchSpace
     plan: HyperBandPlan
@@ -62,7 +62,7 @@ class Method:
     make: Make
     color: str = ""  # in figures; a method that follows a ranking has the color of the ranker
     line: str = "-"  # matplotlib's style of its line
-    reports: str = "every epoch"  # which results a replay must deliver, see ``replay``
+    reports: str = "every epoch"  # the results that a replay must deliver, as in ``replay``
     has_plan: bool = True  # its scheduler ends the run at the budget by itself
     is_fifo: bool = False  # its scheduler never ends a trial: a live run must, at R
     ranker: str = ""  # whose ranking it needs

@@ -1,6 +1,6 @@
 """Means over families with their intervals, comparisons, and how many epochs a method saves.
 
-The unit is the family: its tasks are averaged first, then families weigh alike (docs/protocol.md, "Statistics").
+The unit is the family: its tasks are averaged first, then all families weigh the same (docs/protocol.md, "Statistics").
 """
 
 from collections.abc import Mapping, Sequence
@@ -53,7 +53,7 @@ def bootstrap_mean(values: npt.ArrayLike, seed: int = 0, n_samples: int = _N_SAM
     """
     families = np.asarray(values, dtype=np.float64)
     if families.ndim != 1 or not len(families) or not np.isfinite(families).all():
-        raise HyperStarError(f"a bootstrap needs one finite value a family, but got {families.tolist()}")
+        raise HyperStarError(f"a bootstrap needs one finite value per family, but got {families.tolist()}")
     means = families[_draws(len(families), seed, n_samples)].mean(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])
     return Interval(float(families.mean()), float(low), float(high))
@@ -97,8 +97,8 @@ def epochs_to_target(accuracy: npt.ArrayLike, target: float, not_reached: float,
     Args:
         accuracy: Mean incumbent after each epoch, shape [E]; NaN before the first result.
         target: The rival's final accuracy.
-        not_reached: What to return if it never comes near: twice the largest budget in the protocol.
-        tolerance: Half a point of accuracy in the protocol.
+        not_reached: Value to return if it never comes near; in the protocol twice the largest budget.
+        tolerance: Distance that counts as near; in the protocol half a point of accuracy.
     """
     values = np.nan_to_num(np.asarray(accuracy, dtype=np.float64), nan=-np.inf)
     reached = np.flatnonzero(values >= target - tolerance - _SLACK)
@@ -112,11 +112,11 @@ def geometric_ratio(first: npt.ArrayLike, second: npt.ArrayLike, seed: int = 0) 
 
 
 def epochs_over_rivals(own: npt.ArrayLike, rival: npt.ArrayLike, grid: Sequence[int]) -> tuple[Interval, float]:
-    """Epochs of a method over the rival's own, until the rival's final accuracy; not reached is twice the last budget.
+    """Epochs of a method until the rival's final accuracy, over those of the rival; if never, twice the last budget.
 
     Args:
         own: Mean accuracy of every family at every budget of the grid, shape [F, B].
-        rival: That of the rival, in the same order.
+        rival: The same for the rival, in the same order.
         grid: Budgets in epochs, rising, B of them.
 
     Returns:

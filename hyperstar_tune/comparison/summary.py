@@ -28,9 +28,9 @@ def summarize(frame: pd.DataFrame, table: MetaDataset, budgets: Sequence[Budgets
     """Sums up the result of ``sweep``.
 
     Args:
-        frame: Its result; its budgets may be finer than ``budgets``, for curves.
-        table: The table it was made from.
-        budgets: Those to report.
+        frame: The result of ``sweep``; its budgets may be finer than ``budgets``, for curves.
+        table: The table that it was made from.
+        budgets: Budgets to report.
 
     Returns:
         ``half`` ("B", or "A" where half B was not recorded), ``regret_unit`` and, by eta: the ``grid`` of epochs, for
@@ -97,7 +97,7 @@ def _one_eta(part: pd.DataFrame, column: str, best: Mapping[str, float], points:
 
 
 def _best(table: MetaDataset, column: str) -> dict[str, float]:
-    """What a run over the whole table would end with: the accuracy, on the half that reports, of the best on half A."""
+    """The accuracy, on the half that reports, of the best configuration on half A: the end of a run over all."""
     accuracy = table.curve("val_accuracy")[:, :, 0]  # [T, H, F]
     reported = accuracy if column == "accuracy" else table.curve("val_accuracy_b")[:, :, 0]
     best = {}
@@ -108,7 +108,7 @@ def _best(table: MetaDataset, column: str) -> dict[str, float]:
 
 
 def _mean_curves(part: pd.DataFrame, column: str, grid: list[int]) -> dict[str, dict[str, pd.Series]]:
-    """Mean over seeds at every budget, by method and task; where nothing was found yet, the lowest of the curve."""
+    """Mean over seeds at every budget, by method and task; before anything is found, the lowest value of the curve."""
     means = part.groupby(["method", "task", "budget"], sort=False)[column].mean().unstack("budget")[grid]
     means = means.apply(lambda curve: curve.fillna(curve.min()), axis=1)
     curves: dict[str, dict[str, pd.Series]] = {}
@@ -155,7 +155,7 @@ def _epochs_to_rival(accuracies: Mapping[str, pd.DataFrame], rival: str) -> dict
 
 
 def _every_run(part: pd.DataFrame, column: str, points: list[int]) -> dict[str, Any]:
-    """By method and task: for every seed, in order, the values at the reported budgets."""
+    """The values at the reported budgets, for every seed in order, by method and task."""
     runs: dict[str, Any] = {}
     at = part[part["budget"].isin(points)]
     wide = at.pivot_table(index=["method", "task", "seed"], columns="budget", values=column, sort=True, dropna=False)

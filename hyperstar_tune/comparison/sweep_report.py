@@ -1,4 +1,4 @@
-"""What a sweep says to a person: tables of text and the paper's figures."""
+"""Reports a sweep to a person, in tables of text and the figures of the paper."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,13 +16,14 @@ __all__ = ["report_sweep"]
 def report_sweep(
     results: pd.DataFrame, table: MetaDataset, budgets: Sequence[Budgets], figures: Path | None = None
 ) -> str:
-    """Tables of the mean best accuracy and of the epochs to a rival's accuracy; draws figures if asked to.
+    """Makes tables of the mean best accuracy and of the epochs to a rival's accuracy, and draws figures if asked to.
 
     Args:
-        results: Of ``sweep``, at ``finer`` budgets.
-        table: The table it was made from.
-        budgets: Those to report.
-        figures: Folder for Figures 3/4 (one panel a task), 5b (the average) and regret against epochs and seconds.
+        results: Results of ``sweep`` at ``finer`` budgets.
+        table: The table that they were made from.
+        budgets: Budgets to report.
+        figures: Folder for Figures 3 and 4 (one panel per task), 5b (the average), and regret against epochs and
+            seconds.
 
     Returns:
         Lines of text.

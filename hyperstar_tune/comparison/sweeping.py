@@ -1,6 +1,6 @@
-"""Every method at equal budgets, on every task, with many seeds: replayed, resumable, one parquet of results.
+"""Replays methods at equal budgets on many tasks with many seeds. It can be resumed, and writes one Parquet file.
 
-A run of one (method, task, seed, eta) covers all budgets of that eta, as budgets of one eta are prefixes of one run
+One run of a method, task, seed and eta covers all budgets of that eta, because these are read off one run
 (docs/protocol.md). A method that does not depend on the seed runs once per seed of its ranking.
 """
 
@@ -40,9 +40,9 @@ class SweepProgress:
 
     method: str
     task: str
-    done: int  # runs done, of those to be done now
+    done: int  # runs that are done, of those to be done now
     total: int
-    seconds: float  # since the start
+    seconds: float  # seconds since the start
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ def run_method(
         method: A method of ``make_method``.
         curves: The recorded curves of the task.
         setting: What the method may know.
-        n_workers: Trials that run side by side.
-        reports: Which results are delivered, see ``replay``; by default the fewest that are exact.
+        n_workers: Number of trials that run side by side.
+        reports: Which results are delivered, as in ``replay``; by default the fewest that give exact results.
 
     Raises:
         SearchError: If the plan's R is not that of the curves.
@@ -106,16 +106,16 @@ def sweep(
     """Replays methods at equal budgets.
 
     Args:
-        methods: Names, see ``make_method``.
+        methods: Names of methods, as ``make_method`` knows them.
         table: The table of learning curves.
         loo: Leave-family-out scores, for methods that follow a ranking.
         budgets: Budgets in epochs as multiples of R, by eta; those of the protocol when None.
-        tasks: Names; all complete tasks of the table when None.
+        tasks: Names of tasks; all complete tasks of the table when None.
         seeds: Runs per method and task.
         slow_seeds: Runs per task of a method that fits a model at every suggestion.
-        n_workers: Trials side by side.
-        out: Parquet file, rewritten after every method and task; what it holds already of the same curves, scores,
-            budgets and workers is not run again, what it holds of others is dropped.
+        n_workers: Number of trials that run side by side.
+        out: Parquet file, which is rewritten after every method and task. Results that it holds for the same curves,
+            scores, budgets and workers are not made again; results for others are dropped.
         progress: Called after every method and task.
 
     Returns:
@@ -161,7 +161,7 @@ def sweep(
             if curves is None or curves.task != task:
                 curves = TaskCurves.of(table, task)
                 _ = curves.results
-                gc.freeze()  # a hundred thousand small objects that the collector need not look at after every run
+                gc.freeze()  # so that the collector need not look at a hundred thousand small objects after every run
             rows = pd.DataFrame(_runs(world, method, curves, plan, missing))
             frames.append(rows.assign(origin=origins[method.name, task]))
             done += len(missing)
@@ -201,12 +201,12 @@ def _runs(
 
 
 def _fewest_reports(method: Method, plan: HyperBandPlan, curves: TaskCurves, n_workers: int) -> Sequence[int] | str:
-    if method.reports == "end":  # a trial takes its epochs from the budget as it begins them: only one may do so ahead
+    if method.reports == "end":  # a trial takes its epochs from the budget as it begins: only one may do so ahead
         return [plan.max_epochs] if n_workers == 1 else "every epoch"
     if method.reports != "targets":
         return method.reports
-    # A configuration that comes again may be asked for its score at a lower rung than its own ones. None comes again
-    # as long as the plan draws no more than there are. Those that diverge make room for others: then no count holds.
+    # A configuration that comes again may be asked for its score at a lower rung than its own. None comes again as long
+    # as the plan draws no more than there are. If some diverge, they make room for others, and this count fails.
     if np.isnan(curves.accuracy).any():
         return "levels"
     spent, drawn = 0, 0
@@ -218,7 +218,7 @@ def _fewest_reports(method: Method, plan: HyperBandPlan, curves: TaskCurves, n_w
 
 
 def _origin(world: _World, method: Method, task: str, budgets: Sequence[Budgets]) -> str:
-    """What the runs of a method on a task depend on besides their seed, as a digest."""
+    """A digest of everything that the runs of a method on a task depend on besides their seed."""
     table, names = world.table, world.table.tasks["name"].tolist()
     row = names.index(task) if task in names else len(names)
     curves = table.evaluations if method.needs_table else table.evaluations[row : row + 1]
@@ -230,7 +230,7 @@ def _origin(world: _World, method: Method, task: str, budgets: Sequence[Budgets]
 
 
 def _kept(path: Path, origins: Mapping[tuple[str, str], str]) -> list[pd.DataFrame]:
-    """The rows of an earlier call that still hold; those of methods and tasks not asked for are left alone."""
+    """The rows of an earlier call that still hold. Rows of methods and tasks that were not asked for are kept."""
     frame = pd.read_parquet(path)
     if tuple(frame.columns) != RESULT_COLUMNS:
         raise SearchError(f"{path} must hold the results of a sweep, but has the columns {', '.join(frame.columns)}")

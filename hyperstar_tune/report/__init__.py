@@ -1,1 +1,1 @@
-"""What is left for a person to look at: the summary of a run, and figures drawn from plain data."""
+"""What a run or a comparison leaves for a person to look at: summaries, and figures drawn from plain data."""

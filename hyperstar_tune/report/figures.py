@@ -1,7 +1,7 @@
 """Draws the summary of a sweep: a panel per task (Figures 3, 4), the average (5b), regret against epochs and seconds.
 
-A summary is that of ``comparison.summarize``. How a method looks is handed over by its name, as matplotlib's ``label``,
-``color`` and ``ls`` of a line: what has no look is not drawn.
+``comparison.summarize`` makes the summary. The caller says how methods look, by name: matplotlib's ``label``, ``color``
+and ``ls`` of a line. A method without a look is not drawn.
 """
 
 from collections.abc import Mapping
@@ -88,7 +88,7 @@ def draw_regret(summary: Mapping[str, Any], path: Path, looks: Looks, eta: str =
 
 
 def save(figure: Figure, path: Path, dpi: int = 110) -> None:
-    """Writes a figure into a file whose folder need not be there."""
+    """Writes a figure into a file, and makes its folder if there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=dpi)
 

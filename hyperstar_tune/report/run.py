@@ -1,6 +1,6 @@
-"""What a run on real Tune shows while it goes and leaves behind: a progress bar, a results table, a figure.
+"""What a run on real Tune shows and leaves behind: a progress bar, a table of results and a figure.
 
-Works with any trainable that reports ``val_accuracy``; ``val_accuracy_b`` is shown where it is reported.
+It works with any trainable that reports ``val_accuracy``; ``val_accuracy_b`` is shown if it is reported.
 """
 
 import math
@@ -140,7 +140,7 @@ def write_report(progress: ResultHistory, trials: list[Any], folder: Path) -> st
     Args:
         progress: The callback of the run.
         trials: The trials of Tune's result.
-        folder: Created if missing.
+        folder: Folder of the files, which is made if there is none.
 
     Returns:
         A few lines: the winner with its accuracy on both halves and its checkpoint, the files written, and trials that
@@ -171,7 +171,7 @@ def write_report(progress: ResultHistory, trials: list[Any], folder: Path) -> st
 
 
 def _checkpoint(trial: Any) -> tuple[str, int]:
-    """Folder of a trial's newest checkpoint and its epoch, which may lie behind the trial's last."""
+    """Folder and epoch of a trial's newest checkpoint; the epoch may be earlier than the trial's last."""
     newest = trial.latest_checkpoint_result
     if newest is None or newest.checkpoint is None:
         return "", 0

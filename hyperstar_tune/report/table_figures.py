@@ -1,6 +1,6 @@
-"""Three pictures of a table: all scores at a glance, the curves of one task, and how alike its tasks are.
+"""Three pictures of a table: all scores at a glance, the curves of one task, and how similar its tasks are.
 
-Drawn from the table with matplotlib, without a display. The numbers behind them are those of ``evaluation.describe``.
+They are drawn with matplotlib, without a display. ``tables.describe`` gives the numbers behind them.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ _MAX_LABELS = 120  # tasks whose names are still legible
 
 
 def draw_figures(table: MetaDataset, folder: str | Path, task: str | None = None, prefix: str = "") -> list[Path]:
-    """Draws all three; the curves are those of ``task`` or of the first task that was measured whole.
+    """Draws all three pictures; the curves are those of ``task`` or of the first complete task.
 
     Returns:
         The files written: ``PREFIXheat_map.png``, ``PREFIXcurves.png``, ``PREFIXsimilarity.png``.

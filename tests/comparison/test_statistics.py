@@ -24,7 +24,7 @@ def test_the_interval_of_a_mean_is_about_that_of_the_normal_distribution():
 
 def test_one_family_has_no_width_and_none_is_refused():
     assert bootstrap_mean([0.4]).to_json() == {"mean": 0.4, "low": 0.4, "high": 0.4}
-    with pytest.raises(HyperStarError, match="one finite value a family"):
+    with pytest.raises(HyperStarError, match="one finite value per family"):
         bootstrap_mean([])
     with pytest.raises(HyperStarError, match="nan"):
         bootstrap_mean([0.1, float("nan")])
