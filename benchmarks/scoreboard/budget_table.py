@@ -27,7 +27,7 @@ def budget_table(summary: Mapping[str, Any], families: Sequence[str], rankers: S
     """Sums up a sweep for some families.
 
     Args:
-        summary: Of ``summarize``.
+        summary: The result of ``summarize``.
         families: Those that count; others are ignored.
         rankers: The ranking that is judged: the first of these that was swept with ``+hyperband``.
 

@@ -27,9 +27,9 @@ def diagnose(table: MetaDataset, truth: Truth, rankings: Mapping[str, Sequence[O
     """The noise ceiling, the variance split and the best possible task vectors, as plain JSON.
 
     Args:
-        table: Of learning curves.
-        truth: Of some tasks of it.
-        rankings: By ranker, the rankings of each of these tasks, one a seed of the ranker.
+        table: Table of learning curves.
+        truth: True scores of some of its tasks.
+        rankings: By ranker, the rankings of each of these tasks, one per seed of the ranker.
     """
     rows = [table.tasks["name"].tolist().index(task) for task in truth.tasks]
     half_a, half_b = (last_values(table, name)[rows] for name in ("val_accuracy", "val_accuracy_b"))
@@ -62,8 +62,8 @@ def repeated_measurement(
     Args:
         half_a: Accuracy, shape [T, H, S], NaN where not measured.
         half_b: The same on half B.
-        families: Of each task.
-        rankings: By ranker, the rankings of each task, one a seed of the ranker.
+        families: Family of each task.
+        rankings: By ranker, the rankings of each task, one per seed of the ranker.
 
     Returns:
         How many tasks and families were repeated and, of the ceiling at the top, of ``one_seed`` (a ranking by one
@@ -71,7 +71,7 @@ def repeated_measurement(
         ``MIN_FAMILIES`` of them, ``by_family`` and, of rankers, ``p_value_ceiling`` (AP@10 against the ceiling, Holm).
         None if no task has ``MIN_SEEDS`` seeds on both halves.
     """
-    found: dict[str, dict[str, list[dict[str, float]]]] = {}  # by kind of ranking and family, a dict a task
+    found: dict[str, dict[str, list[dict[str, float]]]] = {}  # by kind of ranking and family, one dict per task
     tasks = 0
     for place, (a, b, family) in enumerate(zip(half_a, half_b, families, strict=True)):
         seeds = np.flatnonzero(np.isfinite(a + b).all(axis=0))

@@ -43,9 +43,9 @@ def ranker_table(table: MetaDataset, loo: LooScores, families: Sequence[str]) ->
     """The rankers of a table, judged on the complete tasks of some families that all of them ranked.
 
     Args:
-        table: Of learning curves.
+        table: Table of learning curves.
         loo: Leave-family-out scores.
-        families: Of the block; those without a complete task do not count.
+        families: Families of the block; those without a complete task do not count.
 
     Returns:
         ``rankers``: by name, best AP@10 first, the means over families and their intervals, ``p_value`` (AP@10

@@ -1,11 +1,11 @@
-"""BOHB on the same brackets as every other method: hpbandster through Ray's ``TuneBOHB``, losing no observation.
+"""BOHB on the same brackets as every other method, with hpbandster through Ray's ``TuneBOHB``.
 
 As Ray ships it, ``TuneBOHB`` learns only from results that its own scheduler marks, and never from the last result of
 a trial that is stopped. Here the scheduler passes on every result, and the model is told the score at the end of each
-rung a trial stands in. hpbandster answers any error while sampling with a random configuration: ``model_based_picks``
-counts those that really came from its model.
+rung of a trial. If hpbandster meets an error while it samples, it answers with a random configuration;
+``model_based_picks`` counts those that really came from its model.
 
-Needs the extra ``bohb``. For a fair rival only: a suggestion takes about 20 ms.
+It needs the extra ``bohb``. It is here as a fair rival only: a suggestion takes about 20 ms.
 
 Source: Falkner et al., "BOHB", ICML 2018; hpbandster 0.7.4; Ray 2.60 ``ray/tune/search/bohb/bohb_search.py``.
 """
@@ -45,13 +45,13 @@ def has_hpbandster() -> bool:
 
 
 class BohbSearcher(ModelSearcher):
-    """Configurations from BOHB's density model, random ones until it has one and every third time.
+    """Suggests configurations of BOHB's density model, and random ones before it has a model and every third time.
 
     Args:
         space: A search space, its name, or a Ray dict space.
-        ranking: Tried first, from the top; the model takes over after ``n_ranked`` configurations.
-        n_ranked: How many of the ranking are tried; by default those of the plan's widest bracket.
-        n_samples: Candidates that the model weighs for a suggestion.
+        ranking: A ranking whose first ``n_ranked`` configurations are tried before the model takes over.
+        n_ranked: How many of the ranking are tried; by default as many as the plan's widest bracket takes.
+        n_samples: Number of candidates that the model weighs for a suggestion.
         options: ``metric``, ``mode``, ``plan``, ``max_concurrent`` and ``seed`` of ``SpaceSearcher``.
 
     Raises:
@@ -90,7 +90,7 @@ class BohbSearcher(ModelSearcher):
         self._bohb.bohber.logger.setLevel(logging.ERROR)
 
     def next_config(self) -> Config | None:
-        """The next of the ranking, then BOHB's pick."""
+        """The next configuration of the ranking, and after these BOHB's pick."""
         if self._first:
             return self._first.pop(0)
         with self._own_random_state():

@@ -1,6 +1,6 @@
-"""The parameters of a space as numbers, which is what the models of BOHB and TPE work with.
+"""The parameters of a space as numbers, which the models of BOHB and TPE need.
 
-A listed value becomes its place in the list, and the value of a range stays itself.
+A listed value becomes its place in the list, and a value of a range stays as it is.
 """
 
 from dataclasses import dataclass
@@ -49,11 +49,11 @@ class ModelAxis:
         return self.lower == self.upper
 
     def number(self, value: Any) -> float:
-        """The number of a value."""
+        """The number that stands for a value."""
         return self.values.index(value) if self.values else value
 
     def value(self, number: float) -> Any:
-        """The value of a number that a model picked."""
+        """The value that a number stands for which a model picked."""
         if self.values:
             return self.values[int(number)]
         kept = min(max(plain(number), self.lower), self.upper)  # a model's logarithms may miss the bounds by a digit

@@ -1,8 +1,8 @@
 """What BOHB and TPE share: the parameters as numbers, and a model that is told the score at the end of each rung.
 
-Both models are of a space without conditions. A parameter that means nothing in a configuration is left out of what is
-suggested, and has its lowest number in what the model is told. Where the configurations are listed, the one nearest to
-the model's pick is suggested.
+Both models know no conditions. A parameter that means nothing in a configuration is left out of the suggestion, and the
+model is told its lowest number. If the configurations of the space are listed, the one nearest to the model's pick is
+suggested.
 """
 
 import math
@@ -39,12 +39,12 @@ class ModelSearcher(SpaceSearcher):
         Args:
             config: The configuration.
             level: Epochs at the end of the rung; without Hyperband every epoch is one.
-            score: Higher is better; NaN: it failed or diverged.
+            score: Higher is better; NaN means that it failed or diverged.
         """
 
     @property
     def repeats(self) -> bool:
-        """A listed configuration that the model picks again goes on with its stored trial, as with every method."""
+        """Whether a listed configuration may be picked again; it goes on with its stored trial, as in every method."""
         return self.space.is_finite
 
     def search(self, space: SearchSpace, fixed: dict[str, Any]) -> None:

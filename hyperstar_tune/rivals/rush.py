@@ -1,6 +1,6 @@
 """RUSH: begin with the best known configurations, and stop what is worse than they were at the same epoch.
 
-``WarmStartSearcher`` and ``RushScheduler`` belong together. For a rival only.
+``WarmStartSearcher`` and ``RushScheduler`` belong together. They are here as a rival only.
 
 Source: Zappella et al., "A resource-efficient method for repeated HPO and NAS problems", 2021.
 """
@@ -32,7 +32,7 @@ class WarmStartSearcher(RandomSearcher):
     Args:
         space: A finite search space, from which the other configurations come.
         first: Configurations to begin with.
-        options: Those of ``SpaceSearcher``; ``seed`` is that of the order of the others.
+        options: Options of ``SpaceSearcher``; ``seed`` is the random seed of the order of the other configurations.
     """
 
     def __init__(self, space: SearchSpace, *, first: Sequence[Config], **options: Any) -> None:
@@ -41,7 +41,7 @@ class WarmStartSearcher(RandomSearcher):
         self._tried = {config_key(config) for config in self._first}
 
     def next_config(self) -> Config | None:
-        """The next given one, then the next random one that was not given."""
+        """The next given configuration, and after these the next random one that was not given."""
         if self._first:
             return self._first.pop(0)
         config = super().next_config()

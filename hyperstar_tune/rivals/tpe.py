@@ -1,7 +1,7 @@
 """Optuna's TPE on the same brackets as every other method.
 
-An observation is a configuration with its score at the last rung it reached: TPE prefers those that were trained
-longer, as it does with pruned trials of its own. Needs optuna. For a fair rival only.
+An observation is a configuration with its score at the last rung that it reached. TPE prefers configurations that were
+trained longer, as it does with pruned trials of its own. It needs optuna, and is here as a fair rival only.
 
 Source: Bergstra et al., NeurIPS 2011; optuna 5, ``optuna/samplers/_tpe/sampler.py``.
 """
@@ -20,7 +20,7 @@ __all__ = ["TpeSearcher"]
 
 
 class TpeSearcher(ModelSearcher):
-    """Configurations from optuna's tree-structured Parzen estimator.
+    """Suggests configurations of optuna's tree-structured Parzen estimator.
 
     Its arguments are those of ``SpaceSearcher``.
 
@@ -29,7 +29,7 @@ class TpeSearcher(ModelSearcher):
     """
 
     transient = ("_study",)
-    _study: "optuna.Study | None" = None  # of all that was told; None after something new
+    _study: "optuna.Study | None" = None  # study of everything that was told; None after a new score
 
     def begin(self, fixed: dict[str, Any]) -> None:
         """Begins without observations."""

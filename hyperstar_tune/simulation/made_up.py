@@ -37,7 +37,7 @@ class MadeUpCurves:
         self._ends: list[Sequence[float]] = []
 
     def row(self, config: Config) -> int:
-        """A new row."""
+        """A new row for every trial."""
         seconds = range(self.max_epochs)
         self._ends.append(
             range(self.max_epochs + 1)

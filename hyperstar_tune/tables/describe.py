@@ -35,7 +35,7 @@ class Best:
 
     task: str
     config: Config
-    accuracy: float  # half A, last epoch
+    accuracy: float  # on half A after the last epoch
     is_average_best: bool  # the configuration best on average reaches the same accuracy
 
 
@@ -51,8 +51,8 @@ class Description:
     seeds: int
     epochs: int  # R
     coverage: float  # share of (task, configuration) that some seed measured
-    tasks_compared: int  # what follows is over these ...
-    configurations_compared: int  # ... and these, all of which were measured
+    tasks_compared: int  # tasks that the following figures are about ...
+    configurations_compared: int  # ... and configurations, all of which were measured on them
     mean_rank_correlation: float | None
     rank_correlations: dict[str, float]
     variance: VarianceSplit | None

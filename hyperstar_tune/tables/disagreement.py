@@ -1,7 +1,7 @@
 """How much tasks disagree about configurations, and how much of that is noise: plain arithmetic on scores.
 
-A ranking made for a task can beat the average ranking only where tasks disagree by more than noise. Not for judging a
-ranking: see ``hyperstar_tune.metrics``.
+A ranking made for a task can beat the average ranking only where tasks disagree by more than noise. To judge a ranking,
+use ``hyperstar_tune.metrics``.
 
 Source: halves, seeds and the noise ceiling as in docs/protocol.md; variance components by the two-way analysis of
 variance with random effects (Searle, Casella & McCulloch, "Variance Components", 1992).
@@ -33,20 +33,21 @@ __all__ = [
 
 Floats = npt.NDArray[np.float64]
 
-MIN_SEEDS = 3  # of a noise ceiling: the mean of two others judged by the third; one judged by another is no ceiling
+MIN_SEEDS = 3  # seeds that a noise ceiling needs: the mean of two is judged by the third; one alone makes no ceiling
 
 
 @dataclass(frozen=True)
 class VarianceSplit:
     """Shares of the variance of normalized scores; they sum to 1.
 
-    Without a replicate the noise cannot be told from the interaction: ``noise`` is None and within ``interaction``.
+    If nothing was measured twice, noise cannot be told from interaction: ``noise`` is None, and a part of
+    ``interaction``.
     """
 
     configuration: float  # the same on every task: what the average ranking knows
     interaction: float  # task x configuration: what only a ranking made for the task can know
     noise: float | None
-    noise_from: str | None  # which replicates the noise was estimated from
+    noise_from: str | None  # which repeated measurements the noise was estimated from
 
     def __str__(self) -> str:
         known = f"{self.configuration:.0%} configuration, {self.interaction:.0%} task x configuration"
@@ -57,13 +58,13 @@ class VarianceSplit:
 
 @dataclass(frozen=True)
 class NoiseCeiling:
-    """The AP@k that a repetition of the measurement itself reaches; of the same seed it is no ceiling, but too high."""
+    """The AP@k that a repetition of the measurement itself reaches. With the same seed it is too high for a ceiling."""
 
     average_precision: float
     k: int
-    chance: float  # of a random ranking
-    tasks: int  # that it is from; the mean is over their families
-    same_seed: bool  # no task has ``MIN_SEEDS`` seeds: both halves saw the same training
+    chance: float  # AP@k of a random ranking
+    tasks: int  # number of tasks that it comes from; the mean is over their families
+    same_seed: bool  # both halves saw the same training, as no task has ``MIN_SEEDS`` seeds
 
     def __str__(self) -> str:
         what, judged = "noise ceiling of AP", "half A of the other seeds judged on half B of one"
@@ -107,8 +108,8 @@ def mean_correlations(correlation: Floats, families: Sequence[str], sizes: Seque
 
     Args:
         correlation: Shape [T, T].
-        families: Of each task.
-        sizes: Of each task, as of ``size_of``.
+        families: Family of each task.
+        sizes: Size of each task, as ``size_of`` gives it.
 
     Returns:
         ``all``; ``within family``; ``between families``; and for each size the pairs of two such tasks of different
@@ -126,17 +127,18 @@ def mean_correlations(correlation: Floats, families: Sequence[str], sizes: Seque
 def noise_variance(half_a: Floats, half_b: Floats) -> tuple[float, str] | None:
     """Variance of one measurement, in units of the variance of its task's scores over configurations.
 
-    Half A of one seed against half B of another tells all of it: another training, judged on other images. Half A of
-    both would share the images, and what is particular to these would pass for interaction. Where no task has two
-    seeds, the halves of one seed tell the noise of a finite validation set only, as they share the training. Where some
-    have, the halves of one seed tell how noisy each task is, and the repeated tasks by how much another training adds.
+    Half A of one seed against half B of another shows all of the noise: another training, judged on other images. Half
+    A of both seeds would share the images, and what is special to these images would count as interaction. If no task
+    has two seeds, the halves of one seed show only the noise of a finite validation set, because they share the
+    training. If some tasks have two seeds, the halves of one seed show how noisy each task is, and the tasks with more
+    seeds show how much another training adds.
 
     Args:
         half_a: Accuracy, shape [T, H, S], NaN where not measured.
         half_b: The same on half B.
 
     Returns:
-        The mean over tasks and what it is from, or None if nothing was repeated.
+        The mean over tasks and a text that says where it comes from, or None if nothing was repeated.
     """
     measured = [(a, b, _seeds(a + b)) for a, b in zip(half_a, half_b, strict=True)]
     repeated = [task for task in measured if len(task[2]) > 1]
@@ -156,8 +158,8 @@ def variance_split(half_a: Floats, half_b: Floats) -> VarianceSplit:
     """Splits the variance of the scores of one seed, normalized per task, into its components.
 
     Args:
-        half_a: Accuracy, shape [T, H, S] with at least two tasks and two configurations; the first seed that a task
-            has is the one that is split, the others tell the noise.
+        half_a: Accuracy, shape [T, H, S], with at least two tasks and two configurations. The first seed of each task
+            is split, and the others show the noise.
         half_b: The same on half B, NaN where there is none.
 
     Returns:
@@ -181,16 +183,16 @@ def variance_split(half_a: Floats, half_b: Floats) -> VarianceSplit:
 
 
 def noise_ceiling(half_a: Floats, half_b: Floats, families: Sequence[str], k: int = 10) -> NoiseCeiling | None:
-    """AP@k of a repetition of the measurement: what is left to a ranking that knows the task as well as that.
+    """AP@k of a repetition of the measurement, which limits what any ranking can reach.
 
-    On tasks with ``MIN_SEEDS`` seeds each seed's half B judges the ranking by the mean half A of the others
-    (docs/protocol.md); more seeds would rank better still. Where no task has so many, half B of one seed judges its own
-    half A: both share the training run, so that this is too high.
+    On tasks with ``MIN_SEEDS`` seeds, the half B of each seed judges the ranking by the mean half A of the others
+    (docs/protocol.md); more seeds would rank better still. If no task has so many, half B of one seed judges its own
+    half A. Both share the training run, so this is too high.
 
     Args:
         half_a: Accuracy, shape [T, H, S], NaN where not measured.
         half_b: The same on half B.
-        families: Of each task.
+        families: Family of each task.
         k: Places that count.
 
     Returns:

@@ -1,7 +1,7 @@
 """Where a task's images come from, and how they become small RGB arrays.
 
-Three sources (files, arrays, a torchvision data set) answer the same three
-questions: one image as RGB, its bytes for hashing, and a name for messages. Nothing here knows of labels.
+Three sources (files, arrays, a torchvision data set) answer the same three questions: one image as RGB, its bytes for
+hashing, and a name for messages. Nothing here knows of labels.
 """
 
 import io
@@ -166,11 +166,11 @@ class Subset:
         return len(self.indices)
 
     def name(self, index: int) -> str:
-        """As the other source calls it."""
+        """The name that the other source has for the image."""
         return self.source.name(int(self.indices[index]))
 
     def raw(self, index: int) -> bytes:
-        """As the other source has them."""
+        """The bytes that the other source has for the image."""
         return self.source.raw(int(self.indices[index]))
 
     def square(self, index: int, size: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Labels and splits of a task: what is cut off for validation, and what arrays and classes make no task."""
+"""Cuts off images for validation, and refuses arrays and classes that make no task."""
 
 from collections.abc import Mapping, Sequence, Sized
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 
 from hyperstar_tune.errors import TaskError
 
-_VAL_SHARE = 0.3  # cut off where there is no validation split
+_VAL_SHARE = 0.3  # share of images that is cut off if there is no validation split
 
 
 def refuse_small_classes(members: Mapping[str, Sized], name: str) -> None:
