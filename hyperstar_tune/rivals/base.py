@@ -5,7 +5,7 @@ otherwise: with few tasks, or with tasks that are alike, the average ranking is 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,8 +15,9 @@ from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.space import Config, SearchSpace, config_key
 from hyperstar_tune.tables.metadataset import MetaDataset
+from hyperstar_tune.tasks.task import ImageTask
 
-__all__ = ["Floats", "LookUpRanker", "Ranker", "complete_scores", "task_name"]
+__all__ = ["Floats", "LookUpRanker", "Ranker", "complete_scores", "images_of", "task_name"]
 
 Floats = npt.NDArray[np.floating]
 Self = TypeVar("Self", bound="Ranker")
@@ -109,5 +110,21 @@ def complete_scores(metadataset: MetaDataset) -> tuple[npt.NDArray[np.intp], npt
 
 
 def task_name(task: Any) -> str:
-    """The name of a task, which is a row of a table or an object with a name."""
+    """The name of a task, which is a row of a table, an object with a name, or the name itself."""
+    if isinstance(task, str):
+        return task
     return str(task["name"] if hasattr(task, "__getitem__") else task.name)
+
+
+def images_of(task: Any, known: Mapping[str, ImageTask]) -> ImageTask:
+    """The images of a task: itself, or the known ones of its name.
+
+    Raises:
+        PredictorError: If there are none.
+    """
+    images = task if isinstance(task, ImageTask) else known.get(task_name(task))
+    if images is None:
+        raise PredictorError(
+            f"this ranker looks at images, but task {task_name(task)!r} has none; add them to the store"
+        )
+    return images

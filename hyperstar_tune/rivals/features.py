@@ -8,13 +8,14 @@ import hashlib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import load_file, save
 
 from hyperstar_tune._files import write_file
-from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.predictor.backbone import Backbone
 from hyperstar_tune.predictor.pool import ImagePool, make_pool
+from hyperstar_tune.rivals.base import images_of, task_name
 from hyperstar_tune.shipped import backbone_hash
 from hyperstar_tune.tasks.task import ImageTask
 
@@ -49,37 +50,30 @@ class FeatureStore:
         self._backbone = Backbone(train_backbone)
         self._pools: dict[str, ImagePool] = {}
 
-    def pool(self, task: str | ImageTask) -> ImagePool:
-        """The cached features of a task, computed when first asked for.
+    def pool(self, task: Any) -> ImagePool:
+        """The cached features of a task, given by its images, its row of a table or its name.
 
         Raises:
             PredictorError: If there are no images of it.
         """
-        name = task if isinstance(task, str) else task.name
+        name = task_name(task)
         if name not in self._pools:
-            source = self.images.get(name) if isinstance(task, str) else task
-            if source is None:
-                raise PredictorError(f"this ranker looks at images, but task {name!r} has none; add them to the store")
-            self._pools[name] = self._stored(source) or self._made(source)
+            self._pools[name] = self._stored(images_of(task, self.images))
         return self._pools[name]
 
-    def _made(self, task: ImageTask) -> ImagePool:
-        pool = make_pool(task, self._backbone, self._size, self._n_images, self._seed)
-        if self._cache is not None:
-            write_file(self._file(task), save({"cached": pool.cached.contiguous()}))
-        return pool
-
-    def _stored(self, task: ImageTask) -> ImagePool | None:
-        if self._cache is None or not self._file(task).exists():
-            return None
-        return ImagePool(load_file(self._file(task))["cached"], task.sample_hash())
-
-    def _file(self, task: ImageTask) -> Path:
-        """The file of a task's features, named after everything that they depend on."""
-        assert self._cache is not None  # noqa: S101
+    def _stored(self, task: ImageTask) -> ImagePool:
+        """The features of a task, from the cache if they are there."""
+        if self._cache is None:
+            return make_pool(task, self._backbone, self._size, self._n_images, self._seed)
+        # The file is named after everything that the features depend on.
         parts = (task.sample_hash(), str(self._size), str(self._n_images), str(self._seed), backbone_hash())
         digest = hashlib.sha256("/".join(parts).encode()).hexdigest()[:16]
-        return self._cache / f"{task.name.replace('/', '_')}-{digest}.safetensors"
+        path = self._cache / f"{task.name.replace('/', '_')}-{digest}.safetensors"
+        if path.exists():
+            return ImagePool(load_file(path)["cached"], task.sample_hash())
+        pool = make_pool(task, self._backbone, self._size, self._n_images, self._seed)
+        write_file(path, save({"cached": pool.cached.contiguous()}))
+        return pool
 
     @cached_property
     def end_to_end(self) -> "FeatureStore":

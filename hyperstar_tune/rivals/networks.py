@@ -23,11 +23,10 @@ import torch
 from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.predictor.targets import make_targets
 from hyperstar_tune.predictor.training import Trainer, TrainingSettings
-from hyperstar_tune.rivals.base import Floats, Ranker, task_name
+from hyperstar_tune.rivals.base import Floats, Ranker
 from hyperstar_tune.rivals.features import FeatureStore
 from hyperstar_tune.space import Config
 from hyperstar_tune.tables.metadataset import MetaDataset
-from hyperstar_tune.tasks.task import ImageTask
 
 __all__ = ["BatchwiseRanker"]
 
@@ -71,7 +70,7 @@ class BatchwiseRanker(Ranker):
 
     def trainer(self, metadataset: MetaDataset) -> Trainer:
         """Algorithm 1 on every task of a table, before its first pass."""
-        pools = [self.store.pool(str(name)) for name in metadataset.tasks["name"]]
+        pools = [self.store.pool(name) for name in metadataset.tasks["name"]]
         targets = make_targets(metadataset, self.settings.similarity_k)
         return Trainer(self.settings, targets, self.store.backbone(), pools)
 
@@ -87,7 +86,7 @@ class BatchwiseRanker(Ranker):
 
     def _scores(self, task: Any, configs: Sequence[Config]) -> tuple[Floats, Floats]:
         """Mean and deviation of the predictions over ten batches of a task's images (Algorithm 2)."""
-        pool = self.store.pool(task if isinstance(task, ImageTask) else task_name(task))
+        pool = self.store.pool(task)
         rng = np.random.default_rng([self.settings.seed, 1])
         encoded = torch.from_numpy(self.space.encode(configs))
         with torch.inference_mode():

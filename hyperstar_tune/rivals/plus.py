@@ -7,13 +7,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.predictor.plus import PlusSettings, interpolated
 from hyperstar_tune.predictor.plus_predictor import PlusPredictor
 from hyperstar_tune.predictor.predictor import DEFAULT_IMAGE_SIZE
 from hyperstar_tune.predictor.targets import default_curve, plus_targets
 from hyperstar_tune.predictor.traits import traits_of
-from hyperstar_tune.rivals.base import Floats, Ranker, task_name
+from hyperstar_tune.rivals.base import Floats, Ranker, images_of, task_name
 from hyperstar_tune.space import Config
 from hyperstar_tune.tables.metadataset import MetaDataset
 from hyperstar_tune.tasks.task import ImageTask
@@ -67,10 +66,7 @@ class PlusRanker(Ranker):
 
     def traits_of(self, task: Any) -> npt.NDArray[np.float64]:
         """Traits of a task, given by its images, its row of a table or its name."""
-        name = task if isinstance(task, str) else task_name(task)
+        name = task_name(task)
         if self.traits is not None and name in self.traits.index:
             return self.traits.loc[name, list(self.settings.traits)].to_numpy(dtype=np.float64)
-        images = task if isinstance(task, ImageTask) else self.images.get(name)
-        if images is None:
-            raise PredictorError(f"this ranker looks at images, but task {name!r} has none; add them to the store")
-        return traits_of(images, self._size, self.settings.traits)
+        return traits_of(images_of(task, self.images), self._size, self.settings.traits)

@@ -23,12 +23,11 @@ from hyperstar_tune.predictor.losses import performance_loss
 from hyperstar_tune.predictor.networks import PredictorNetwork
 from hyperstar_tune.predictor.targets import make_targets
 from hyperstar_tune.predictor.training import TrainingSettings
-from hyperstar_tune.rivals.base import Floats, Ranker, task_name
+from hyperstar_tune.rivals.base import Floats, Ranker
 from hyperstar_tune.rivals.features import FeatureStore
 from hyperstar_tune.rivals.meta_features import TaskFacts
 from hyperstar_tune.space import Config
 from hyperstar_tune.tables.metadataset import MetaDataset
-from hyperstar_tune.tasks.task import ImageTask
 
 __all__ = ["GlobalMeanRanker", "PairwiseRanker", "PointRanker", "pairwise_loss"]
 
@@ -111,8 +110,7 @@ class GlobalMeanRanker(PointRanker):
 
     def vector(self, task: Any) -> npt.NDArray[np.float64]:
         """Mean of the features of a task's images."""
-        pool = self.store.pool(task if isinstance(task, ImageTask) else task_name(task))
-        return np.asarray(pool.cached.mean(dim=0).numpy(), dtype=np.float64)
+        return np.asarray(self.store.pool(task).cached.mean(dim=0).numpy(), dtype=np.float64)
 
 
 class PairwiseRanker(PointRanker):
