@@ -88,7 +88,7 @@ class SearchSpace:
                 self.check(config)
             self.listed = [{name: config[name] for name in self._axes if name in config} for config in listed]
             if not listed or len({config_key(config) for config in self.listed}) < len(listed):
-                raise SpaceError(f"the listed configurations of space {self.name!r} must be distinct, and one at least")
+                raise SpaceError(f"the listed configurations of space {self.name!r} must be distinct and at least one")
 
     @classmethod
     def from_name(cls, name: str) -> "SearchSpace":

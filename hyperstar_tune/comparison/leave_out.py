@@ -69,7 +69,7 @@ def scores_without_images(rankers: Iterable[str], table: MetaDataset) -> pd.Data
     for name in rankers:
         kind = ranker_kind(name)
         if kind.lacks(supplies):
-            raise MetaDatasetError(f"ranker {name!r} needs {kind.lacks(supplies)}; pass scores of it")
+            raise MetaDatasetError(f"ranker {name!r} needs {kind.lacks(supplies)}; pass leave-family-out scores of it")
         parts.append(leave_family_out(partial(kind.make, supplies), table))
     return pd.concat(parts, ignore_index=True)
 

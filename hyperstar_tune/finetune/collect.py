@@ -118,7 +118,9 @@ def collect(
     """
     space = SearchSpace.from_name(space) if isinstance(space, str) else space
     if not space.is_finite:
-        raise SpaceError(f"only a finite space can be measured whole, but {space.name} is not; list values")
+        raise SpaceError(
+            f"only a finite space can be measured completely, but {space.name} is not finite; list its values"
+        )
     configs = space.grid()
     for config in configs:
         check_config(config)

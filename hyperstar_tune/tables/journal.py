@@ -78,8 +78,8 @@ class Journal:
             begun = Collection.read(self.directory)
             if differences := wanted.differences(begun):
                 raise MetaDatasetError(
-                    f"a collection goes on only as it began, but {self.directory} differs in {'; '.join(differences)}; "
-                    "use another folder"
+                    f"a collection goes on with the settings it began with, but {self.directory} differs in "
+                    f"{'; '.join(differences)}; use another folder"
                 )
             old = begun.tasks
         for name, row in wanted.tasks.items():

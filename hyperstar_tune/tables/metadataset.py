@@ -80,7 +80,7 @@ class MetaDataset:
         directory = Path(directory)
         recover_directory(directory)
         if not directory.is_dir():
-            raise MetaDatasetError(f"a meta-dataset is a directory, but {directory} is none")
+            raise MetaDatasetError(f"a meta-dataset is a directory, but {directory} is not one")
         metadata = files.read_file(directory, files.METADATA)
         own = metadata.get("hyperstar") if isinstance(metadata, dict) else None
         if not isinstance(own, dict) or own.get("schema") != _SCHEMA:
