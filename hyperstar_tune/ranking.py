@@ -85,7 +85,7 @@ class Ranking:
     def reduced(self, names: Iterable[str]) -> "Ranking":
         """The same places, of which each configuration keeps only the parameters in ``names``."""
         kept = tuple(names)
-        return replace(self, configs=tuple({name: config[name] for name in kept} for config in self.configs))
+        return replace(self, configs=tuple({n: config[n] for n in kept if n in config} for config in self.configs))
 
     def remarks(self) -> list[str]:
         """What a reader should know before trusting it, one remark per line."""

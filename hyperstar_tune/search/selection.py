@@ -24,10 +24,11 @@ def part_in_space(ranking: Ranking, space: SearchSpace | None, fixed: dict[str, 
         SpaceError: If no ranked configuration lies there.
     """
     searched = space.parameters if space is not None else ()
-    filled = {name: fixed[name] for name in ranking.configs[0] if name in fixed and name not in searched}
+    ranked = {name for config in ranking.configs for name in config}
+    filled = {name: value for name, value in fixed.items() if name in ranked and name not in searched}
     kept, reason = [], None
     for config in ranking.configs:
-        if any(config[name] != value for name, value in filled.items()):
+        if any(config.get(name, value) != value for name, value in filled.items()):
             continue
         try:
             if space is not None:
@@ -61,11 +62,12 @@ def configs_to_rank(space: SearchSpace, known: SearchSpace, fixed: dict[str, Any
     for name in space.parameters:
         if name not in known.parameters:
             raise SpaceError(f"the predictor does not know parameter {name!r}; it knows {', '.join(known.parameters)}")
-    for name in known.parameters:
+    for name in known.configuration_space.unconditional_hyperparameters:
         if name not in space.parameters and name not in fixed:
             raise SpaceError(f"the predictor needs parameter {name!r} too; search it or fix it in the run's config")
     deck = random_deck(space, seed)
     configs = space.grid() if deck.is_finite else [deck.next() or {} for _ in range(_N_CANDIDATES)]
-    full = [{name: config.get(name, fixed.get(name)) for name in known.parameters} for config in configs]
+    given = {name: fixed[name] for name in known.parameters if name in fixed}
+    full = [known.active({**given, **config}) for config in configs]
     known.encode(full)  # names the parameter and the value that it does not know
     return full

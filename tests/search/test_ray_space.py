@@ -1,12 +1,14 @@
 """Ray's dict spaces, taken apart and put together."""
 
 import pytest
+from ConfigSpace import AndConjunction, ConfigurationSpace, EqualsCondition, GreaterThanCondition, OrConjunction
 from ray import tune
 
-from hyperstar_tune import SearchSpace
+from hyperstar_tune import Ranking, SearchSpace
 from hyperstar_tune.errors import SpaceError
 from hyperstar_tune.search import from_ray, to_ray
 from hyperstar_tune.search.ray_space import nest, restrict
+from hyperstar_tune.search.selection import configs_to_rank, part_in_space
 
 
 def test_a_nested_config_gives_parameters_places_and_fixed_entries():
@@ -88,3 +90,80 @@ def test_fixed_values_restrict_a_space():
     assert {config["lr"] for config in part.grid()} == {0.01}
     with pytest.raises(SpaceError, match=r"'lr'.*0\.5"):
         restrict(space, {"lr": 0.5})
+
+
+def test_of_a_list_those_stay_that_agree_with_the_fixed_values():
+    space = SearchSpace.from_name("efficientnet-lite0")
+    part = restrict(space, {"optimizer": "sgd", "image_size": 64})
+    agree = [c for c in space.grid() if c["optimizer"] == "sgd" and c["image_size"] == 64]
+    assert 0 < len(agree) < len(space) == 128
+    assert part.grid() == agree
+    head = restrict(space, {"layers": "head", "layer_decay": 0.9})
+    assert head.grid() == [config for config in space.grid() if config["layers"] == "head"]
+    assert {"head_lr_multiplier", "layer_decay"} == {*space.parameters} - {*head.parameters}
+    assert len(head.encode(head.grid())) == len(head)
+    with pytest.raises(SpaceError, match=r"fixes \{'lr': 0.0123\}, but no configuration listed in 'eff"):
+        restrict(space, {"lr": 0.0123})
+
+
+def nested_space():
+    """``momentum`` needs sgd, ``nesterov`` a momentum above 0, and ``warmup`` either sgd or a high rate."""
+    values = {"optimizer": ["sgd", "adamw"], "momentum": [0, 1, 2], "nesterov": ["on", "off"], "warmup": [1, 2]}
+    space = ConfigurationSpace()
+    for hp in SearchSpace.from_values(values | {"rate": ["low", "high"]}).configuration_space.values():
+        space.add(hp)
+    uses_sgd = EqualsCondition(space["momentum"], space["optimizer"], "sgd")
+    has_momentum = GreaterThanCondition(space["nesterov"], space["momentum"], 0)
+    warms_up = (
+        EqualsCondition(space["warmup"], space["optimizer"], "sgd"),
+        EqualsCondition(space["warmup"], space["rate"], "high"),
+    )
+    space.add(uses_sgd, has_momentum, OrConjunction(*warms_up))
+    return SearchSpace(space, "nested")
+
+
+@pytest.mark.parametrize(
+    ("fixed", "parameters", "n"),
+    [
+        ({"optimizer": "adamw"}, {"optimizer", "rate", "warmup"}, 1 + 2),
+        ({"optimizer": "adamw", "rate": "low"}, {"optimizer", "rate"}, 1),
+        ({"optimizer": "adamw", "momentum": 7, "nesterov": "on"}, {"optimizer", "rate", "warmup"}, 1 + 2),
+        ({"momentum": 0}, {"momentum", "optimizer", "rate", "warmup"}, 2 * 2 + 1 + 2),
+        ({"momentum": 2}, {"momentum", "nesterov", "optimizer", "rate", "warmup"}, 2 * 2 * 2 + 1 + 2),
+        ({"optimizer": "sgd"}, {"momentum", "nesterov", "optimizer", "rate", "warmup"}, (1 + 2 * 2) * 2 * 2),
+        ({"rate": "low", "nesterov": "on"}, {"momentum", "nesterov", "optimizer", "rate", "warmup"}, 3 * 2 + 1),
+    ],
+)
+def test_a_fixed_parent_decides_whether_its_children_are_searched(fixed, parameters, n):
+    space = nested_space()
+    part = restrict(space, fixed)
+    assert set(part.parameters) == parameters
+    agree = [c for c in space.grid() if all(c.get(name, value) == value for name, value in fixed.items())]
+    same = [sorted(map(str, (sorted(config.items()) for config in configs))) for configs in (part.grid(), agree)]
+    assert same[0] == same[1]
+    assert len(part) == n
+
+
+def test_a_fixed_value_of_a_child_is_checked_where_it_may_mean_something():
+    with pytest.raises(SpaceError, match=r"'momentum'.*7"):
+        restrict(nested_space(), {"momentum": 7})
+
+
+def test_joined_conditions_lose_the_part_that_is_decided():
+    space = ConfigurationSpace({"a": ["x", "y"], "b": ["x", "y"], "c": (0.0, 1.0)})
+    both = AndConjunction(EqualsCondition(space["c"], space["a"], "x"), EqualsCondition(space["c"], space["b"], "x"))
+    space.add(both)
+    part = restrict(SearchSpace(space, "pair"), {"a": "x"})
+    assert {"c" in config for config in part.sample(20, 0) if config["b"] == "x"} == {True}
+    assert {"c" in config for config in part.sample(20, 0) if config["b"] == "y"} == {False}
+    assert restrict(SearchSpace(space, "pair"), {"a": "y"}).parameters == ("a", "b")
+
+
+def test_what_is_ranked_of_a_part_has_the_values_that_decided_it():
+    space, fixed = nested_space(), {"optimizer": "adamw", "rate": "low"}
+    assert configs_to_rank(restrict(space, fixed), space, fixed, seed=0) == [fixed]
+    ranking = Ranking.of(space.grid(), range(len(space)))
+    assert part_in_space(ranking, restrict(space, fixed), fixed).configs == (fixed,)
+    assert all(
+        config["warmup"] == 2 for config in part_in_space(ranking, None, {"warmup": 2, **fixed, "rate": "high"}).configs
+    )
