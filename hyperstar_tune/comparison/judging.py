@@ -17,14 +17,7 @@ from scipy.stats import spearmanr
 
 from hyperstar_tune.comparison.leave_out import LooScores
 from hyperstar_tune.errors import MetaDatasetError
-from hyperstar_tune.metrics import (
-    average_precision,
-    configs_to_best,
-    ndcg,
-    normalized_regret,
-    ranking_of,
-    regret,
-)
+from hyperstar_tune.metrics import average_precision, configs_to_best, ndcg, normalized_regret, ranking_of, regret
 from hyperstar_tune.tables.disagreement import last_values
 from hyperstar_tune.tables.metadataset import MetaDataset
 
@@ -96,21 +89,19 @@ def judged(half_a: Floats, half_b: Floats, order: npt.NDArray[np.intp], has_b: b
         The entries of ``MEASURES``. Regret is in points of accuracy (0 to 100); AP@10 on half B is NaN without half B.
     """
     k = min(10, len(half_a))
-    places = np.empty(len(order))
-    places[order] = np.arange(len(order))
-    constant = np.ptp(half_a) <= 0
-    values = {
+    regrets = {}
+    for n_tried in KS:
+        first = min(n_tried, len(order))
+        regrets[f"regret_at_{n_tried}"] = 100 * regret(half_b, order, first)
+        regrets[f"normalized_regret_at_{n_tried}"] = normalized_regret(half_b, order, first)
+    return {
         "ap_at_10": average_precision(half_a, order, k),
         "ndcg_at_10": ndcg(half_a, order, k),
-        "spearman": 0.0 if constant else float(spearmanr(half_a, -places).statistic),
+        "spearman": float(spearmanr(half_a, -np.argsort(order)).statistic) if np.ptp(half_a) > 0 else 0.0,
         "configs_to_best": float(configs_to_best(half_b, order)),
         "ap_at_10_half_b": average_precision(half_b, order, k) if has_b else np.nan,
+        **regrets,
     }
-    for k in KS:
-        first = min(k, len(order))
-        values[f"regret_at_{k}"] = 100 * regret(half_b, order, first)
-        values[f"normalized_regret_at_{k}"] = normalized_regret(half_b, order, first)
-    return values
 
 
 def judge(loo: LooScores, truth: Truth, rankers: Sequence[str]) -> pd.DataFrame:

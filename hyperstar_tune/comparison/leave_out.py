@@ -83,17 +83,11 @@ def rank_family(ranker: Ranker, seed: int, table: MetaDataset, family: str) -> p
     keys = [config_key(config) for config in table.configs]
     parts = []
     for row in complete_rows(table, family):
-        ranking = ranker.rank(table.tasks.iloc[row], table.configs)
-        scores = {config_key(config): score for config, score in zip(ranking.configs, ranking.scores, strict=True)}
-        columns = {
-            "ranker": ranker.name,
-            "seed": seed,
-            "family": family,
-            "task": table.tasks["name"].iloc[row],
-            "config": keys,
-            "score": np.asarray([scores[key] for key in keys], dtype=np.float32),
-        }
-        parts.append(pd.DataFrame(columns))
+        task = table.tasks.iloc[row]
+        ranking = ranker.rank(task, table.configs)
+        scores = dict(zip(map(config_key, ranking.configs), ranking.scores, strict=True))
+        part = pd.DataFrame({"config": keys, "score": np.asarray([scores[key] for key in keys], dtype=np.float32)})
+        parts.append(part.assign(ranker=ranker.name, seed=seed, family=family, task=task["name"])[list(LOO_COLUMNS)])
     return pd.concat(parts, ignore_index=True)
 
 
@@ -156,7 +150,7 @@ class LooScores:
         return tuple(dict.fromkeys(ranker for ranker, _ in self._scores))
 
     def n_seeds(self, ranker: str, task: str) -> int:
-        """Seeds of a ranker on a task."""
+        """How many seeds of a ranker ranked a task."""
         return len(self._scores.get((ranker, task), ()))
 
     def scores(self, ranker: str, task: str, seed: int) -> np.ndarray:

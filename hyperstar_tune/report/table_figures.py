@@ -11,11 +11,11 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from hyperstar_tune.errors import MetaDatasetError
+from hyperstar_tune.report.figures import save
 from hyperstar_tune.tables.metadataset import MetaDataset
 
 __all__ = ["draw_curves", "draw_figures", "draw_heat_map", "draw_similarity"]
 
-_DPI = 110
 _MAX_LABELS = 120  # tasks whose names are still legible
 
 
@@ -25,11 +25,9 @@ def draw_figures(table: MetaDataset, folder: str | Path, task: str | None = None
     Returns:
         The files written: ``PREFIXheat_map.png``, ``PREFIXcurves.png``, ``PREFIXsimilarity.png``.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     whole = np.flatnonzero(np.all(np.any(table.measured, axis=2), axis=1))
     chosen = task or table.tasks["name"].iloc[int(whole[0]) if len(whole) else 0]
-    paths = [folder / f"{prefix}{name}.png" for name in ("heat_map", "curves", "similarity")]
+    paths = [Path(folder) / f"{prefix}{name}.png" for name in ("heat_map", "curves", "similarity")]
     draw_heat_map(table, paths[0])
     draw_curves(table, str(chosen), paths[1])
     draw_similarity(table, paths[2])
@@ -52,7 +50,7 @@ def draw_heat_map(table: MetaDataset, path: str | Path) -> None:
     axes.set_xlabel("configurations, best on average first")
     figure.colorbar(image, label="normalized half-A accuracy (grey: not measured)")
     axes.set_title(f"{table.fingerprint.model}: {len(rows)} tasks x {len(columns)} configurations")
-    figure.savefig(path, dpi=_DPI)
+    save(figure, Path(path))
 
 
 def draw_curves(table: MetaDataset, task: str, path: str | Path) -> None:
@@ -81,7 +79,7 @@ def draw_curves(table: MetaDataset, task: str, path: str | Path) -> None:
         panel.xaxis.get_major_locator().set_params(integer=True)
     panels[0].set_ylabel("half-A accuracy")
     figure.suptitle(f"{task} (red: the best of each panel)")
-    figure.savefig(path, dpi=_DPI)
+    save(figure, Path(path))
 
 
 def draw_similarity(table: MetaDataset, path: str | Path) -> None:
@@ -97,7 +95,7 @@ def draw_similarity(table: MetaDataset, path: str | Path) -> None:
     axes.set_xticks([])
     figure.colorbar(image, label="similarity r (mean AP@10 of both directions)", shrink=0.8)
     axes.set_title("similarity of tasks")
-    figure.savefig(path, dpi=_DPI)
+    save(figure, Path(path))
 
 
 def _by_family(table: MetaDataset) -> list[int]:
