@@ -241,10 +241,9 @@ def _goals() -> str:
         rows.append([label, str(found[0]["wanted"]), *points])
     gap = of_both[0]["regret_at_3_gap_closed"]
     gained = f"gained {_interval(gap['gained'], '.1f')} points of a gap of {_interval(gap['gap'], '.1f')}"
+    told = f"cannot be told: {gained}" if gap["share"] is None else f"{_interval(gap['share'], '.0f', 100)} %"
     wanted = f"{100 * gap['wanted']:.0f} %"
-    rows.append(
-        ["share of the gap in regret@3 to the noise ceiling", wanted, f"cannot be told: {gained}", "no ceiling"]
-    )
+    rows.append(["share of the gap in regret@3 to the noise ceiling", wanted, told, "no ceiling"])
     ratios = [f"{100 * goals['configs_to_best']['ratio']:.0f} %" for goals in of_both]
     rows.append(["configurations to regret 0.05, share of the best rival's", "50 %", *ratios])
     return _markdown(["", "wanted", "protocol's score", "steady scores"], rows)
