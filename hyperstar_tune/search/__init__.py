@@ -5,6 +5,7 @@ from ray.tune import search as _ray_search
 from hyperstar_tune.search.any_searcher import Gated
 from hyperstar_tune.search.brackets import Gate, RungRecord
 from hyperstar_tune.search.hyperstar import HyperStarSearcher
+from hyperstar_tune.search.ledger import TrialState
 from hyperstar_tune.search.ray_space import RaySpace, from_ray, to_ray
 from hyperstar_tune.search.restore import KeepRestorable, make_restorable
 from hyperstar_tune.search.scheduler import TaskAwareHyperBand
@@ -21,6 +22,7 @@ __all__ = [
     "RaySpace",
     "RungRecord",
     "TaskAwareHyperBand",
+    "TrialState",
     "from_ray",
     "make_restorable",
     "register",

@@ -100,6 +100,16 @@ def test_a_gated_searcher_hears_that_a_trial_is_lost_and_suggests_anew():
     assert all(trial.config == inner.given[trial.trial_id] for trial in again.trials)
 
 
+def test_without_hyperband_a_gated_searcher_is_not_asked_while_too_many_trials_are_live():
+    inner = Plain()
+    gated = Gated(inner, max_concurrent=1)
+    assert gated.suggest("a") == {"x": 1}
+    assert gated.suggest("b") is None
+    gated.on_trial_complete("a", {"training_iteration": 1, "acc": 0.5})
+    assert inner.results == [("a", 1)]
+    assert gated.suggest("b") == {"x": 2}
+
+
 def test_only_a_foreign_searcher_is_gated():
     with pytest.raises(SearchError, match="got a RandomSearcher"):
         Gated(RandomSearcher({"x": choices(3)}))

@@ -150,6 +150,15 @@ def test_a_fixed_entry_of_the_config_keeps_its_value():
         HyperStarSearcher(ranking=RANKING).set_search_properties("acc", "max", {"lr": 0.5})
 
 
+@pytest.mark.parametrize("make", [lambda: RandomSearcher(SPACE), lambda: HyperStarSearcher(ranking=RANKING)])
+def test_a_config_that_fixes_nothing_of_the_space_leaves_a_searcher_where_it_was(make):
+    searcher, untouched = make(), make()
+    for number in range(3):
+        assert searcher.suggest(f"t{number}") == untouched.suggest(f"t{number}")
+    searcher.set_search_properties("acc", "max", {"data": "folder"})
+    assert searcher.suggest("next") == untouched.suggest("next")
+
+
 @pytest.mark.parametrize(
     "make", [lambda: RandomSearcher(SPACE), lambda: HyperStarSearcher(ranking=RANKING, space=SPACE)]
 )
