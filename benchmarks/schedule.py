@@ -1,0 +1,165 @@
+"""What a schedule of the learning rate is worth: constant, cosine, and settling over the last part of R.
+
+    python benchmarks/schedule.py --tasks-dir TASKS [--workers 2] [--max-hours 2]   # measures; goes on where it was stopped
+    python benchmarks/schedule.py                                                 # judges what was measured
+
+Four configurations that people really type are trained on small sub-tasks with each schedule. A settled run is judged by its last
+epoch; a constant one by its last epoch, and by its best epoch, chosen on the other half of the validation images.
+Writes ``benchmarks/results/schedule.json``. TASKS holds the image folders of docs/tasks.md.
+"""
+
+import argparse
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from _common import ROOT, environment, write_json
+from ConfigSpace import ConfigurationSpace
+
+from hyperstar_tune.comparison import bootstrap_mean
+from hyperstar_tune.finetune import FineTuneSettings, collect
+from hyperstar_tune.space import Config, SearchSpace
+from hyperstar_tune.tables import MetaDataset
+from hyperstar_tune.tasks import ImageTask
+
+CURVES = ROOT / "metadata" / "schedule.collections"
+RESULT = ROOT / "results" / "schedule.json"
+TASKS = (  # development families, photographs and others, the cheapest first
+    *("wbc_blood_cells4", "plane_vs_ship", "ants_bees", "cifar10", "neu_steel_surface", "rice_leaf_disease"),
+    *("gtsrb_signs", "dtd_textures10", "breast_ultrasound_busi", "brick_wall_crack", "scene15", "pacs_sketch"),
+)
+SCHEDULES: dict[str, dict[str, Any]] = {
+    "constant": {"schedule": "constant"},
+    "settle over a quarter": {"schedule": "settle", "settle_share": 1 / 4},
+    "settle over three eighths": {"schedule": "settle", "settle_share": 3 / 8},
+    "settle over a half": {"schedule": "settle", "settle_share": 1 / 2},
+    "cosine": {"schedule": "cosine"},
+}
+CONFIGS: list[Config] = [
+    {"layers": layers, "optimizer": optimizer, "lr": lr, "augmentation": "basic"}
+    for layers, optimizer, lr in (
+        ("all", "adamw", 1e-3),
+        ("last_stage", "adamw", 1e-3),
+        ("all", "sgd", 1e-2),
+        ("last_stage", "sgd", 1e-2),
+    )
+]
+MAX_EPOCHS = 32
+EPOCHS = (1, 2, 3, 4, 6, 8, 12, 16, 20, 24, 28, 32)
+Floats = npt.NDArray[np.float64]
+
+
+def space() -> SearchSpace:
+    """The four configurations, as a space that holds no others."""
+    whole = ConfigurationSpace(
+        {
+            "layers": ["all", "last_stage"],
+            "optimizer": ["adamw", "sgd"],
+            "lr": [1e-3, 1e-2],
+            "augmentation": "basic",
+        }
+    )
+    return SearchSpace(whole, "typed by hand", CONFIGS)
+
+
+def measure(tasks_dir: Path, workers: int, max_hours: float | None) -> None:
+    """Trains what is not there yet, task by task, so that whatever was reached compares all schedules."""
+    for name in TASKS:
+        task = ImageTask.from_folder(tasks_dir / name, name=name).sub_task("small")
+        for schedule, changes in SCHEDULES.items():
+            settings = FineTuneSettings(
+                model="tf_efficientnet_lite0", weights="package", max_epochs=MAX_EPOCHS, evaluate_at=EPOCHS, **changes
+            )
+            collect(
+                [task],
+                space(),
+                CURVES / schedule.replace(" ", "-"),
+                settings=settings,
+                workers=workers,
+                nice=19,
+                max_hours=max_hours,
+                progress=partial(print, f"{schedule}: ", flush=True),
+            )
+
+
+def judged(table: MetaDataset) -> dict[str, Floats]:
+    """Accuracies in points, one per task: mean over configurations, and over which half chooses and which reports."""
+    halves = [table.curve(name)[:, :, 0].astype(np.float64) for name in ("val_accuracy", "val_accuracy_b")]  # [T, H, F]
+    filled = [np.nan_to_num(half, nan=0.0) for half in halves]  # a diverged run has learned nothing
+    last, best = [], []
+    for chooses, reports in (filled, filled[::-1]):
+        last.append(reports[..., -1])
+        epochs = chooses.argmax(axis=-1)[..., None]
+        best.append(np.take_along_axis(reports, epochs, axis=-1)[..., 0])
+    return {
+        "last epoch": 100 * np.mean(last, axis=(0, 2)),
+        "best epoch, chosen on the other half": 100 * np.mean(best, axis=(0, 2)),
+    }
+
+
+def against(values: Floats, others: Floats) -> dict[str, Any]:
+    """Mean difference over tasks with its standard error and interval, in points."""
+    differences = values - others
+    interval = bootstrap_mean(differences)
+    error = float(differences.std(ddof=1) / np.sqrt(len(differences)))
+    return {
+        "mean": round(interval.mean, 2),
+        "standard_error": round(error, 2),
+        "interval": [round(interval.low, 2), round(interval.high, 2)],
+        "by_task": [round(float(d), 2) for d in differences],
+    }
+
+
+def main() -> None:
+    """Measures if it is told where the images are, then judges all tasks that every schedule has."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks-dir", type=Path)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--max-hours", type=float)
+    args = parser.parse_args()
+    if args.tasks_dir is not None:
+        measure(args.tasks_dir, args.workers, args.max_hours)
+    tables = {
+        name: MetaDataset.from_collection(CURVES / name.replace(" ", "-"), complete_only=True) for name in SCHEDULES
+    }
+    shared = [t for t in tables["cosine"].complete_tasks if all(t in table.complete_tasks for table in tables.values())]
+    found = {}
+    for name, table in tables.items():
+        names = table.tasks["name"].tolist()
+        found[name] = judged(table.subset([names.index(task) for task in shared]))
+    constant = found["constant"]
+    result: dict[str, Any] = {
+        **environment(),
+        "network": "tf_efficientnet_lite0, 64 px",
+        "max_epochs": MAX_EPOCHS,
+        "tasks": shared,
+        "configurations": CONFIGS,
+        "schedules": {
+            name: {
+                "last epoch": round(float(values["last epoch"].mean()), 2),
+                "best epoch, chosen on the other half": round(
+                    float(values["best epoch, chosen on the other half"].mean()), 2
+                ),
+                "last epoch against the constant run's last": against(values["last epoch"], constant["last epoch"]),
+                "last epoch against the constant run's best, chosen on the other half": against(
+                    values["last epoch"], constant["best epoch, chosen on the other half"]
+                ),
+                "last epoch against its own best, chosen on the other half": against(
+                    values["last epoch"], values["best epoch, chosen on the other half"]
+                ),
+            }
+            for name, values in found.items()
+        },
+    }
+    for name, values in result["schedules"].items():
+        gain = values["last epoch against the constant run's best, chosen on the other half"]
+        print(
+            f"{name:28s} {values['last epoch']:6.2f}   {gain['mean']:+.2f} (standard error {gain['standard_error']:.2f})"
+        )
+    write_json(RESULT, result)
+
+
+if __name__ == "__main__":
+    main()
