@@ -64,13 +64,19 @@ def space() -> SearchSpace:
     return SearchSpace(whole, "typed by hand", CONFIGS)
 
 
-def measure(tasks_dir: Path, workers: int, max_hours: float | None) -> None:
+def measure(tasks_dir: Path, weights: str, workers: int, max_hours: float | None) -> None:
     """Trains what is not there yet, task by task, so that whatever was reached compares all schedules."""
     for name in TASKS:
         task = ImageTask.from_folder(tasks_dir / name, name=name).sub_task("small")
         for schedule, changes in SCHEDULES.items():
             settings = FineTuneSettings(
-                model="tf_efficientnet_lite0", weights="package", max_epochs=MAX_EPOCHS, evaluate_at=EPOCHS, **changes
+                model="tf_efficientnet_lite0",
+                weights=weights,
+                mean=(0.5, 0.5, 0.5),
+                std=(0.5, 0.5, 0.5),
+                max_epochs=MAX_EPOCHS,
+                evaluate_at=EPOCHS,
+                **changes,
             )
             collect(
                 [task],
@@ -116,11 +122,12 @@ def main() -> None:
     """Measures if it is told where the images are, then judges all tasks that every schedule has."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks-dir", type=Path)
+    parser.add_argument("--weights", default="package", help="'package', or a local file of the same weights")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--max-hours", type=float)
     args = parser.parse_args()
     if args.tasks_dir is not None:
-        measure(args.tasks_dir, args.workers, args.max_hours)
+        measure(args.tasks_dir, args.weights, args.workers, args.max_hours)
     tables = {
         name: MetaDataset.from_collection(CURVES / name.replace(" ", "-"), complete_only=True) for name in SCHEDULES
     }
