@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import ray
 from _common import ROOT, environment, write_json
 from ConfigSpace import ConfigurationSpace
 
@@ -66,6 +67,7 @@ def space() -> SearchSpace:
 
 def measure(tasks_dir: Path, weights: str, workers: int, max_hours: float | None) -> None:
     """Trains what is not there yet, task by task, so that whatever was reached compares all schedules."""
+    ray.init(address="local", num_cpus=workers, include_dashboard=False, log_to_driver=False)  # once, not per schedule
     for name in TASKS:
         task = ImageTask.from_folder(tasks_dir / name, name=name).sub_task("small")
         for schedule, changes in SCHEDULES.items():
@@ -83,7 +85,6 @@ def measure(tasks_dir: Path, weights: str, workers: int, max_hours: float | None
                 space(),
                 CURVES / schedule.replace(" ", "-"),
                 settings=settings,
-                workers=workers,
                 nice=19,
                 max_hours=max_hours,
                 progress=partial(print, f"{schedule}: ", flush=True),
