@@ -1,10 +1,11 @@
 """What a schedule of the learning rate is worth: constant, cosine, and settling over the last part of R.
 
-    python benchmarks/schedule.py --tasks-dir TASKS [--workers 2] [--max-hours 2]   # measures; goes on where it was stopped
-    python benchmarks/schedule.py                                                 # judges what was measured
+    python benchmarks/schedule.py --tasks-dir TASKS [--workers 2] [--max-hours 2]  # measures; goes on where it stopped
+    python benchmarks/schedule.py                                                  # judges what was measured
 
-Four configurations that people really type are trained on small sub-tasks with each schedule. A settled run is judged by its last
-epoch; a constant one by its last epoch, and by its best epoch, chosen on the other half of the validation images.
+Four configurations that people really type are trained on small sub-tasks with each schedule. A settled run is judged
+by its last epoch; a constant one by its last epoch, and by its best epoch, chosen on the other half of the validation
+images.
 Writes ``benchmarks/results/schedule.json``. TASKS holds the image folders of docs/tasks.md.
 """
 
@@ -163,9 +164,8 @@ def main() -> None:
     }
     for name, values in result["schedules"].items():
         gain = values["last epoch against the constant run's best, chosen on the other half"]
-        print(
-            f"{name:28s} {values['last epoch']:6.2f}   {gain['mean']:+.2f} (standard error {gain['standard_error']:.2f})"
-        )
+        gained = f"{gain['mean']:+.2f} (standard error {gain['standard_error']:.2f})"
+        print(f"{name:28s} {values['last epoch']:6.2f}  {gained}")
     write_json(RESULT, result)
 
 
