@@ -4,7 +4,7 @@ from hyperstar_tune.simulation import faults
 from hyperstar_tune.simulation.controller import VirtualController
 from hyperstar_tune.simulation.curves import TaskCurves
 from hyperstar_tune.simulation.made_up import MadeUpCurves
-from hyperstar_tune.simulation.record import Incumbent, Run, TrialRecord
+from hyperstar_tune.simulation.record import Run
 from hyperstar_tune.simulation.replaying import replay
 
-__all__ = ["Incumbent", "MadeUpCurves", "Run", "TaskCurves", "TrialRecord", "VirtualController", "faults", "replay"]
+__all__ = ["MadeUpCurves", "Run", "TaskCurves", "VirtualController", "faults", "replay"]

@@ -40,7 +40,6 @@ class _SearchAlgorithm:
 
     def __init__(self, searcher: Searcher, num_samples: int | None) -> None:
         self.searcher = searcher
-        self.metric = searcher.metric
         self.n_suggested = 0
         self.finished = False
         self._num_samples = num_samples
@@ -59,11 +58,8 @@ class VirtualController:
         curves: Learning curves of the task.
         searcher: Searcher whose search properties are set.
         scheduler: Scheduler whose search properties are set.
-        n_workers: Number of trials that run side by side.
-        epoch_budget: Ends the run at exactly so many epochs, whatever the scheduler wants; None: the scheduler ends it.
+        n_workers, epoch_budget, faults, n_queued: As for ``replay``.
         next_report: Function of a trial that gives the epoch of its next report that can matter; None: every epoch.
-        faults: What happens instead of the n-th report, counted from 1; see ``hyperstar_tune.simulation.faults``.
-        n_queued: Trials asked for ahead: 1 with any searcher, as Ray does, 200 with Ray's own variant generator.
         num_samples: Most trials of the run; None: as many as the searcher suggests.
         save_s: Seconds that saving takes before a trial is paused; None: it is paused at once.
     """
@@ -221,7 +217,6 @@ class VirtualController:
         elif decision == TrialScheduler.PAUSE:
             self.pause_trial(trial)
         elif decision == TrialScheduler.STOP:
-            trial.stops.append(trial.epoch)
             self.stop_trial(trial)
 
     def fail(self, trial: ReplayTrial) -> None:
@@ -322,18 +317,17 @@ class VirtualController:
         """Counts the epochs that a trial has just trained, apart from those it had trained before."""
         before, until = trial.epoch, trial.until
         trial.epoch = until
-        if before < trial.top:
-            self.redone_epochs += min(until, trial.top) - before
-        first = max(before, trial.top)
+        if before < trial.epochs:
+            self.redone_epochs += min(until, trial.epochs) - before
+        first = max(before, trial.epochs)
         if until > first:
             ends = self.curves.ends(trial.row)
             self.segments.append((trial.row, first, until, trial.start_s + ends[first] - ends[before]))
             self.epochs += until - first
-            trial.top = until
+            trial.epochs = until
 
     def _pause(self, trial: ReplayTrial) -> None:
         trial.checkpoint = trial.epoch
-        trial.stops.append(trial.epoch)
         self._set_trial_status(trial, PAUSED)
 
     def _complete(self, trial: ReplayTrial, result: dict[str, Any] | None, error: bool = False) -> None:

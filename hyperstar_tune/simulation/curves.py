@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperstar_tune.errors import MetaDatasetError
-from hyperstar_tune.metrics import ranking_of
 from hyperstar_tune.space import Config, SearchSpace, config_key
 from hyperstar_tune.tables.metadataset import MetaDataset
 
@@ -81,19 +80,9 @@ class TaskCurves:
         """R, the last recorded epoch."""
         return self.accuracy.shape[1]
 
-    @property
-    def has_half_b(self) -> bool:
-        """Whether half B was recorded."""
-        return bool(np.isfinite(self.accuracy_b).any())
-
     @cached_property
-    def rows(self) -> dict[str, int]:
-        """Row of each configuration, by ``config_key``."""
+    def _rows(self) -> dict[str, int]:
         return {config_key(config): row for row, config in enumerate(self.configs)}
-
-    @cached_property
-    def _rows_by_values(self) -> dict[tuple[Any, ...], int]:
-        return {tuple(config.values()): row for row, config in enumerate(self.configs)}
 
     def row(self, config: Config) -> int:
         """Row of a configuration.
@@ -101,10 +90,7 @@ class TaskCurves:
         Raises:
             MetaDatasetError: If it is not in the table.
         """
-        row = self._rows_by_values.get(tuple(config.values()))
-        if row is not None:  # parameters in the space's order: much faster than by key
-            return row
-        row = self.rows.get(config_key(config))
+        row = self._rows.get(config_key(config))
         if row is None:
             raise MetaDatasetError(f"only recorded configurations can be replayed, but got {config}")
         return row
@@ -152,7 +138,3 @@ class TaskCurves:
         """The curves up to a shorter R. They hold only if the learning-rate schedule does not depend on R."""
         cut = {name: getattr(self, name)[:, :max_epochs] for name in ("accuracy", "accuracy_b", "loss", "seconds")}
         return replace(self, **cut)
-
-    def true_ranking(self) -> list[Config]:
-        """Configurations by their half-A accuracy at the last epoch, best first."""
-        return [self.configs[row] for row in ranking_of(self.accuracy[:, -1])]

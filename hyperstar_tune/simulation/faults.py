@@ -16,19 +16,9 @@ from hyperstar_tune.simulation.trial import ReplayTrial
 __all__ = ["crash", "diverge", "done", "error", "fail_save", "kill", "lose"]
 
 
-def error(controller: VirtualController, trial: ReplayTrial) -> None:
-    """The trial fails for good, as with ``max_failures=0``."""
-    controller.fail(trial)
-
-
-def crash(controller: VirtualController, trial: ReplayTrial) -> None:
-    """The trial fails and is restarted from its checkpoint."""
-    controller.restart(trial)
-
-
-def lose(controller: VirtualController, trial: ReplayTrial) -> None:
-    """The trial ends and nobody is told, as when Ray cannot reset its actor."""
-    controller.lose(trial)
+error = VirtualController.fail  # the trial fails for good, as with ``max_failures=0``
+crash = VirtualController.restart  # the trial fails and is restarted from its checkpoint
+lose = VirtualController.lose  # the trial ends and nobody is told, as when Ray cannot reset its actor
 
 
 def diverge(controller: VirtualController, trial: ReplayTrial) -> None:

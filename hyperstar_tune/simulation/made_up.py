@@ -38,12 +38,10 @@ class MadeUpCurves:
 
     def row(self, config: Config) -> int:
         """A new row for every trial."""
-        seconds = range(self.max_epochs)
-        self._ends.append(
-            range(self.max_epochs + 1)
-            if self._random is None
-            else [0.0, *accumulate(self._random.random() for _ in seconds)]
-        )
+        if self._random is None:
+            self._ends.append(range(self.max_epochs + 1))
+        else:
+            self._ends.append([0.0, *accumulate(self._random.random() for _ in range(self.max_epochs))])
         self._configs.append(config)
         return len(self._configs) - 1
 

@@ -8,21 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperstar_tune.simulation.curves import TaskCurves
+from hyperstar_tune.simulation.trial import ReplayTrial
 
-__all__ = ["Incumbent", "Run", "TrialRecord"]
+__all__ = ["Incumbent", "Run"]
 
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class TrialRecord:
-    """One trial at the end of a run."""
-
-    trial_id: str
-    row: int  # of its configuration in the curves
-    epochs: int
-    status: str  # as Ray's Trial.status
-    stops: tuple[int, ...]  # epochs after which it was paused or ended
 
 
 @dataclass(frozen=True)
@@ -47,7 +37,7 @@ class Run:
     """A finished replay."""
 
     curves: TaskCurves
-    trials: tuple[TrialRecord, ...]
+    trials: tuple[ReplayTrial, ...]  # in the order in which they were made
     segments: Floats  # [stretches of training, 4]: row, epoch before, epoch after, second of the start
     epochs: int  # epochs charged to the budget
     redone_epochs: int  # epochs trained again after a fault, which are not charged
@@ -77,11 +67,3 @@ class Run:
             accuracy_b=self.curves.accuracy_b[row, epoch][holder],
             seconds=time,
         )
-
-    def rungs(self) -> dict[int, int]:
-        """How many trials were paused or ended after each number of epochs."""
-        counts: dict[int, int] = {}
-        for trial in self.trials:
-            for stop in trial.stops:
-                counts[stop] = counts.get(stop, 0) + 1
-        return dict(sorted(counts.items()))

@@ -14,7 +14,7 @@ from ray.tune.search import Searcher
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.simulation.controller import METRIC, MODE, Fault, VirtualController
 from hyperstar_tune.simulation.curves import TaskCurves
-from hyperstar_tune.simulation.record import Run, TrialRecord
+from hyperstar_tune.simulation.record import Run
 from hyperstar_tune.simulation.trial import ReplayTrial
 
 __all__ = ["replay"]
@@ -65,10 +65,7 @@ def replay(
     controller.run()
     return Run(
         curves=curves,
-        trials=tuple(
-            TrialRecord(trial.trial_id, trial.row, trial.top, trial.status, tuple(trial.stops))
-            for trial in controller.get_trials()
-        ),
+        trials=tuple(controller.get_trials()),
         segments=np.asarray(controller.segments, dtype=np.float64).reshape(-1, 4),
         epochs=controller.epochs,
         redone_epochs=controller.redone_epochs,

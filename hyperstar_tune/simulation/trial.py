@@ -17,19 +17,15 @@ class Curves(Protocol):
     @property
     def max_epochs(self) -> int:
         """R, the last epoch of every curve."""
-        ...
 
     def row(self, config: Config) -> int:
         """Number of a configuration's curve."""
-        ...
 
     def result(self, row: int, epoch: int) -> Mapping[str, Any]:
         """What a trainable reports after an epoch."""
-        ...
 
     def ends(self, row: int) -> Sequence[float]:
         """Seconds that a configuration has trained at the end of each epoch, with a 0 in front, shape [R + 1]."""
-        ...
 
 
 @dataclass(eq=False, slots=True)
@@ -43,12 +39,11 @@ class ReplayTrial:
     is_saving: bool = False  # it is about to be paused
     save_fails: bool = False
     last_result: dict[str, Any] = field(default_factory=dict)
-    epoch: int = 0  # epochs it has trained
-    top: int = 0  # most epochs it ever had; epochs below are trained again
+    epoch: int = 0  # at which it stands
+    epochs: int = 0  # most that it ever had; those below are trained again after a fault
     checkpoint: int = 0  # epoch from which it would go on after a fault
     start_s: float = 0.0  # second at which it began to train on
     until: int = 0  # epoch at which it reports next
-    stops: list[int] = field(default_factory=list)  # epochs after which it was paused or stopped
 
     def set_status(self, status: str) -> None:
         """Sets the status, as Ray's trial does."""

@@ -100,7 +100,7 @@ def test_smaller_budgets_are_prefixes_of_one_run(table, curves, method):
 
 def test_a_ranking_alone_trains_its_top_to_the_end_one_after_another(curves):
     run = replay(curves, HyperStarSearcher(ranking=true_ranking(curves)), FIFOScheduler(), epoch_budget=30)
-    best = [curves.row(config) for config in curves.true_ranking()[:4]]
+    best = [curves.row(config) for config in true_ranking(curves).configs[:4]]
     assert [(t.row, t.epochs) for t in run.trials if t.epochs] == [
         (best[0], 9),
         (best[1], 9),
