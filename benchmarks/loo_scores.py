@@ -10,22 +10,26 @@ families are scored by rankers that saw no test family of docs/protocol.md eithe
 """
 
 import argparse
+import hashlib
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from _common import ROOT, environment, origin_of, scores_path
 from filelock import FileLock
 from scoreboard.families import COSTLY, TEST_FAMILIES, development_families
+from scoreboard.kept_features import KeptFeatures
 from scoreboard.side_by_side import fit_side_by_side
 
 from hyperstar_tune._files import replacing
 from hyperstar_tune.comparison.leave_out import LOO_COLUMNS, complete_rows, leave_family_out, rank_family
+from hyperstar_tune.predictor.plus import PlusSettings
 from hyperstar_tune.predictor.training import TrainingSettings
-from hyperstar_tune.rivals.features import FeatureStore
 from hyperstar_tune.rivals.registry import RankerKind, Supplies, ranker_kind, ranker_names
 from hyperstar_tune.tables.metadataset import MetaDataset
 from hyperstar_tune.tasks.task import ImageTask
@@ -188,19 +192,34 @@ def run_side_by_side(
 
 
 def begin(kind: RankerKind, supplies: Supplies, families: list[str], scores: Scores) -> set[Any]:
-    made_from = kind.depends_on(supplies)
-    return scores.begin(kind.name, block_of(families), families, origin_of(supplies.table, made_from), made_from)
+    depends_on = made_from(kind, supplies)
+    return scores.begin(kind.name, block_of(families), families, origin_of(supplies.table, depends_on), depends_on)
+
+
+def made_from(kind: RankerKind, supplies: Supplies) -> dict[str, Any]:
+    """What the scores of a ranker depend on besides the table, as plain values."""
+    if "settings" in kind.takes:
+        settings = asdict(supplies.settings or TrainingSettings())
+        return settings | {"train_backbone": "all"} if kind.name == "end_to_end" else settings
+    if kind.name not in ("plus_average", "hyperstar_plus"):
+        return {}
+    plus = asdict(PlusSettings())
+    if kind.name == "plus_average" or supplies.traits is None:
+        return plus
+    names = [name for name in supplies.table.tasks["name"] if name in supplies.traits.index]
+    values = supplies.traits.loc[names, list(plus["traits"])].to_numpy(dtype=np.float64)
+    return plus | {"traits_of_tasks": hashlib.sha256(values.tobytes()).hexdigest()[:12]}
 
 
 def block_of(families: list[str]) -> str:
     return "test families" if set(families) & set(TEST_FAMILIES) else "development families"
 
 
-def image_store(table: MetaDataset, arguments: argparse.Namespace) -> FeatureStore | None:
+def image_store(table: MetaDataset, arguments: argparse.Namespace) -> KeptFeatures | None:
     if not arguments.tasks:
         return None
     images = task_images(table, Path(arguments.tasks))
-    return FeatureStore(images, table.fingerprint.image_size or 64, cache=arguments.features)
+    return KeptFeatures(images, table.fingerprint.image_size or 64, folder=arguments.features)
 
 
 def task_images(table: MetaDataset, folder: Path) -> dict[str, ImageTask]:

@@ -11,8 +11,6 @@ Source: Falkner et al., "BOHB", ICML 2018; hpbandster 0.7.4; Ray 2.60 ``ray/tune
 """
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -26,8 +24,7 @@ from ray.tune.search.bohb import TuneBOHB
 
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.ranking import Ranking
-from hyperstar_tune.rivals.model_axes import ModelAxis
-from hyperstar_tune.rivals.model_searcher import ModelSearcher
+from hyperstar_tune.rivals.model_searcher import ModelAxis, ModelSearcher
 from hyperstar_tune.space import Config, SearchSpace
 
 __all__ = ["BohbSearcher", "has_hpbandster"]
@@ -93,8 +90,13 @@ class BohbSearcher(ModelSearcher):
         """The next configuration of the ranking, and after these BOHB's pick."""
         if self._first:
             return self._first.pop(0)
-        with self._own_random_state():
+        outside = np.random.get_state()  # hpbandster draws from numpy's global generator; others keep theirs
+        np.random.set_state(self._random_state)
+        try:
             picked, info = self._bohb.bohber.get_config(None)
+        finally:
+            self._random_state = np.random.get_state()
+            np.random.set_state(outside)
         self.model_based_picks += bool(info.get("model_based_pick"))
         return self.config(picked)
 
@@ -104,17 +106,6 @@ class BohbSearcher(ModelSearcher):
         self._bohb.trial_to_params["told"] = {name: number for name, number in numbers if not self.axes[name].is_fixed}
         self._bohb.on_trial_result("told", {_METRIC: score, "hyperband_info": {"budget": level}})
         self.observations += 1
-
-    @contextmanager
-    def _own_random_state(self) -> Iterator[None]:
-        """Gives numpy's global generator, from which hpbandster draws, this searcher's state; others keep theirs."""
-        outside = np.random.get_state()
-        np.random.set_state(self._random_state)
-        try:
-            yield
-        finally:
-            self._random_state = np.random.get_state()
-            np.random.set_state(outside)
 
 
 def _bohb(axes: dict[str, ModelAxis], seed: int, n_samples: int) -> TuneBOHB:

@@ -12,7 +12,7 @@ from sklearn.ensemble import RandomForestRegressor
 
 from hyperstar_tune.metrics import normalize_scores
 from hyperstar_tune.rivals.base import Floats, LookUpRanker, Ranker, complete_scores
-from hyperstar_tune.rivals.meta_features import TaskFacts, features_of
+from hyperstar_tune.rivals.meta_features import features_of, meta_features
 from hyperstar_tune.space import Config
 from hyperstar_tune.tables.metadataset import MetaDataset
 
@@ -34,7 +34,7 @@ class NearestTaskRanker(LookUpRanker):
         self._of_tasks = normalize_scores(scores)  # [T, H]
 
     def _of_table(self, task: Any) -> Floats:
-        distance = (np.abs(self._features - TaskFacts.of(task).features()) / self._span).sum(axis=1)
+        distance = (np.abs(self._features - meta_features(task)) / self._span).sum(axis=1)
         return np.asarray(self._of_tasks[int(np.argmin(distance))])
 
 
@@ -61,7 +61,7 @@ class ForestRanker(Ranker):
 
     def _scores(self, task: Any, configs: Sequence[Config]) -> Floats:
         encoded = self.space.encode(configs)
-        return np.asarray(self._forest.predict(_joined(TaskFacts.of(task).features(), encoded)))
+        return np.asarray(self._forest.predict(_joined(meta_features(task), encoded)))
 
 
 def _joined(features: npt.NDArray[np.float64], encoded: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

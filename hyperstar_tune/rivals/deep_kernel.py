@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from hyperstar_tune.metrics import normalize_scores
 from hyperstar_tune.rivals.base import Floats, Ranker, complete_scores
-from hyperstar_tune.rivals.meta_features import TaskFacts, features_of
+from hyperstar_tune.rivals.meta_features import features_of, meta_features
 from hyperstar_tune.space import Config
 from hyperstar_tune.tables.metadataset import MetaDataset
 
@@ -65,7 +65,7 @@ class DeepKernelRanker(Ranker):
     def _scores(self, task: Any, configs: Sequence[Config]) -> Floats:
         encoded = torch.from_numpy(self.space.encode(configs)).double()
         with torch.no_grad():
-            of_tasks = self._kernel.of_tasks(self._scaled(TaskFacts.of(task).features()[None]), self._tasks)  # [1, T]
+            of_tasks = self._kernel.of_tasks(self._scaled(meta_features(task)[None]), self._tasks)  # [1, T]
             of_configs = self._kernel.of_configs(encoded, self._configs)  # [n, H]
             return np.asarray((of_tasks @ self._weights @ of_configs.T)[0].numpy())
 

@@ -1,5 +1,7 @@
 """What BOHB and TPE share: the parameters as numbers, and a model that is told the score at the end of each rung.
 
+A listed value becomes its place in the list, and the value of a range stays itself.
+
 Both models know no conditions. A parameter that means nothing in a configuration is left out of the suggestion, and the
 model is told its lowest number. If the configurations of the space are listed, the one nearest to the model's pick is
 suggested.
@@ -8,15 +10,63 @@ suggested.
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from ConfigSpace.hyperparameters import (
+    CategoricalHyperparameter,
+    Constant,
+    IntegerHyperparameter,
+    OrdinalHyperparameter,
+)
 
-from hyperstar_tune.rivals.model_axes import ModelAxis
 from hyperstar_tune.search.space_searcher import SpaceSearcher
-from hyperstar_tune.space import Config, SearchSpace
+from hyperstar_tune.space import Config, SearchSpace, plain
 
-__all__ = ["ModelSearcher"]
+__all__ = ["ModelAxis", "ModelSearcher"]
+
+
+@dataclass(frozen=True)
+class ModelAxis:
+    """One parameter: a list of values, or a range of numbers."""
+
+    values: tuple[Any, ...] = ()  # empty: a range
+    is_ordered: bool = True
+    lower: float = 0  # of the numbers
+    upper: float = 0
+    is_log: bool = False
+    is_whole: bool = True
+
+    @classmethod
+    def of(cls, hp: Any) -> "ModelAxis":
+        """The axis of a parameter of a search space."""
+        if isinstance(hp, Constant):
+            values: Any = [hp.value]
+        elif isinstance(hp, CategoricalHyperparameter | OrdinalHyperparameter):
+            values = hp.choices if isinstance(hp, CategoricalHyperparameter) else hp.sequence
+        else:
+            is_whole = isinstance(hp, IntegerHyperparameter)
+            return cls((), True, plain(hp.lower), plain(hp.upper), bool(hp.log), is_whole)
+        listed = tuple(plain(value) for value in values)
+        is_ordered = all(isinstance(value, int | float) and not isinstance(value, bool) for value in listed)
+        return cls(listed, is_ordered, 0, len(listed) - 1)
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether there is only one value."""
+        return self.lower == self.upper
+
+    def number(self, value: Any) -> float:
+        """The number that stands for a value."""
+        return self.values.index(value) if self.values else value
+
+    def value(self, number: float) -> Any:
+        """The value that a number stands for which a model picked."""
+        if self.values:
+            return self.values[int(number)]
+        kept = min(max(plain(number), self.lower), self.upper)  # a model's logarithms may miss the bounds by a digit
+        return int(kept) if self.is_whole else float(kept)
 
 
 class ModelSearcher(SpaceSearcher):

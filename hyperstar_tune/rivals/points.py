@@ -25,7 +25,7 @@ from hyperstar_tune.predictor.targets import make_targets
 from hyperstar_tune.predictor.training import TrainingSettings
 from hyperstar_tune.rivals.base import Floats, Ranker
 from hyperstar_tune.rivals.features import FeatureStore
-from hyperstar_tune.rivals.meta_features import TaskFacts
+from hyperstar_tune.rivals.meta_features import meta_features
 from hyperstar_tune.space import Config
 from hyperstar_tune.tables.metadataset import MetaDataset
 
@@ -55,7 +55,7 @@ class PointRanker(Ranker):
 
     def vector(self, task: Any) -> npt.NDArray[np.float64]:
         """The vector that represents a task."""
-        return TaskFacts.of(task).features()
+        return meta_features(task)
 
     def _fit(self, metadataset: MetaDataset) -> None:
         targets = make_targets(metadataset, self.settings.similarity_k)

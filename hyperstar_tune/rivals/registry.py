@@ -3,13 +3,10 @@
 Reading the rows is cheap: the libraries behind a ranker are imported when one is made.
 """
 
-import hashlib
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from hyperstar_tune.errors import PredictorError
@@ -33,27 +30,6 @@ class Supplies:
     traits: pd.DataFrame | None = None  # one row per task, by its name: HyperSTAR+ needs these or the images
 
 
-def _training(supplies: Supplies) -> dict[str, Any]:
-    from hyperstar_tune.predictor.training import TrainingSettings
-
-    return asdict(supplies.settings or TrainingSettings())
-
-
-def _plus(supplies: Supplies) -> dict[str, Any]:
-    from hyperstar_tune.predictor.plus import PlusSettings
-
-    return asdict(PlusSettings())
-
-
-def _plus_and_traits(supplies: Supplies) -> dict[str, Any]:
-    settings = _plus(supplies)
-    if supplies.traits is None:
-        return settings
-    names = [name for name in supplies.table.tasks["name"] if name in supplies.traits.index]
-    values = supplies.traits.loc[names, list(settings["traits"])].to_numpy(dtype=np.float64)
-    return settings | {"traits_of_tasks": hashlib.sha256(values.tobytes()).hexdigest()[:12]}
-
-
 @dataclass(frozen=True)
 class RankerKind:
     """One row of the registry."""
@@ -63,7 +39,6 @@ class RankerKind:
     color: str  # in figures, as matplotlib reads it
     made_by: str  # "module:class" of this room
     takes: tuple[str, ...] = ()  # arguments of the class
-    depends_on: Callable[[Supplies], dict[str, Any]] = lambda supplies: {}  # besides the table, as plain values
 
     @property
     def is_random(self) -> bool:
@@ -87,9 +62,9 @@ class RankerKind:
         if self.lacks(supplies):
             raise PredictorError(f"ranker {self.name!r} needs {self.lacks(supplies)}; supply them")
         available = {
-            **{"name": self.name, "seed": seed, "trained": supplies.table},
-            **{"store": supplies.store, "settings": supplies.settings, "traits": supplies.traits},
-            "images": supplies.store.images if supplies.store is not None else None,
+            **{"name": self.name, "seed": seed, "trained": supplies.table, "traits": supplies.traits},
+            **{"store": supplies.store, "images": supplies.store and supplies.store.images},
+            "settings": supplies.settings,
         }
         module, _, name = self.made_by.partition(":")
         ranker: Ranker = getattr(import_module(f"hyperstar_tune.rivals.{module}"), name)(
@@ -98,37 +73,31 @@ class RankerKind:
         return ranker
 
 
-_COUNTS = ("settings", "seed")
-_IMAGES = ("store", "settings", "seed")
-_BATCHWISE = ("networks:BatchwiseRanker", ("name", *_IMAGES), _training)
-_END_TO_END = (*_BATCHWISE[:2], lambda supplies: _training(supplies) | {"train_backbone": "all"})
+_SEED, _COUNTS, _IMAGES = ("seed",), ("settings", "seed"), ("store", "settings", "seed")
+_BATCHWISE = ("networks:BatchwiseRanker", ("name", *_IMAGES))
 _KINDS = {
     kind.name: kind
     for kind in (  # cheap ones first
-        RankerKind("random", "random", "0.6", "averages:RandomRanker", ("seed",)),
+        RankerKind("random", "random", "0.6", "averages:RandomRanker", _SEED),
         RankerKind("average_top1", "average Top-1 (task-agnostic)", "#9467bd", "averages:AverageTop1Ranker"),
         RankerKind("average_normalized", "average normalized score", "#c5b0d5", "averages:AverageNormalizedRanker"),
-        RankerKind("random_forest", "random forest (Feurer 2015a)", "#aec7e8", "counts:ForestRanker", ("seed",)),
+        RankerKind("random_forest", "random forest (Feurer 2015a)", "#aec7e8", "counts:ForestRanker", _SEED),
         RankerKind("nearest_task", "nearest task (Feurer 2015b)", "#ffbb78", "counts:NearestTaskRanker"),
         RankerKind("portfolio", "zero-shot portfolio", "#c49c94", "averages:PortfolioRanker"),
         RankerKind("tr_automl", "Tr-AutoML", "#f7b6d2", "tr_automl:TrAutoMLRanker", ("trained", "seed")),
-        RankerKind("plus_average", "HyperSTAR+ without images", "#98df8a", "plus:PlusAverageRanker", (), _plus),
+        RankerKind("plus_average", "HyperSTAR+ without images", "#98df8a", "plus:PlusAverageRanker"),
+        RankerKind("hyperstar_plus", "HyperSTAR+", "#d62728", "plus:PlusRanker", ("images", "traits")),
         RankerKind(
-            "hyperstar_plus", "HyperSTAR+", "#d62728", "plus:PlusRanker", ("images", "traits"), _plus_and_traits
+            "deep_kernel", "deep-kernel GP (Quick-Tune's manner)", "#17becf", "deep_kernel:DeepKernelRanker", _SEED
         ),
-        RankerKind(
-            "deep_kernel", "deep-kernel GP (Quick-Tune's manner)", "#17becf", "deep_kernel:DeepKernelRanker", ("seed",)
-        ),
-        RankerKind(
-            "zap_pairwise", "meta-data, pairwise loss (ZAP)", "#bcbd22", "points:PairwiseRanker", _COUNTS, _training
-        ),
-        RankerKind("meta_data", "meta-data", "#7f7f7f", "points:PointRanker", _COUNTS, _training),
-        RankerKind("global_mean", "global mean", "#e377c2", "points:GlobalMeanRanker", _IMAGES, _training),
+        RankerKind("zap_pairwise", "meta-data, pairwise loss (ZAP)", "#bcbd22", "points:PairwiseRanker", _COUNTS),
+        RankerKind("meta_data", "meta-data", "#7f7f7f", "points:PointRanker", _COUNTS),
+        RankerKind("global_mean", "global mean", "#e377c2", "points:GlobalMeanRanker", _IMAGES),
         RankerKind("bm", "batchwise mean", "#d62728", *_BATCHWISE),
         RankerKind("bm_gan", "batchwise mean, adversarial", "#ff9896", *_BATCHWISE),
         RankerKind("bm_similarity", "batchwise mean, similarity", "#8c564b", *_BATCHWISE),
         RankerKind("bm_both", "HyperSTAR (Eq. 4, frozen backbone)", "#2ca02c", *_BATCHWISE),
-        RankerKind("end_to_end", "HyperSTAR (Eq. 4, end to end)", "#ff7f0e", *_END_TO_END),
+        RankerKind("end_to_end", "HyperSTAR (Eq. 4, end to end)", "#ff7f0e", *_BATCHWISE),
     )
 }
 

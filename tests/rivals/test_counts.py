@@ -6,7 +6,7 @@ from made_up_table import make_ranker, make_table
 
 from hyperstar_tune.errors import PredictorError, TaskError
 from hyperstar_tune.metrics import normalize_scores
-from hyperstar_tune.rivals.meta_features import TaskFacts
+from hyperstar_tune.rivals.meta_features import meta_features
 from hyperstar_tune.tasks.task import ImageTask
 
 
@@ -88,8 +88,8 @@ def test_facts_of_images_and_of_a_row_are_the_same():
     images, labels = np.zeros((30, 4, 4), np.uint8), np.arange(30) % 3
     task = ImageTask.from_arrays("dots", images, labels, images[:12], labels[:12])
     row = {"name": "dots", "classes": 3, "n_train": 30, "n_val": 12}
-    assert TaskFacts.of(task) == TaskFacts.of(row)
-    np.testing.assert_allclose(TaskFacts.of(row).features(), np.log([30, 3, 10, 12]))
+    np.testing.assert_array_equal(meta_features(task), meta_features(row))
+    np.testing.assert_allclose(meta_features(row), np.log([30, 3, 10, 12]))
 
 
 def test_mistakes_are_named(table):

@@ -88,20 +88,6 @@ def test_mistakes_are_named(world):
         BatchwiseRanker("bm", FeatureStore({}), QUICK).fit(table)
 
 
-def test_features_outlive_the_process_and_are_those_of_these_images(tmp_path):
-    tasks = {"a": stripes("a", 2, 0), "b": stripes("b", 8, 0)}
-    first = FeatureStore(tasks, image_size=32, cache=tmp_path)
-    pools = {name: first.pool(name) for name in tasks}
-    assert len(list(tmp_path.iterdir())) == 2
-    again = FeatureStore(tasks, image_size=32, cache=tmp_path)
-    for name, pool in pools.items():
-        assert (again.pool(name).cached == pool.cached).all()
-        assert again.pool(name).image_hash == pool.image_hash
-    renamed = FeatureStore({"a": stripes("a", 8, 0)}, image_size=32, cache=tmp_path)  # another task of the same name
-    assert (renamed.pool("a").cached == pools["b"].cached).all()
-    assert not (FeatureStore(tasks, image_size=64, cache=tmp_path).pool("a").cached == pools["a"].cached).all()
-
-
 def test_end_to_end_moves_the_backbone_that_others_share_frozen(world):
     table, store = world
     ranker = BatchwiseRanker("end_to_end", store, QUICK).fit(table)
