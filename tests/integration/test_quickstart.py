@@ -37,7 +37,7 @@ def test_a_folder_of_images_becomes_a_ranking_a_winner_and_files(tmp_path):
     assert "bracket 1: 2 x 3" in done.stdout
     assert "bracket 2: 3 x 1 -> 1 x 3" in done.stdout
     assert "place  score (spread)  configuration" in done.stdout
-    assert "image size: 64 here, 32 there" in done.stdout  # the predictor was made for other images than these
+    assert "image size: 64 here, 32 there" in done.stderr  # the predictor was made for other images than these
     assert "8/8" in done.stdout
     assert "Spent 8 epochs" in done.stdout
     (run,) = (tmp_path / "runs" / "quickstart").glob("images-*")
