@@ -8,16 +8,11 @@ from torch import Tensor, nn
 
 __all__ = ["TensorCache", "process_cache"]
 
-_LIMIT_BYTES = 1 << 30
-
 
 class TensorCache:
-    """Keeps what was used last, up to a number of bytes.
+    """Keeps what was used last, up to a number of bytes; a single entry above it is handed out but not kept."""
 
-    A single entry above the limit is handed out but not kept.
-    """
-
-    def __init__(self, limit_bytes: int = _LIMIT_BYTES) -> None:
+    def __init__(self, limit_bytes: int = 1 << 30) -> None:
         self.limit_bytes = limit_bytes
         self._entries: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
 
@@ -38,10 +33,6 @@ class TensorCache:
     def n_bytes(self) -> int:
         """Bytes held."""
         return sum(size for _, size in self._entries.values())
-
-    def clear(self) -> None:
-        """Forgets everything."""
-        self._entries.clear()
 
 
 def _n_bytes(value: Any) -> int:

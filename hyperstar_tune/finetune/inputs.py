@@ -1,12 +1,10 @@
 """The batches of one run: pixels or features of frozen layers, kept in memory if they fit and streamed if not."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from hyperstar_tune.finetune.augmentation import augment
 from hyperstar_tune.finetune.cache import TensorCache
@@ -63,10 +61,6 @@ class Inputs:
             views = [self._view(image[None], view, int(i)) for image, i in zip(images, indices, strict=True)]
             yield indices, self._network.features(torch.cat(views))
 
-    def validation(self, batch_size: int) -> Iterator[Tensor]:
-        """Inputs of the validation images in order."""
-        return self.plain("val", batch_size)
-
     def plain(self, split: str, batch_size: int) -> Iterator[Tensor]:
         """Inputs of a split in order, not augmented."""
         if self._keeps and split == "val":
@@ -79,21 +73,17 @@ class Inputs:
     def _kept(self, split: str, view: int | None) -> Tensor:
         """Features [n, ...] of a split, of its plain images or of one augmented view."""
         seed = self._seed if self._policy != "none" else 0
-        key = (
-            "features",
-            *self._key,
-            *self._network.key,
-            split,
-            *((self._policy, view, seed) if view is not None else ()),
-        )
-        return self._cache.get(key, lambda: self._compute(split, view))
+        drawn = () if view is None else (self._policy, view, seed)
 
-    def _compute(self, split: str, view: int | None) -> Tensor:
-        parts = []
-        n = len(self._task.labels(split))
-        for number, images in enumerate(self._images(split, list(torch.arange(n).split(_PREFIX_BATCH)))):
-            parts.append(self._network.features(images if view is None else self._view(images, view, number)))
-        return torch.cat(parts)
+        def compute() -> Tensor:
+            batches = list(torch.arange(len(self._task.labels(split))).split(_PREFIX_BATCH))
+            parts = [
+                self._network.features(images if view is None else self._view(images, view, number))
+                for number, images in enumerate(self._images(split, batches))
+            ]
+            return torch.cat(parts)
+
+        return self._cache.get(("features", *self._key, *self._network.key, split, *drawn), compute)
 
     def _view(self, images: Tensor, view: int, number: int) -> Tensor:
         """One view of some images, which is the same at every request; ``number`` tells images apart."""
@@ -102,33 +92,12 @@ class Inputs:
 
     def _images(self, split: str, batches: list[Tensor]) -> Iterator[Tensor]:
         """Batches of images, float in [0, 1]."""
-        if self._resident:
-            key = ("pixels", *self._key, self._size, split)
-            pixels: Tensor = self._cache.get(
-                key, lambda: torch.from_numpy(self._task.images(split, self._size)).to(self._device)
-            )
-            for indices in batches:
-                yield pixels[indices.to(self._device)].float().div_(255)
-            return
-        loader = DataLoader(
-            _Decoded(self._task, split, self._size),
-            batch_sampler=[indices.tolist() for indices in batches],
-            collate_fn=_as_is,
-            pin_memory=self._device.type == "cuda",
-        )
-        for images in loader:
-            yield images.to(self._device, non_blocking=True).float().div_(255)
 
+        def decode(indices: Tensor | None = None) -> Tensor:
+            chosen = None if indices is None else indices.numpy()
+            return torch.from_numpy(self._task.images(split, self._size, chosen)).to(self._device)
 
-class _Decoded(Dataset[Any]):
-    """Decodes a batch at a time, in the threads of ``ImageTask.images``."""
-
-    def __init__(self, task: ImageTask, split: str, size: int) -> None:
-        self._decode: Callable[[list[int]], np.ndarray] = lambda indices: task.images(split, size, indices)
-
-    def __getitems__(self, indices: list[int]) -> Tensor:
-        return torch.from_numpy(self._decode(indices))
-
-
-def _as_is(batch: Any) -> Any:
-    return batch
+        pixels = self._cache.get(("pixels", *self._key, self._size, split), decode) if self._resident else None
+        for indices in batches:
+            images = decode(indices) if pixels is None else pixels[indices.to(self._device)]
+            yield images.float().div_(255)

@@ -15,8 +15,8 @@ the other units: stand-ins for the frozen units hand on an empty tensor of the r
 at the first trained unit. A check on a random input shows whether this gives the same logits.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
@@ -39,7 +39,6 @@ class Unit:
     """One step of a network in a forward pass."""
 
     name: str
-    shape: tuple[int, ...]  # shape of its output for one image
     positions: int  # spatial positions or tokens of its output; 1 once pooled
     has_parameters: bool
 
@@ -68,13 +67,12 @@ class LayerGroups:
         return (*names, *(h for h in self.head if h not in names))
 
 
-def find_groups(model: nn.Module, image_size: int, device: torch.device | str = "cpu") -> LayerGroups:
-    """Finds head and last stage of a classification network by running it once.
+def find_groups(model: nn.Module, image_size: int) -> LayerGroups:
+    """Finds head and last stage of a classification network by running it once on the CPU.
 
     Args:
-        model: The network, with its new head, on ``device``.
+        model: The network, with its new head.
         image_size: Side of the images in pixels; used when the network refuses the usual probe of 128 pixels.
-        device: Where the probe runs.
 
     Raises:
         ModelError: If the network cannot run on square RGB images or has no classifier layer at its end.
@@ -82,14 +80,14 @@ def find_groups(model: nn.Module, image_size: int, device: torch.device | str = 
     units: list[Unit] = []
     head: tuple[str, ...] = ()
     for size in dict.fromkeys((max(_PROBE_SIZE, image_size), image_size)):
-        probe = torch.zeros(1, 3, size, size, device=device)
+        probe = torch.zeros(1, 3, size, size)
         try:
             head = _find_head(model, probe)
             units = _trace(model, probe, head)
             break
+        except ModelError:
+            raise
         except (RuntimeError, AssertionError, ValueError) as error:
-            if isinstance(error, ModelError):
-                raise
             if size == image_size:
                 why = first_line(error)
                 raise ModelError(f"the network must run on RGB images of {size} pixels, but: {why}") from error
@@ -145,17 +143,15 @@ class Split:
         """Turns normalized images [B, 3, S, S] into the input of the first trained unit, [B, ...], without gradient."""
 
         def stop(_: nn.Module, args: tuple[Any, ...]) -> None:
-            raise _EntryReachedError(args)
+            raise _EntryReachedError(*args)
 
-        handle = self._entry.register_forward_pre_hook(stop, prepend=True)  # before the dropout of a head
         try:
-            with torch.no_grad():
+            # Before the dropout of a head.
+            with self._entry.register_forward_pre_hook(stop, prepend=True), torch.no_grad():
                 self.model(images)
         except _EntryReachedError as reached:
-            (features,) = reached.args_in
+            (features,) = reached.args
             return features.detach()
-        finally:
-            handle.remove()
         raise ModelError("the first trained layer must run in every forward pass, but it did not")
 
     def suffix(self, features: Tensor) -> Tensor:
@@ -163,62 +159,58 @@ class Split:
         n = len(features)
         nothing = features.new_zeros(1)
         images = nothing.expand(n, 3, self.image_size, self.image_size)
-        handle = self._entry.register_forward_pre_hook(lambda _, args: (features, *args[1:]), prepend=True)
+        for module, shape in zip(self._frozen, self._shapes, strict=True):
+            module.__dict__["forward"] = partial(_answer, nothing.expand(n, *shape))  # found before the class's method
         try:
-            with _standing_in(self._frozen, [nothing.expand(n, *shape) for shape in self._shapes]):
+            with self._entry.register_forward_pre_hook(lambda _, args: (features, *args[1:]), prepend=True):
                 return self.model(images)
         finally:
-            handle.remove()
+            for module in self._frozen:
+                del module.__dict__["forward"]
 
     def _check(self) -> bool:
         """Whether prefix and suffix give the logits of the whole network."""
-        modes = {module: module.training for module in self.model.modules()}
-        self.model.eval()
-        parameter = next(self.model.parameters())
         generator = torch.Generator().manual_seed(0)
-        images = torch.randn(2, 3, self.image_size, self.image_size, generator=generator).to(parameter.device)
-        shapes: dict[nn.Module, tuple[int, ...]] = {}
-        calls: list[nn.Module] = []
-
-        def record(module: nn.Module, _: Any, output: Tensor) -> None:
-            calls.append(module)
-            shapes[module] = tuple(output.shape[1:])
-
-        handles = [module.register_forward_hook(record) for module in self._frozen]
+        images = torch.randn(2, 3, self.image_size, self.image_size, generator=generator)
+        images = images.to(next(self.model.parameters()).device)
+        shapes: list[tuple[nn.Module, tuple[int, ...]]] = []
         try:
-            with torch.no_grad():
-                whole = self.model(images)
-                if len(calls) != len(self._frozen):
+            with _evaluating(self.model):
+                with _hooked(self._frozen, lambda module, _, output: shapes.append((module, tuple(output.shape[1:])))):
+                    whole = self.model(images)
+                if len(shapes) != len(self._frozen):
                     return False
-                self._shapes = [shapes[m] for m in self._frozen]
+                self._shapes = [dict(shapes)[module] for module in self._frozen]
                 parts = self.suffix(self.prefix(images))
             return torch.allclose(whole, parts, rtol=1e-3, atol=1e-4)
         except (RuntimeError, AttributeError, TypeError, ValueError, AssertionError):
             return False  # the units are not a chain; callers run the whole network instead
-        finally:
-            for handle in handles:
-                handle.remove()
-            for module, mode in modes.items():
-                module.training = mode
 
 
 class _EntryReachedError(Exception):
     """Carries the input of the first trained unit out of a forward pass that need not go any further."""
 
-    def __init__(self, args_in: tuple[Any, ...]) -> None:
-        super().__init__()
-        self.args_in = args_in
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; afterwards every module has the mode that it had."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
 
 
 @contextmanager
-def _standing_in(modules: list[nn.Module], outputs: list[Tensor]) -> Iterator[None]:
-    for module, output in zip(modules, outputs, strict=True):
-        module.__dict__["forward"] = partial(_answer, output)  # found before the method of the class
-    try:
-        yield
-    finally:
+def _hooked(modules: Iterable[nn.Module], hook: Callable[[nn.Module, Any, Any], None]) -> Iterator[None]:
+    """Calls a hook after every forward pass of some modules."""
+    with ExitStack() as handles:
         for module in modules:
-            del module.__dict__["forward"]
+            handles.enter_context(module.register_forward_hook(hook))
+        yield
 
 
 def _answer(output: Tensor, *_: Any, **__: Any) -> Tensor:
@@ -234,12 +226,8 @@ def _find_head(model: nn.Module, probe: Tensor) -> tuple[str, ...]:
             return tuple(names[h] for h in heads)
     called: list[nn.Module] = []
     layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
-    handles = [m.register_forward_hook(lambda m, *_: called.append(m)) for m in layers]
-    try:
+    with _hooked(layers, lambda layer, *_: called.append(layer)):
         logits = _run(model, probe)
-    finally:
-        for handle in handles:
-            handle.remove()
     for layer in reversed(called):
         width = layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
         if width == logits.shape[-1]:
@@ -250,28 +238,24 @@ def _find_head(model: nn.Module, probe: Tensor) -> tuple[str, ...]:
 def _trace(model: nn.Module, probe: Tensor, head: tuple[str, ...]) -> list[Unit]:
     opened: set[str] = set()
     while True:
-        candidates = _unit_names(model, "", head, opened)
-        units: dict[str, Unit] = {}
+        names = {model.get_submodule(name): name for name in _unit_names(model, "", head, opened)}
+        outputs: dict[str, Tensor] = {}
 
-        def record(name: str, module: nn.Module, output: Any, units: dict[str, Unit] = units) -> None:
+        def record(module: nn.Module, _: Any, output: Any, names: Any = names, outputs: Any = outputs) -> None:
             tensor = output[0] if isinstance(output, tuple | list) else output
-            if isinstance(tensor, Tensor) and name not in units:
-                has_parameters = any(True for _ in module.parameters())
-                units[name] = Unit(name, tuple(tensor.shape[1:]), _positions(tensor), has_parameters)
+            if isinstance(tensor, Tensor):
+                outputs.setdefault(names[module], tensor)
 
-        handles = [
-            model.get_submodule(name).register_forward_hook(lambda m, _, out, name=name: record(name, m, out))
-            for name in candidates
-        ]
-        try:
+        with _hooked(names, record):
             _run(model, probe)
-        finally:
-            for handle in handles:
-                handle.remove()
-        body = [u for u in units.values() if u.has_parameters and u.name not in head]
+        units = [
+            Unit(name, _positions(output), any(True for _ in model.get_submodule(name).parameters()))
+            for name, output in outputs.items()
+        ]
+        body = [u for u in units if u.has_parameters and u.name not in head]
         closed = [u for u in body if any(True for _ in model.get_submodule(u.name).children())]
         if len(body) >= _MIN_UNITS or not closed:
-            return list(units.values())
+            return units
         opened.add(max(closed, key=lambda u: sum(p.numel() for p in model.get_submodule(u.name).parameters())).name)
 
 
@@ -314,14 +298,8 @@ def _last_stage_start(units: list[Unit], head: tuple[str, ...]) -> int:
 
 
 def _run(model: nn.Module, probe: Tensor) -> Tensor:
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.no_grad():
-            logits = model(probe)
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+    with _evaluating(model):
+        logits = model(probe)
     if not isinstance(logits, Tensor) or logits.ndim != 2:
         raise ModelError(f"a network must answer with logits [B, classes], but {type(model).__name__} does not")
     return logits

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,14 +25,13 @@ from hyperstar_tune.finetune.cache import TensorCache, process_cache
 from hyperstar_tune.finetune.inputs import Inputs
 from hyperstar_tune.finetune.knobs import check_config
 from hyperstar_tune.finetune.network import Network
-from hyperstar_tune.finetune.optimizers import make_optimizer, set_rate
+from hyperstar_tune.finetune.optimizers import make_optimizer
 from hyperstar_tune.finetune.settings import VIEWS, FineTuneSettings
 from hyperstar_tune.tables.objectives import OBJECTIVES
 from hyperstar_tune.tasks.task import ImageTask
 
 __all__ = ["FineTune"]
 
-_EVALUATION_BATCH, _EVALUATION_BATCH_CPU = 128, 32  # on a CPU, whose cache holds the activations, twice as fast
 _logger = logging.getLogger("hyperstar_tune")
 
 
@@ -80,8 +80,13 @@ class FineTune:
         # float16 needs its gradients scaled, bfloat16 does not.
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._network.amp_dtype is torch.float16)
         self._labels = {s: torch.from_numpy(task.labels(s)).to(self._device) for s in ("train", "val")}
-        self._class_weights = self._weights_of_classes()
-        self._evaluation_batch = _EVALUATION_BATCH_CPU if self._device.type == "cpu" else _EVALUATION_BATCH
+        self._class_weights: Tensor | None = None
+        if self.config["class_weights"] == "balanced":  # their mean over the training images is 1
+            counts = torch.bincount(self._labels["train"], minlength=len(task.classes)).clamp(min=1)
+            self._class_weights = task.n_train / (len(task.classes) * counts.float())
+        self._cross_entropy = partial(
+            functional.cross_entropy, weight=self._class_weights, label_smoothing=self.config["label_smoothing"]
+        )
         self._halves = [torch.from_numpy(half).to(self._device) for half in task.val_halves()]
         self._last = dict.fromkeys(OBJECTIVES[:4], math.nan)
 
@@ -119,12 +124,7 @@ class FineTune:
 
     def evaluate(self) -> dict[str, float]:
         """Accuracy and mean loss on validation half A, and (``_b``) on half B."""
-        self._network.eval()
-        logits = []
-        with torch.inference_mode():
-            for batch in self._inputs.validation(self._evaluation_batch):
-                logits.append(self._network(batch).float())
-        outputs, labels = torch.cat(logits), self._labels["val"]
+        outputs, labels = self._logits("val"), self._labels["val"]
         losses = functional.cross_entropy(outputs, labels, reduction="none")
         correct = (outputs.argmax(1) == labels).float()
         metrics: dict[str, float] = {}
@@ -136,10 +136,7 @@ class FineTune:
 
     def predict(self, split: str = "val") -> Tensor:
         """Logits [n, classes] of the images of a split, without augmentation, on the CPU."""
-        self._network.eval()
-        with torch.inference_mode():
-            batches = self._inputs.plain(split, self._evaluation_batch)
-            return torch.cat([self._network(batch).float().cpu() for batch in batches])
+        return self._logits(split).cpu()
 
     def state_dict(self) -> dict[str, Any]:
         """Trained parameters, optimizer and epoch: everything that is needed to go on exactly."""
@@ -172,6 +169,12 @@ class FineTune:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
+    def _logits(self, split: str) -> Tensor:
+        self._network.eval()
+        batch_size = 32 if self._device.type == "cpu" else 128  # a CPU's cache holds the activations: twice as fast
+        with torch.inference_mode():
+            return torch.cat([self._network(batch).float() for batch in self._inputs.plain(split, batch_size)])
+
     def _train(self) -> float:
         network, optimizer, config = self._network, self._optimizer, self.config
         seeds = np.random.SeedSequence([self._seed, self.epoch]).generate_state(4)
@@ -187,7 +190,9 @@ class FineTune:
             for step, (indices, inputs) in enumerate(self._inputs.training(batches, self.epoch)):
                 if self._inputs.augments_afresh:
                     inputs = network.normalize(augment(inputs, config["augmentation"], generator))
-                set_rate(optimizer, self._schedule.rate(config["lr"], self.epoch, step, len(batches)))
+                rate = self._schedule.rate(config["lr"], self.epoch, step, len(batches))
+                for group in optimizer.param_groups:
+                    group["lr"] = rate * group["lr_scale"]
                 share = float(shares.beta(config["mixup"], config["mixup"])) if config["mixup"] else 1.0
                 loss = self._loss(inputs, self._labels["train"][indices.to(self._device)], share)
                 optimizer.zero_grad(set_to_none=True)
@@ -209,17 +214,6 @@ class FineTune:
         logits = self._network(inputs).float()
         loss = self._cross_entropy(logits, labels)
         return loss if share == 1 else share * loss + (1 - share) * self._cross_entropy(logits, labels.flip(0))
-
-    def _cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
-        smoothing = self.config["label_smoothing"]
-        return functional.cross_entropy(logits, labels, self._class_weights, label_smoothing=smoothing)
-
-    def _weights_of_classes(self) -> Tensor | None:
-        """Weights [classes] whose mean over the training images is 1; None if all classes weigh the same."""
-        if self.config["class_weights"] == "none":
-            return None
-        counts = torch.bincount(self._labels["train"], minlength=len(self.task.classes)).clamp(min=1)
-        return self.task.n_train / (len(self.task.classes) * counts.float())
 
 
 def _batches(order: Tensor, batch_size: int) -> list[Tensor]:

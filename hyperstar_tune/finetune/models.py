@@ -5,11 +5,13 @@ is meant. The library itself ships one small backbone (data/backbones), so that 
 connection.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import timm
 import torch
+import torchvision
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from hyperstar_tune._files import sha256
@@ -28,9 +30,6 @@ def check_model_name(name: str) -> tuple[str, str]:
     Raises:
         ModelError: If neither library has the network.
     """
-    import timm
-    import torchvision
-
     if not isinstance(name, str):
         raise ModelError(f"a model is named by text, but got {type(name).__name__}")
     library, _, plain = name.rpartition("/") if name.startswith(("timm/", "torchvision/")) else ("", "", name)
@@ -85,7 +84,7 @@ def build_model(
 
 def normalization(model: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of RGB in [0, 1] that a network expects, by timm's record, else those of ImageNet."""
-    record = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", None) or {}
+    record = getattr(model, "pretrained_cfg", {})
     mean, std = record.get("mean"), record.get("std")
     return (tuple(mean), tuple(std)) if mean and std else _IMAGENET
 
@@ -99,8 +98,6 @@ def weights_id(name: str, weights: str | Path) -> str:
     library, plain = check_model_name(name)
     if library == "torchvision":
         return "hub:DEFAULT"
-    import timm
-
     record = timm.get_pretrained_cfg(plain)
     return f"hub:{record.tag if record is not None and record.tag else plain}"
 
@@ -109,8 +106,6 @@ def _construct(
     library: str, plain: str, n_classes: int, from_hub: bool, image_size: int | None, kwargs: dict[str, Any]
 ) -> nn.Module:
     if library == "torchvision":
-        import torchvision
-
         model = torchvision.models.get_model(plain, weights=None, num_classes=n_classes, **kwargs)
         if from_hub:
             try:
@@ -119,8 +114,6 @@ def _construct(
                 raise ModelError(_offline(plain, error)) from error
             _load_weights(model, state, "the hub")
         return model
-    import timm
-
     record = timm.get_pretrained_cfg(plain)
     if image_size is not None and record is not None and record.fixed_input_size:
         kwargs = {"img_size": image_size, **kwargs}
@@ -155,8 +148,6 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     """The named tensors of a safetensors or torch file; a pickle with anything else in it is refused."""
     try:
         if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
             state: Any = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
@@ -176,11 +167,11 @@ def _load_weights(model: nn.Module, state: dict[str, Tensor], where: str) -> Non
     head = _head_names(model)
     given = {k: v for k, v in state.items() if not k.startswith(head)}
     wanted = {k for k in own if not k.startswith(head) and not k.endswith("num_batches_tracked")}
-    problems: Sequence[str] = [f"lacks {k}" for k in sorted(wanted - set(given))]
-    problems = problems or [f"has the unknown {k}" for k in sorted(set(given) - set(own))]
-    problems = problems or [
+    problems = [f"lacks {k}" for k in sorted(wanted - set(given))]
+    problems += [f"has the unknown {k}" for k in sorted(set(given) - set(own))]
+    problems += [
         f"has {k} of shape {list(given[k].shape)} where the network has {list(own[k].shape)}"
-        for k in sorted(given)
+        for k in sorted(set(given) & set(own))
         if given[k].shape != own[k].shape
     ]
     if problems:
@@ -190,8 +181,7 @@ def _load_weights(model: nn.Module, state: dict[str, Tensor], where: str) -> Non
 
 def _head_names(model: nn.Module) -> tuple[str, ...]:
     """Parameter-name prefixes of the classifier: timm's record, else the last linear or 1 x 1 layer in order."""
-    record = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", None) or {}
-    named = record.get("classifier")
+    named = getattr(model, "pretrained_cfg", {}).get("classifier")
     if named:
         return tuple(f"{n}." for n in ([named] if isinstance(named, str) else named))
     layers = [name for name, m in model.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)]

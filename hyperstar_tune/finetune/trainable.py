@@ -33,7 +33,7 @@ class FineTuneTrainable(tune.Trainable):
     settings: ClassVar[FineTuneSettings]
     fingerprint: ClassVar[Fingerprint]
     space_name: ClassVar[str | None] = None
-    bound_task: ClassVar[ImageTask | None] = None
+    bound_task: ClassVar[ImageTask]  # unless it comes through Ray's object store
     seed: ClassVar[int] = 0
     epoch_seconds_limit: ClassVar[float | None] = None
 
@@ -46,10 +46,7 @@ class FineTuneTrainable(tune.Trainable):
 
     def setup(self, config: dict[str, Any], task: ImageTask | None = None) -> None:
         """Builds the network of the first configuration."""
-        found = task or self.bound_task
-        if found is None:
-            raise ModelError("a fine-tuning class needs a task; make it with finetune.trainable(task, ...)")
-        self._task = found
+        self._task = self.bound_task if task is None else task
         self._fine_tune: FineTune | None = None
         self._begin(config)
 
@@ -152,6 +149,6 @@ def trainable(
         "__doc__": f"Fine-tunes {settings.model} on {images.name}.",
         "__module__": __name__,
     }
-    is_large = len(cloudpickle.dumps(images)) > _LARGE_BYTES
-    made = type("FineTune", (FineTuneTrainable,), attributes | {"bound_task": None if is_large else images})
-    return tune.with_parameters(made, task=images) if is_large else made
+    if len(cloudpickle.dumps(images)) > _LARGE_BYTES:
+        return tune.with_parameters(type("FineTune", (FineTuneTrainable,), attributes), task=images)
+    return type("FineTune", (FineTuneTrainable,), {**attributes, "bound_task": images})

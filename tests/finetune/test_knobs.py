@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hyperstar_tune.errors import SpaceError
 from hyperstar_tune.finetune import KNOBS, OWN_MODEL, FineTune, FineTuneSettings
 from hyperstar_tune.finetune.cache import TensorCache
-from hyperstar_tune.finetune.knobs import check_config, optimizer_names
+from hyperstar_tune.finetune.knobs import OPTIMIZERS, check_config
 from hyperstar_tune.tasks.task import ImageTask
 
 SETTINGS = FineTuneSettings(model=OWN_MODEL, weights="own", image_size=32, max_epochs=6)
@@ -71,7 +71,7 @@ def test_a_run_continued_from_a_checkpoint_is_exact_whatever_the_knobs(task, con
     assert repr(before + curve(second, 2)) == repr(undisturbed)  # as text, in which NaN is NaN
 
 
-@pytest.mark.parametrize("name", [n for n in optimizer_names() if not n.startswith("c")])  # c...: the cautious ones
+@pytest.mark.parametrize("name", [n for n in OPTIMIZERS if not n.startswith("c")])  # c...: the cautious ones
 def test_every_optimizer_takes_steps(task, name):
     run = fine_tune(task, optimizer=name, lr=1e-3, **HEAD)
     before = {k: v.clone() for k, v in run._network.trained_state().items()}

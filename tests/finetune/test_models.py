@@ -5,8 +5,8 @@ import torch
 from safetensors.torch import save_file
 
 from hyperstar_tune.errors import ModelError
-from hyperstar_tune.finetune import OWN_MODEL, build_model, normalization
-from hyperstar_tune.finetune.models import check_model_name, weights_id
+from hyperstar_tune.finetune import OWN_MODEL, build_model
+from hyperstar_tune.finetune.models import check_model_name, normalization, weights_id
 
 
 @pytest.mark.parametrize(
