@@ -21,11 +21,12 @@ from _common import RESULTS, ROOT, about_table, environment, result_path, scores
 from scoreboard.families import development_families, scored_part
 from scoreboard.live_figure import draw_live_beside_replay
 
-from hyperstar_tune.comparison import Budgets, LooScores, SweepProgress, make_method, protocol_budgets, sweep
+from hyperstar_tune.comparison import Budgets, LooScores, make_method, protocol_budgets, sweep
 from hyperstar_tune.comparison.budgets import finer
 from hyperstar_tune.comparison.judging import true_scores
 from hyperstar_tune.comparison.methods import current_names, looks
 from hyperstar_tune.comparison.summary import summarize
+from hyperstar_tune.comparison.sweeping import SweepProgress
 from hyperstar_tune.report.figures import draw_average, draw_regret, draw_tasks
 from hyperstar_tune.rivals.bohb import has_hpbandster
 from hyperstar_tune.tables.metadataset import MetaDataset

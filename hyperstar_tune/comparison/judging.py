@@ -21,13 +21,13 @@ from hyperstar_tune.metrics import average_precision, configs_to_best, ndcg, nor
 from hyperstar_tune.tables.disagreement import last_values
 from hyperstar_tune.tables.metadataset import MetaDataset
 
-__all__ = ["KS", "LOWER_IS_BETTER", "MEASURES", "Truth", "by_family", "judge", "judged", "true_scores"]
+__all__ = ["LOWER_IS_BETTER", "MEASURES", "Truth", "by_family", "judge", "judged", "true_scores"]
 
-KS = (1, 3, 5, 10)  # the k of regret@k: configurations that were tried
+_TRIED = (1, 3, 5, 10)  # the k of regret@k: configurations that were tried
 LOWER_IS_BETTER = ("regret", "normalized_regret", "configs_to_best")
 MEASURES = (
     *("ap_at_10", "ndcg_at_10", "spearman", "configs_to_best", "ap_at_10_half_b"),
-    *(f"{kind}_at_{k}" for kind in ("regret", "normalized_regret") for k in KS),
+    *(f"{kind}_at_{k}" for kind in ("regret", "normalized_regret") for k in _TRIED),
 )
 
 Floats = npt.NDArray[np.float64]
@@ -63,17 +63,13 @@ def true_scores(table: MetaDataset, families: Iterable[str]) -> Truth:
             "judging rankers needs a task on which every configuration was trained, but the table has none"
         )
     last = last_values(table, "val_accuracy_b")[rows]  # [T, H, S]
-    known = np.isfinite(last)
-    has_b = bool(known.any(axis=2).all())
-    sums, counts = np.where(known, last, 0.0).sum(axis=2), np.maximum(known.sum(axis=2), 1)
-    about = table.tasks.iloc[rows]
-    return Truth(
-        about["name"].astype(str).tolist(),
-        about["family"].astype(str).tolist(),
-        half_a[rows],
-        np.where(counts > 1, np.round(sums / counts, 7), sums / counts) if has_b else half_a[rows],
-        has_b,
-    )
+    counts = np.isfinite(last).sum(axis=2)
+    half_b, has_b = half_a[rows], bool(counts.all())
+    if has_b:
+        half_b = np.nanmean(last, axis=2)
+        half_b = np.where(counts > 1, np.round(half_b, 7), half_b)  # as half A
+    names, of_tasks = (table.tasks[column].iloc[rows].astype(str).tolist() for column in ("name", "family"))
+    return Truth(names, of_tasks, half_a[rows], half_b, has_b)
 
 
 def judged(half_a: Floats, half_b: Floats, order: npt.NDArray[np.intp], has_b: bool) -> dict[str, float]:
@@ -89,38 +85,31 @@ def judged(half_a: Floats, half_b: Floats, order: npt.NDArray[np.intp], has_b: b
         The entries of ``MEASURES``. Regret is in points of accuracy (0 to 100); AP@10 on half B is NaN without half B.
     """
     k = min(10, len(half_a))
-    regrets = {}
-    for n_tried in KS:
-        first = min(n_tried, len(order))
-        regrets[f"regret_at_{n_tried}"] = 100 * regret(half_b, order, first)
-        regrets[f"normalized_regret_at_{n_tried}"] = normalized_regret(half_b, order, first)
     return {
         "ap_at_10": average_precision(half_a, order, k),
         "ndcg_at_10": ndcg(half_a, order, k),
         "spearman": float(spearmanr(half_a, -np.argsort(order)).statistic) if np.ptp(half_a) > 0 else 0.0,
         "configs_to_best": float(configs_to_best(half_b, order)),
         "ap_at_10_half_b": average_precision(half_b, order, k) if has_b else np.nan,
-        **regrets,
+        **{f"regret_at_{tried}": 100 * regret(half_b, order, min(tried, len(order))) for tried in _TRIED},
+        **{
+            f"normalized_regret_at_{tried}": normalized_regret(half_b, order, min(tried, len(order)))
+            for tried in _TRIED
+        },
     }
 
 
 def judge(loo: LooScores, truth: Truth, rankers: Sequence[str]) -> pd.DataFrame:
-    """Judges every ranking of the tasks.
-
-    Args:
-        loo: Leave-family-out scores.
-        truth: True scores of the tasks to be judged on.
-        rankers: Names of rankers that ranked every one of these tasks.
+    """Judges the rankings of the tasks of ``truth`` by rankers that ranked every one of them.
 
     Returns:
         Columns ``ranker, family, task, seed`` and those of ``MEASURES``.
     """
     rows = []
     for name in rankers:
-        for place, (task, family) in enumerate(zip(truth.tasks, truth.families, strict=True)):
+        for task, family, half_a, half_b in zip(truth.tasks, truth.families, truth.half_a, truth.half_b, strict=True):
             for seed in range(loo.n_seeds(name, task)):
-                order = ranking_of(loo.scores(name, task, seed))
-                values = judged(truth.half_a[place], truth.half_b[place], order, truth.has_b)
+                values = judged(half_a, half_b, ranking_of(loo.scores(name, task, seed)), truth.has_b)
                 rows.append({"ranker": name, "family": family, "task": task, "seed": seed, **values})
     return pd.DataFrame(rows)
 

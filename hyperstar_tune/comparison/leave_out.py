@@ -30,7 +30,6 @@ def leave_family_out(
     table: MetaDataset,
     seeds: Iterable[int] = (0,),
     families: Iterable[str] | None = None,
-    progress: Callable[[str, int, str], None] | None = None,
 ) -> pd.DataFrame:
     """Ranks every complete task of every family with a ranker fitted to all other families.
 
@@ -39,7 +38,6 @@ def leave_family_out(
         table: Table of learning curves. Tasks that lack a configuration are learnt from but not ranked.
         seeds: Seeds of the rankers.
         families: Families to leave out, one at a time; all when None.
-        progress: Called after every family with the ranker's name, the seed and the family.
 
     Returns:
         One row per task, seed and configuration, with the columns ``LOO_COLUMNS``; ``config`` is its ``config_key``.
@@ -47,12 +45,8 @@ def leave_family_out(
     parts = []
     for seed in seeds:
         for family in families if families is not None else table.families:
-            if not complete_rows(table, family).size:
-                continue
-            ranker = make(seed).fit(table.without(family))
-            parts.append(rank_family(ranker, seed, table, family))
-            if progress is not None:
-                progress(ranker.name, seed, family)
+            if complete_rows(table, family).size:
+                parts.append(rank_family(make(seed).fit(table.without(family)), seed, table, family))
     if not parts:
         raise MetaDatasetError("ranking needs a task on which every configuration was trained, but the table has none")
     return pd.concat(parts, ignore_index=True)
@@ -75,11 +69,7 @@ def scores_without_images(rankers: Iterable[str], table: MetaDataset) -> pd.Data
 
 
 def rank_family(ranker: Ranker, seed: int, table: MetaDataset, family: str) -> pd.DataFrame:
-    """Ranks every complete task of a family with a ranker fitted to all others.
-
-    Returns:
-        The rows that ``leave_family_out`` returns.
-    """
+    """The rows of ``leave_family_out`` for one family, by a ranker that was fitted to all others."""
     keys = [config_key(config) for config in table.configs]
     parts = []
     for row in complete_rows(table, family):
@@ -88,7 +78,7 @@ def rank_family(ranker: Ranker, seed: int, table: MetaDataset, family: str) -> p
         scores = dict(zip(map(config_key, ranking.configs), ranking.scores, strict=True))
         part = pd.DataFrame({"config": keys, "score": np.asarray([scores[key] for key in keys], dtype=np.float32)})
         parts.append(part.assign(ranker=ranker.name, seed=seed, family=family, task=task["name"])[list(LOO_COLUMNS)])
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts)
 
 
 def complete_rows(table: MetaDataset, family: str) -> npt.NDArray[np.intp]:
@@ -112,17 +102,16 @@ class LooScores:
         if missing:
             raise MetaDatasetError(f"leave-family-out scores need the column {missing[0]!r}, but have {list(frame)}")
         self._configs = list(configs)
-        keys = {config_key(config): row for row, config in enumerate(self._configs)}
+        keys = [config_key(config) for config in self._configs]
         self._scores: dict[tuple[str, str], dict[int, np.ndarray]] = {}
         groups: Any = frame.groupby(["ranker", "task", "seed"], observed=True, sort=False)
         for (ranker, task, seed), part in groups:
-            rows = part["config"].map(keys)
-            if rows.isna().any() or len(part) != len(self._configs):
+            by_key = dict(zip(part["config"], part["score"], strict=True))
+            if len(part) != len(keys) or by_key.keys() != set(keys):
                 raise MetaDatasetError(
-                    f"scores of {ranker!r} on {task!r} must be those of the table's {len(self._configs)} configurations"
+                    f"scores of {ranker!r} on {task!r} must be those of the table's {len(keys)} configurations"
                 )
-            scores = np.empty(len(self._configs))
-            scores[rows.to_numpy(dtype=np.intp)] = part["score"].to_numpy(dtype=np.float64)
+            scores = np.array([by_key[key] for key in keys], dtype=np.float64)
             self._scores.setdefault((str(ranker), str(task)), {})[int(seed)] = scores
 
     @classmethod

@@ -10,6 +10,7 @@ from ray import tune
 
 from hyperstar_tune.comparison.methods import Method, Setting
 from hyperstar_tune.errors import SearchError
+from hyperstar_tune.plan import HyperBandPlan
 from hyperstar_tune.report.run import ResultHistory, incumbent_curve
 from hyperstar_tune.simulation.controller import METRIC, MODE
 from hyperstar_tune.space import Config
@@ -54,7 +55,7 @@ def run_live(
     options: dict[str, Any] = {}
     if not method.has_plan:
         # Ray's HyperBandScheduler breaks down if someone else ends its trials.
-        options["stop"] = _BudgetStopper(setting.plan.max_epochs if method.is_fifo else None, setting.plan.epoch_budget)
+        options["stop"] = _BudgetStopper(setting.plan, method.reports == "end")
     if resources is not None:
         options["resources_per_trial"] = resources
     trials = tune.run(
@@ -86,15 +87,15 @@ def run_live(
 
 
 class _BudgetStopper(tune.Stopper):
-    """Ends the run at the budget, and trials at R if it is given, for schedulers that know no budget."""
+    """Ends the run at the budget for schedulers that know none, and trials at R for those that end none."""
 
-    def __init__(self, max_epochs: int | None, epoch_budget: int) -> None:
-        self._max_epochs, self._budget = max_epochs, epoch_budget
+    def __init__(self, plan: HyperBandPlan, ends_trials: bool) -> None:
+        self._plan, self._ends_trials = plan, ends_trials
         self._epochs: dict[str, int] = {}
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         self._epochs[trial_id] = max(self._epochs.get(trial_id, 0), int(result["training_iteration"]))
-        return self._max_epochs is not None and bool(result["training_iteration"] >= self._max_epochs)
+        return self._ends_trials and bool(result["training_iteration"] >= self._plan.max_epochs)
 
     def stop_all(self) -> bool:
-        return sum(self._epochs.values()) >= self._budget
+        return sum(self._epochs.values()) >= self._plan.epoch_budget

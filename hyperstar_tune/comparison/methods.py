@@ -7,7 +7,7 @@ A method without a ranking has a plain name (``hyperband``, ``bohb``). One that 
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, HyperBandScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -25,14 +25,13 @@ from hyperstar_tune.simulation.controller import METRIC, MODE
 from hyperstar_tune.space import SearchSpace
 from hyperstar_tune.tables.metadataset import MetaDataset
 
-__all__ = ["OLD_NAMES", "Method", "Setting", "current_names", "looks", "make_method", "method_names", "use_names"]
+__all__ = ["METHODS", "OLD_NAMES", "USES", "Method", "Setting", "current_names", "looks", "make_method"]
 
 OLD_NAMES = {  # results that were written before a renaming are read through ``current_names``
     "hyperband_reversed": "hyperband_longest_first",
     "least_aggressive_first": "longest_first",
 }
 
-Needed = TypeVar("Needed")
 Pair = tuple[Searcher, TrialScheduler]
 Fields = dict[str, Any]
 _GOAL: Fields = {"metric": METRIC, "mode": MODE}  # Ray tells searchers only if the run has a config
@@ -62,9 +61,8 @@ class Method:
     make: Make
     color: str = ""  # in figures; a method that follows a ranking has the color of the ranker
     line: str = "-"  # matplotlib's style of its line
-    reports: str = "every epoch"  # the results that a replay must deliver, as in ``replay``
+    reports: str = "every epoch"  # that a replay must deliver, as in ``replay``; "end": no scheduler ends its trials
     has_plan: bool = True  # its scheduler ends the run at the budget by itself
-    is_fifo: bool = False  # its scheduler never ends a trial: a live run must, at R
     ranker: str = ""  # whose ranking it needs
     needs_table: bool = False
     is_slow: bool = False  # fits a model at every suggestion
@@ -78,23 +76,13 @@ def make_method(name: str) -> Method:
         SearchError: If there is none of this name.
     """
     ranker, _, use = name.partition("+")
-    if ranker and use in _USES:
-        return replace(_USES[use], name=name, ranker=ranker)
-    if name in _PLAIN:
-        return _PLAIN[name]
+    if ranker and use in USES:
+        return replace(USES[use], name=name, ranker=ranker)
+    if name in METHODS:
+        return METHODS[name]
     raise SearchError(
-        f"a method is one of {', '.join(_PLAIN)} or RANKER+USE with a use of {', '.join(_USES)}, but got {name!r}"
+        f"a method is one of {', '.join(METHODS)} or RANKER+USE with a use of {', '.join(USES)}, but got {name!r}"
     )
-
-
-def method_names() -> tuple[str, ...]:
-    """Names of the methods that follow no ranking."""
-    return tuple(_PLAIN)
-
-
-def use_names() -> tuple[str, ...]:
-    """Names of what a ranking can be used for."""
-    return tuple(_USES)
 
 
 def current_names(data: Any) -> Any:
@@ -125,18 +113,16 @@ def looks(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     return shown
 
 
-def _needed(value: Needed | None, what: str) -> Needed:
-    if value is None:
-        raise SearchError(f"this method needs {what}, but its setting has none")
-    return value
-
-
 def _ranking(s: Setting) -> Ranking:
-    return _needed(s.ranking, "a ranking to follow")
+    if s.ranking is None:
+        raise SearchError("this method needs a ranking to follow, but its setting has none")
+    return s.ranking
 
 
 def _known(s: Setting) -> MetaDataset:
-    return _needed(s.known, "a table of other tasks to transfer from")
+    if s.known is None:
+        raise SearchError("this method needs a table of other tasks to transfer from, but its setting has none")
+    return s.known
 
 
 def _to_the_end(plan: HyperBandPlan) -> TrialScheduler:
@@ -195,12 +181,12 @@ def _rush(s: Setting) -> Pair:
 
 
 _FREE: Fields = {"has_plan": False}
-_FIFO: Fields = {"has_plan": False, "is_fifo": True, "reports": "end"}
+_FIFO: Fields = {"has_plan": False, "reports": "end"}
 _LEARNS: Fields = {"reports": "levels", "is_slow": True}
 _DRAWS: Fields = {"reports": "targets"}
 _FIXED: Fields = {"is_random": False}
 
-_PLAIN = {
+METHODS = {  # those that follow no ranking
     method.name: method
     for method in (
         Method("random_search", "random search", _random(_to_the_end), "#bcbd22", **_FIFO),
@@ -214,7 +200,7 @@ _PLAIN = {
         Method("rush", "RUSH", _rush, "#c49c94", needs_table=True, **_FREE),
     )
 }
-_USES = {
+USES = {  # of a ranking, by whatever ranker
     use.name: use
     for use in (
         Method("hyperband", f"{_FIRST}Hyperband", _follow(), **_DRAWS, **_FIXED),

@@ -4,7 +4,8 @@ The unit is the family: its tasks are averaged first, then all families weigh th
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +25,10 @@ __all__ = [
 
 MIN_FAMILIES = 5  # fewer give no interval: a bootstrap over them has no meaning
 _N_SAMPLES = 10_000
-_SLACK = 1e-6  # a tolerance can be exactly one image, which float32 accuracies must not miss
+_NEAR = 0.005 + 1e-6  # half a point of accuracy; float32 accuracies must not miss it where it is exactly one image
 
 
-@dataclass(frozen=True)
-class Interval:
+class Interval(NamedTuple):
     """A mean over families and the ends of its 95 % interval."""
 
     mean: float
@@ -37,7 +37,7 @@ class Interval:
 
     def to_json(self) -> dict[str, float]:
         """The three numbers, rounded to five digits."""
-        return {name: round(float(getattr(self, name)), 5) for name in ("mean", "low", "high")}
+        return {name: round(float(value), 5) for name, value in self._asdict().items()}
 
 
 def bootstrap_mean(values: npt.ArrayLike, seed: int = 0, n_samples: int = _N_SAMPLES) -> Interval:
@@ -83,32 +83,28 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 
     Source: Holm, Scandinavian Journal of Statistics 6 (1979).
     """
-    adjusted: dict[str, float] = {}
-    largest = 0.0
-    for rank, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[name]))
-        adjusted[name] = largest
+    rising = sorted(p_values, key=lambda name: p_values[name])
+    scaled = [min(1.0, (len(rising) - rank) * p_values[name]) for rank, name in enumerate(rising)]
+    adjusted = dict(zip(rising, accumulate(scaled, max), strict=True))
     return {name: adjusted[name] for name in p_values}
 
 
-def epochs_to_target(accuracy: npt.ArrayLike, target: float, not_reached: float, tolerance: float = 0.005) -> float:
-    """Epochs until a mean incumbent is within ``tolerance`` of a target.
+def epochs_to_target(accuracy: npt.ArrayLike, target: float, not_reached: float) -> float:
+    """Epochs until a mean incumbent is within half a point of accuracy of a target, or ``not_reached``.
 
     Args:
         accuracy: Mean incumbent after each epoch, shape [E]; NaN before the first result.
         target: The rival's final accuracy.
         not_reached: Value to return if it never comes near; in the protocol twice the largest budget.
-        tolerance: Distance that counts as near; in the protocol half a point of accuracy.
     """
-    values = np.nan_to_num(np.asarray(accuracy, dtype=np.float64), nan=-np.inf)
-    reached = np.flatnonzero(values >= target - tolerance - _SLACK)
+    reached = np.flatnonzero(np.asarray(accuracy, dtype=np.float64) >= target - _NEAR)
     return float(reached[0] + 1) if len(reached) else float(not_reached)
 
 
 def geometric_ratio(first: npt.ArrayLike, second: npt.ArrayLike, seed: int = 0) -> Interval:
     """Geometric mean over families of ``first / second``, with its interval."""
-    logs = bootstrap_mean(np.log(np.asarray(first, dtype=np.float64) / np.asarray(second, dtype=np.float64)), seed)
-    return Interval(*(float(np.exp(value)) for value in (logs.mean, logs.low, logs.high)))
+    logs = np.log(np.asarray(first, dtype=np.float64) / np.asarray(second, dtype=np.float64))
+    return Interval(*(float(np.exp(value)) for value in bootstrap_mean(logs, seed)))
 
 
 def epochs_over_rivals(own: npt.ArrayLike, rival: npt.ArrayLike, grid: Sequence[int]) -> tuple[Interval, float]:

@@ -10,12 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hyperstar_tune.comparison.budgets import Budgets
-from hyperstar_tune.comparison.statistics import (
-    bootstrap_mean,
-    epochs_over_rivals,
-    holm,
-    paired_p_value,
-)
+from hyperstar_tune.comparison.statistics import Interval, bootstrap_mean, epochs_over_rivals, holm, paired_p_value
 from hyperstar_tune.tables.metadataset import MetaDataset
 
 __all__ = ["summarize"]
@@ -48,34 +43,32 @@ def summarize(frame: pd.DataFrame, table: MetaDataset, budgets: Sequence[Budgets
         "families": {str(task): str(family) for task, family in zip(frame["task"], frame["family"], strict=True)},
         "by_eta": {},
     }
-    longest = int(table.epochs[-1])
     for plan in budgets:
         part = frame[frame["eta"] == plan.eta]
         if len(part):
-            summary["by_eta"][str(plan.eta)] = _one_eta(part, column, best, plan.epochs(longest))
+            summary["by_eta"][str(plan.eta)] = _one_eta(part, column, best, plan.epochs(int(table.epochs[-1])))
     return summary
 
 
-def _one_eta(part: pd.DataFrame, column: str, best: Mapping[str, float], points: list[int]) -> dict[str, Any]:
+def _one_eta(part: pd.DataFrame, column: str, best: pd.Series, points: list[int]) -> dict[str, Any]:
     grid = sorted({int(budget) for budget in part["budget"]})
-    families = dict(zip(part["task"], part["family"], strict=True))
+    family = dict(zip(part["task"], part["family"], strict=True))
     by_task, timed = (_mean_curves(part, name, grid) for name in (column, f"timed_{column}"))
-    accuracies = {method: _by_family(curves, families) for method, curves in by_task.items()}
-    regrets, methods = {}, {}
+    accuracies = {method: _by_family(curves, family) for method, curves in by_task.items()}
+    regrets, late = (
+        {method: _by_family(curves.rsub(best[curves.index], axis=0), family) for method, curves in kind.items()}
+        for kind in (by_task, timed)
+    )
+    methods = {}
     for method, accuracy in accuracies.items():
-        own = part[part["method"] == method]
-        regret, late = (
-            _by_family({task: best[task] - curve for task, curve in curves[method].items()}, families)
-            for curves in (by_task, timed)
-        )
-        regrets[method] = regret[points]
+        own, regret = part[part["method"] == method], regrets[method]
         methods[method] = {
             "seeds": int(own["seed"].nunique()),
             "searcher_s": round(float(own["searcher_s"].mean()), 5),
             "trials": round(float(own["trials"].mean()), 2),
             "accuracy": _bands(accuracy),
             "regret": _bands(regret),
-            "regret_at_equal_seconds": _bands(late),
+            "regret_at_equal_seconds": _bands(late[method]),
             "at_budgets": {
                 str(point): {
                     "accuracy": bootstrap_mean(accuracy[point]).to_json(),
@@ -84,55 +77,56 @@ def _one_eta(part: pd.DataFrame, column: str, best: Mapping[str, float], points:
                 for point in points
             },
         }
-    tasks = dict.fromkeys(part["task"])
+    tasks = {
+        task: {name: _rounded(curves.loc[task].to_numpy()) for name, curves in by_task.items() if task in curves.index}
+        for task in family
+    }
+    at_points = {method: regret[points] for method, regret in regrets.items()}
     return {
         "budgets": points,
         "grid": grid,
         "methods": methods,
-        "tasks": {t: {m: _rounded(curves[t]) for m, curves in by_task.items() if t in curves} for t in tasks},
-        "against": {base: _compare(regrets, base) for base in _BASES if base in regrets},
-        "epochs_to_rival": {rival: _epochs_to_rival(accuracies, rival) for rival in _RIVALS if rival in accuracies},
+        "tasks": tasks,
+        "against": {base: _compare(at_points, base) for base in _BASES if base in at_points},
+        "epochs_to_rival": {
+            rival: _epochs_to_rival(accuracies, rival, grid) for rival in _RIVALS if rival in accuracies
+        },
         "runs": _every_run(part, column, points),
     }
 
 
-def _best(table: MetaDataset, column: str) -> dict[str, float]:
-    """The accuracy, on the half that reports, of the best configuration on half A: the end of a run over all."""
-    accuracy = table.curve("val_accuracy")[:, :, 0]  # [T, H, F]
-    reported = accuracy if column == "accuracy" else table.curve("val_accuracy_b")[:, :, 0]
-    best = {}
-    for row, task in enumerate(table.tasks["name"]):
-        flat = accuracy[row].ravel()
-        best[str(task)] = float(reported[row].ravel()[int(np.nanargmax(flat))]) if np.isfinite(flat).any() else np.nan
-    return best
+def _best(table: MetaDataset, column: str) -> pd.Series:
+    """By task the accuracy, on the half that reports, of the best result on half A: the end of a run over all."""
+    half_a, reported = (
+        table.curve(name)[:, :, 0].reshape(len(table.tasks), -1).astype(np.float64)  # [T, H x F]
+        for name in ("val_accuracy", "val_accuracy" if column == "accuracy" else "val_accuracy_b")
+    )
+    places = np.where(np.isnan(half_a), -np.inf, half_a).argmax(axis=1)
+    found = np.where(np.isnan(half_a).all(axis=1), np.nan, reported[np.arange(len(places)), places])
+    return pd.Series(found, index=table.tasks["name"].astype(str))
 
 
-def _mean_curves(part: pd.DataFrame, column: str, grid: list[int]) -> dict[str, dict[str, pd.Series]]:
-    """Mean over seeds at every budget, by method and task; before anything is found, the lowest value of the curve."""
+def _mean_curves(part: pd.DataFrame, column: str, grid: list[int]) -> dict[str, pd.DataFrame]:
+    """Means over seeds by method, [task, budget]; before anything is found, the lowest value of the curve."""
     means = part.groupby(["method", "task", "budget"], sort=False)[column].mean().unstack("budget")[grid]
     means = means.apply(lambda curve: curve.fillna(curve.min()), axis=1)
-    curves: dict[str, dict[str, pd.Series]] = {}
-    for (method, task), curve in means.iterrows():
-        curves.setdefault(str(method), {})[str(task)] = curve
-    return curves
+    return {str(method): curves.droplevel("method") for method, curves in means.groupby("method", sort=False)}
 
 
-def _by_family(curves: Mapping[str, pd.Series], families: Mapping[str, str]) -> pd.DataFrame:
-    """Mean over a family's tasks: one row per family, one column per budget."""
-    return pd.DataFrame(curves).T.groupby(lambda task: families[task], sort=False).mean()
+def _by_family(curves: pd.DataFrame, family: Mapping[str, str]) -> pd.DataFrame:
+    """Means over a family's tasks, [family, budget]."""
+    return curves.groupby(lambda task: family[task], sort=False).mean()
 
 
 def _bands(by_family: pd.DataFrame) -> dict[str, list[float]]:
     intervals = [bootstrap_mean(by_family[budget], n_samples=2000) for budget in by_family]
-    return {name: _rounded([getattr(interval, name) for interval in intervals]) for name in ("mean", "low", "high")}
+    return {name: _rounded(ends) for name, ends in zip(Interval._fields, zip(*intervals, strict=True), strict=True)}
 
 
 def _compare(regrets: Mapping[str, pd.DataFrame], base: str) -> dict[str, Any]:
     """Difference of regret to a method (negative: better), with p-values adjusted for all methods."""
     own = regrets[base]
-    others = {
-        name: regret.loc[own.index] for name, regret in regrets.items() if name != base and len(regret) == len(own)
-    }
+    others = {name: of.loc[own.index] for name, of in regrets.items() if name != base and len(of) == len(own)}
     result: dict[str, Any] = {}
     for point in own:
         adjusted = holm({name: paired_p_value(regret[point], own[point]) for name, regret in others.items()})
@@ -143,10 +137,9 @@ def _compare(regrets: Mapping[str, pd.DataFrame], base: str) -> dict[str, Any]:
     return result
 
 
-def _epochs_to_rival(accuracies: Mapping[str, pd.DataFrame], rival: str) -> dict[str, Any]:
+def _epochs_to_rival(accuracies: Mapping[str, pd.DataFrame], rival: str, grid: Sequence[int]) -> dict[str, Any]:
     """Epochs of every method over the rival's own, until the rival's final accuracy is reached within half a point."""
     theirs, result = accuracies[rival], {}
-    grid: Any = theirs.columns.tolist()
     for method, accuracy in accuracies.items():
         if list(accuracy.index) == list(theirs.index):
             ratio, reached = epochs_over_rivals(accuracy, theirs, grid)
@@ -157,12 +150,9 @@ def _epochs_to_rival(accuracies: Mapping[str, pd.DataFrame], rival: str) -> dict
 def _every_run(part: pd.DataFrame, column: str, points: list[int]) -> dict[str, Any]:
     """The values at the reported budgets, for every seed in order, by method and task."""
     runs: dict[str, Any] = {}
-    at = part[part["budget"].isin(points)]
-    wide = at.pivot_table(index=["method", "task", "seed"], columns="budget", values=column, sort=True, dropna=False)
-    wide = wide.dropna(how="all")[points]
-    keys: Any = wide.index
-    for (method, task, _), values in zip(keys, wide.to_numpy(dtype=np.float64), strict=True):
-        row = [None if np.isnan(value) else round(float(value), 4) for value in values]
+    wide = part.pivot(index=["method", "task", "seed"], columns="budget", values=column)[points]
+    for (method, task, _), *values in wide.dropna(how="all").sort_index().itertuples():
+        row = [None if np.isnan(value) else round(value, 4) for value in values]
         runs.setdefault(str(method), {}).setdefault(str(task), []).append(row)
     return runs
 

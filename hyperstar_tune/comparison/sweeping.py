@@ -17,9 +17,9 @@ import pandas as pd
 
 from hyperstar_tune._files import replacing
 from hyperstar_tune.comparison.budgets import Budgets, protocol_budgets
-from hyperstar_tune.comparison.leave_out import LooScores
+from hyperstar_tune.comparison.leave_out import LOO_COLUMNS, LooScores
 from hyperstar_tune.comparison.methods import Method, Setting, current_names, make_method
-from hyperstar_tune.errors import MetaDatasetError, SearchError
+from hyperstar_tune.errors import SearchError
 from hyperstar_tune.plan import HyperBandPlan
 from hyperstar_tune.simulation.curves import TaskCurves
 from hyperstar_tune.simulation.record import Run
@@ -43,18 +43,6 @@ class SweepProgress:
     done: int  # runs that are done, of those to be done now
     total: int
     seconds: float  # seconds since the start
-
-
-@dataclass(frozen=True)
-class _World:
-    """What all runs of a sweep share."""
-
-    table: MetaDataset
-    loo: LooScores | None
-    n_workers: int
-
-    def seeds_of_ranking(self, method: Method, task: str) -> int:
-        return self.loo.n_seeds(method.ranker, task) if method.ranker and self.loo is not None else 0
 
 
 def run_method(
@@ -127,19 +115,25 @@ def sweep(
 
     Raises:
         MetaDatasetError: If a task is unknown or incomplete.
-        SearchError: If a method is unknown, or follows a ranking and there are no scores.
+        SearchError: If a method is unknown, or follows a ranking and there are no scores; or if nothing is to be done.
     """
     chosen = [make_method(name) for name in methods]
+    loo = loo or LooScores(pd.DataFrame(columns=LOO_COLUMNS), table.configs)
     for method in chosen:
-        if method.ranker and (loo is None or method.ranker not in loo.rankers):
-            known = ", ".join(loo.rankers) if loo else "none at all"
+        if method.ranker and method.ranker not in loo.rankers:
+            known = ", ".join(loo.rankers) or "none at all"
             raise SearchError(
                 f"method {method.name!r} needs leave-family-out scores of {method.ranker!r}, not of {known}"
             )
-    names = _complete_tasks(table) if tasks is None else list(tasks)
+    names = table.complete_tasks if tasks is None else list(tasks)
+    if not chosen or not names:
+        raise SearchError(
+            "a sweep needs a method, and a task on which every configuration was trained, but got "
+            f"{len(chosen)} methods and {len(names)} tasks"
+        )
     budgets = list(protocol_budgets(table) if budgets is None else budgets)
-    world = _World(table, loo, n_workers)
-    origins = {(m.name, task): _origin(world, m, task, budgets) for task in names for m in chosen}
+    shared = repr((budgets, n_workers, table.space.fingerprint, table.epochs.tolist()))
+    origins = {(m.name, task): _origin(m, task, table, loo, shared) for task in names for m in chosen}
     path = Path(out) if out is not None else None
     frames = _kept(path, origins) if path is not None and path.exists() else []
     had = {key for frame in frames for key in zip(*(frame[c] for c in ("method", "task", "eta", "seed")), strict=True)}
@@ -148,7 +142,7 @@ def sweep(
         for method in chosen:
             n_seeds = min(seeds, slow_seeds) if method.is_slow else seeds
             if not method.is_random:
-                n_seeds = min(n_seeds, world.seeds_of_ranking(method, task) or 1)
+                n_seeds = min(n_seeds, loo.n_seeds(method.ranker, task) or 1)
             for plan in budgets:
                 missing = [seed for seed in range(n_seeds) if (method.name, task, plan.eta, seed) not in had]
                 if missing:
@@ -162,8 +156,8 @@ def sweep(
                 curves = TaskCurves.of(table, task)
                 _ = curves.results
                 gc.freeze()  # so that the collector need not look at a hundred thousand small objects after every run
-            rows = pd.DataFrame(_runs(world, method, curves, plan, missing))
-            frames.append(rows.assign(origin=origins[method.name, task]))
+            rows = _runs(method, curves, plan, missing, table, loo, n_workers)
+            frames.append(pd.DataFrame(rows).assign(origin=origins[method.name, task]))
             done += len(missing)
             if path is not None:
                 with replacing(path) as file:
@@ -172,24 +166,28 @@ def sweep(
                 progress(SweepProgress(method.name, task, done, total, perf_counter() - start))
     finally:
         gc.unfreeze()
-    if not frames:
-        raise SearchError("a sweep needs at least one method and one task, but got none")
     return pd.concat(frames, ignore_index=True)
 
 
 def _runs(
-    world: _World, method: Method, curves: TaskCurves, budgets: Budgets, seeds: Iterable[int]
+    method: Method,
+    curves: TaskCurves,
+    budgets: Budgets,
+    seeds: Iterable[int],
+    table: MetaDataset,
+    loo: LooScores,
+    n_workers: int,
 ) -> Iterator[dict[str, Any]]:
     """One row per seed and budget, without the origin."""
     points = budgets.epochs(curves.max_epochs)
     if budgets.max_epochs not in (0, curves.max_epochs):
         curves = curves.prefix(budgets.max_epochs)
     plan = HyperBandPlan(curves.max_epochs, budgets.eta, points[-1])
-    known = world.table.without(curves.family) if method.needs_table else None
+    known = table.without(curves.family) if method.needs_table else None
     times = np.asarray(points) * float(curves.seconds.mean())
     for seed in seeds:
-        ranking = world.loo.ranking(method.ranker, curves.task, seed) if method.ranker and world.loo else None
-        run = run_method(method, curves, Setting(world.table.space, plan, seed, ranking, known), world.n_workers)
+        ranking = loo.ranking(method.ranker, curves.task, seed) if method.ranker else None
+        run = run_method(method, curves, Setting(table.space, plan, seed, ranking, known), n_workers)
         best = run.incumbent
         for budget, here, then in zip(points, best.at(points), best.at_seconds(times), strict=True):
             values = (
@@ -217,16 +215,11 @@ def _fewest_reports(method: Method, plan: HyperBandPlan, curves: TaskCurves, n_w
     return "targets" if drawn <= len(curves.configs) else "levels"
 
 
-def _origin(world: _World, method: Method, task: str, budgets: Sequence[Budgets]) -> str:
+def _origin(method: Method, task: str, table: MetaDataset, loo: LooScores, shared: str) -> str:
     """A digest of everything that the runs of a method on a task depend on besides their seed."""
-    table, names = world.table, world.table.tasks["name"].tolist()
-    row = names.index(task) if task in names else len(names)
-    curves = table.evaluations if method.needs_table else table.evaluations[row : row + 1]
-    shared = repr((list(budgets), world.n_workers, table.space.fingerprint, table.epochs.tolist()))
-    parts = [shared.encode(), curves.tobytes()]
-    for seed in range(world.seeds_of_ranking(method, task)):
-        parts.append(world.loo.scores(method.ranker, task, seed).tobytes() if world.loo else b"")
-    return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
+    rows = slice(None) if method.needs_table else (table.tasks["name"] == task).to_numpy()
+    scores = (loo.scores(method.ranker, task, seed).tobytes() for seed in range(loo.n_seeds(method.ranker, task)))
+    return hashlib.sha256(b"".join([shared.encode(), table.evaluations[rows].tobytes(), *scores])).hexdigest()[:12]
 
 
 def _kept(path: Path, origins: Mapping[tuple[str, str], str]) -> list[pd.DataFrame]:
@@ -237,9 +230,3 @@ def _kept(path: Path, origins: Mapping[tuple[str, str], str]) -> list[pd.DataFra
     frame["method"] = frame["method"].map(current_names)
     made = zip(frame["method"], frame["task"], frame["origin"], strict=True)
     return [frame[[origins.get((method, task), origin) == origin for method, task, origin in made]]]
-
-
-def _complete_tasks(table: MetaDataset) -> list[str]:
-    if not table.complete_tasks:
-        raise MetaDatasetError("a sweep needs a task on which every configuration was trained, but the table has none")
-    return table.complete_tasks
