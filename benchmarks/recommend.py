@@ -64,7 +64,7 @@ def seconds(work: Callable[[], Any]) -> float:
 def measure(predictor: Predictor, repetitions: int, n_literal: int) -> dict[str, Any]:
     # The time does not depend on what the images show.
     batches = np.random.default_rng(0).integers(0, 256, (10, 64, 3, 64, 64), dtype=np.uint8)
-    backbone = predictor.backbone()
+    backbone = predictor.backbone
     with torch.inference_mode():
         chunks = [normalize(chunk) for chunk in torch.from_numpy(batches).flatten(0, 1).split(CHUNK)]
     sides = {"recommend": lambda: recommend(predictor, batches), "backbone": lambda: bare_forward(backbone, chunks)}

@@ -38,15 +38,9 @@ def ranking_of(scores: npt.ArrayLike) -> npt.NDArray[np.intp]:
 
 
 def normalize_scores(scores: npt.ArrayLike) -> FloatArray:
-    """Scores of each task with mean 0 and standard deviation 1 over its configurations.
+    """Scores [..., H] of each task with mean 0 and standard deviation 1 over its configurations; 0 if all are equal.
 
-    Args:
-        scores: Accuracies, shape [..., H]; NaN cells stay NaN and do not count.
-
-    Returns:
-        Shape [..., H]; 0 where a task's scores are all equal.
-
-    Source: HyperSTAR (CVPR 2020), Sec. 3.1.
+    NaN stays NaN and does not count. Source: HyperSTAR (CVPR 2020), Sec. 3.1.
     """
     values = np.asarray(scores, dtype=np.float64)
     centred = values - np.nanmean(values, axis=-1, keepdims=True)
@@ -66,11 +60,7 @@ def worst_for_diverged(values: npt.ArrayLike, axis: int | tuple[int, ...] = -1) 
 
 
 def relevance(true_scores: npt.ArrayLike, k: int = 10) -> FloatArray:
-    """Probability of each configuration to be in the true top ``k``, ties at the k-th place broken at random.
-
-    Returns:
-        Shape [H], summing to ``k``: 1 above the k-th score, 0 below, the remaining places shared by those equal to it.
-    """
+    """Probability [H] of each configuration to be in the true top ``k``, ties at the k-th place broken at random."""
     scores = _scores(true_scores)
     _check_k(k, len(scores))
     threshold = np.sort(scores)[-k]
@@ -81,14 +71,8 @@ def relevance(true_scores: npt.ArrayLike, k: int = 10) -> FloatArray:
 def average_precision(true_scores: npt.ArrayLike, ranking: RankingLike, k: int = 10) -> float:
     """Average precision of the first ``k`` places of a ranking, ``(1/k) sum_i P(i) rel(i)``.
 
-    Args:
-        true_scores: True score of every configuration, shape [H]; NaN counts as the worst.
-        ranking: Indices of the configurations, best predicted first, shape [H] (at least [k]).
-        k: Places that count.
-
-    Returns:
-        A share in [0, 1]: the expectation over random ways to break ties at the true k-th place; 1 if the first ``k``
-        places hold exactly the true top ``k``.
+    It lies in [0, 1]: the expectation over random ways to break ties at the true k-th place; 1 if the first ``k``
+    places hold exactly the true top ``k``. A score that is NaN counts as the worst.
 
     Raises:
         SpaceError: If ``k`` exceeds H or the ranking is shorter than ``k``.
@@ -102,7 +86,7 @@ def average_precision(true_scores: npt.ArrayLike, ranking: RankingLike, k: int =
     rel = share[first]
     # E[rel_i rel_j] is the product unless both are tied: the tied group is drawn without replacement.
     tied = scores == np.sort(scores)[-k]
-    n_tied = int(np.sum(tied))
+    n_tied = int(tied.sum())
     drawn = share[tied][0] * n_tied  # places left for the tied group
     pair = drawn * (drawn - 1) / (n_tied * (n_tied - 1)) if n_tied > 1 else 0.0
     joint = np.where(np.outer(tied[first], tied[first]), pair, np.outer(rel, rel))
@@ -122,14 +106,7 @@ def chance_average_precision(n_configs: int, k: int = 10) -> float:
 def similarity_matrix(scores: npt.ArrayLike, k: int = 10) -> FloatArray:
     """Similarity r_ij of tasks: AP@k of one task's true ranking judged by the other's, mean of both directions.
 
-    Args:
-        scores: Shape [T, H].
-        k: Places that count.
-
-    Returns:
-        Symmetric, shape [T, T], in [0, 1].
-
-    Source: HyperSTAR (CVPR 2020), Eq. 2.
+    From scores [T, H], of shape [T, T] and in [0, 1]. Source: HyperSTAR (CVPR 2020), Eq. 2.
     """
     table = np.asarray(scores, dtype=np.float64)
     rankings = [ranking_of(row) for row in table]

@@ -33,13 +33,9 @@ class Ranking:
         spread: Sequence[float] | np.ndarray | None = None,
         **about: Any,
     ) -> "Ranking":
-        """Sorts configurations by predicted score; equal scores keep their order.
+        """Sorts configurations by predicted score, higher first; equal scores keep their order.
 
-        Args:
-            configs: H configurations.
-            scores: Predicted score of each, higher is better, shape [H].
-            spread: Standard deviation of each score, shape [H].
-            about: ``task``, ``source``, ``seen``, ``nearest`` and ``share`` of the ranking.
+        ``about`` gives the ``task``, ``source``, ``seen``, ``nearest`` and ``share`` of the ranking.
 
         Raises:
             SpaceError: If the lengths differ, nothing is to be ranked, or a score is not finite.
@@ -56,12 +52,8 @@ class Ranking:
                 f"predicted scores must be finite, but that of {configs[int(np.argmin(np.isfinite(values)))]} is not"
             )
         order = np.argsort(-values, kind="stable")
-        return cls(
-            configs=tuple(dict(configs[i]) for i in order),
-            scores=tuple(float(values[i]) for i in order),
-            spread=tuple(float(deviations[i]) for i in order),
-            **about,
-        )
+        copies = tuple(dict(configs[place]) for place in order)
+        return cls(copies, tuple(values[order].tolist()), tuple(deviations[order].tolist()), **about)
 
     def __len__(self) -> int:
         """Number of configurations."""
@@ -103,7 +95,7 @@ class Ranking:
     def table(self, n: int = 10) -> str:
         """The first ``n`` places as text: place, predicted score and its spread, configuration."""
         lines = ["place  score (spread)  configuration"]
-        rows = list(zip(self.configs, self.scores, self.spread, strict=True))[:n]
+        rows = zip(self.configs[:n], self.scores, self.spread, strict=False)
         for place, (config, score, spread) in enumerate(rows, 1):
             values = ", ".join(f"{name}={value}" for name, value in config.items())
             lines.append(f"{place:5d}  {score:+5.2f} ({spread:4.2f})  {values}")

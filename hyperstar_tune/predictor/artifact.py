@@ -30,10 +30,8 @@ def write_artifact(directory: Path, card: dict[str, Any], tensors: dict[str, Ten
         The card as it was written.
     """
     content = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
-    card = {key: value for key, value in card.items() if key != "sha256"} | {
-        "schema": SCHEMA,
-        "weights": {"file": WEIGHTS, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)},
-    }
+    card = {key: value for key, value in card.items() if key != "sha256"}
+    card |= {"schema": SCHEMA, "weights": _about(content)}
     card["sha256"] = _card_hash(card)
     write_file(directory / WEIGHTS, content)
     write_file(directory / CARD, (json.dumps(card, indent=1) + "\n").encode())
@@ -60,17 +58,19 @@ def read_artifact(directory: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         )
     if card.get("sha256") != _card_hash(card):
         raise PredictorError(f"{directory / CARD} was changed after it was written; fetch the predictor again")
-    stated = card.get("weights")
-    if not isinstance(stated, dict) or stated.get("sha256") != hashlib.sha256(content).hexdigest():
-        stated_bytes = stated.get("bytes") if isinstance(stated, dict) else None
+    if card.get("weights") != _about(content):
         raise PredictorError(
-            f"{directory / WEIGHTS} is not the file its card describes ({len(content)} bytes of {stated_bytes}); "
+            f"{directory / WEIGHTS} is not the file its card describes (it has {len(content)} bytes); "
             "fetch the predictor again"
         )
     try:
         return card, load(content)
     except (SafetensorError, ValueError, KeyError, AssertionError) as error:  # the last two: types torch does not have
         raise PredictorError(f"{directory / WEIGHTS} is no safetensors file: {error}") from error
+
+
+def _about(content: bytes) -> dict[str, Any]:
+    return {"file": WEIGHTS, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
 
 
 def _card_hash(card: dict[str, Any]) -> str:

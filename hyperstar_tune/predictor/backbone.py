@@ -22,8 +22,7 @@ from hyperstar_tune.shipped import backbone_path
 __all__ = ["CHUNK", "TRAINED_PARTS", "Backbone", "normalize", "to_tensor"]
 
 TRAINED_PARTS = ("none", "last_stage", "all")
-_MEAN = (0.485, 0.456, 0.406)  # mean of RGB in [0, 1], as in pretraining
-_STD = (0.229, 0.224, 0.225)
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of RGB in [0, 1], as in pretraining
 CHUNK = 64  # images per forward pass; more do not fit a CPU's cache
 
 
@@ -35,13 +34,12 @@ class Backbone(nn.Module):
             ``"all"`` (the paper's end-to-end).
 
     Attributes:
-        part: The part that meta-training changes.
-        frozen: Turns normalized images into the features that are cached.
-        trained: Turns those into image features.
-        n_features: Length of an image's features.
+        part: The argument ``trained``.
+        frozen: Turns normalized images into what is cached of them.
+        trained: Turns that into image features.
     """
 
-    n_features = 1024
+    n_features = 1024  # length of an image's features
 
     def __init__(self, trained: str = "none") -> None:
         super().__init__()
@@ -55,13 +53,12 @@ class Backbone(nn.Module):
         network.fc = nn.Identity()
         state = {name: value for name, value in load_file(backbone_path()).items() if not name.startswith("fc.")}
         network.load_state_dict(state)  # copies into float32, whatever the file's precision
-        stages = [
-            (name, getattr(network, name)) for name in ("conv1", "maxpool", "stage2", "stage3", "stage4", "conv5")
-        ]
+        names = ("conv1", "maxpool", "stage2", "stage3", "stage4", "conv5")
+        stages: list[tuple[str, nn.Module]] = [(name, getattr(network, name)) for name in names]
+        stages.append(("pool", nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())))
         cut = {"none": len(stages), "last_stage": 4, "all": 0}[trained]
         self.frozen = nn.Sequential(OrderedDict(stages[:cut]))
         self.trained = nn.Sequential(OrderedDict(stages[cut:]))
-        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.requires_grad_(False)
         self.trained.requires_grad_(True)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
@@ -80,14 +77,11 @@ class Backbone(nn.Module):
         if not len(self.frozen):
             return images
         with torch.no_grad():
-            cached = [self.frozen(normalize(chunk)) for chunk in images.split(CHUNK)]
-            return torch.cat(cached if len(self.trained) else [self.pool(chunk) for chunk in cached])
+            return torch.cat([self.frozen(normalize(chunk)) for chunk in images.split(CHUNK)])
 
     def suffix(self, cached: Tensor) -> Tensor:
         """Image features [n, n_features] from what ``prefix`` gave."""
-        if not len(self.frozen):
-            return self(cached)
-        return self.pool(self.trained(cached)) if len(self.trained) else cached
+        return self.trained(cached) if len(self.frozen) else self(cached)
 
     def forward(self, images: Tensor) -> Tensor:
         """Image features of uint8 images, [n, 3, S, S] -> [n, n_features]."""
@@ -95,14 +89,17 @@ class Backbone(nn.Module):
 
     def features(self, normalized: Tensor) -> Tensor:
         """Image features of normalized images, [n, 3, S, S] -> [n, n_features]."""
-        return self.pool(self.trained(self.frozen(normalized)))
+        return self.trained(self.frozen(normalized))
 
     def fused(self) -> "Backbone":
         """A copy with each batch normalization folded into the convolution before it: the same output, faster."""
         twin = copy.deepcopy(self)
-        for module in list(twin.modules()):
-            if isinstance(module, nn.Sequential):
-                _fold(module)
+        for sequence in [module for module in twin.modules() if isinstance(module, nn.Sequential)]:
+            layers: list[tuple[str, Any]] = list(sequence.named_children())
+            for (before, convolution), (name, normalization) in itertools.pairwise(layers):
+                if isinstance(convolution, nn.Conv2d) and isinstance(normalization, nn.BatchNorm2d):
+                    setattr(sequence, before, fuse_conv_bn_eval(convolution, normalization))
+                    setattr(sequence, name, nn.Identity())
         return twin.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -127,11 +124,3 @@ def to_tensor(images: npt.NDArray[np.uint8] | Tensor, device: torch.device | str
             f"images must be uint8 of shape [..., 3, S, S], but are {tensor.dtype} of shape {list(tensor.shape)}"
         )
     return tensor.to(device)
-
-
-def _fold(sequence: nn.Sequential) -> None:
-    layers: list[tuple[str, Any]] = list(sequence.named_children())
-    for (before, convolution), (name, normalization) in itertools.pairwise(layers):
-        if isinstance(convolution, nn.Conv2d) and isinstance(normalization, nn.BatchNorm2d):
-            setattr(sequence, before, fuse_conv_bn_eval(convolution, normalization))
-            setattr(sequence, name, nn.Identity())

@@ -24,11 +24,8 @@ def similarity_loss(batch: Tensor, others: Tensor, similarity: Tensor) -> Tensor
     Args:
         batch: t of one batch of a task, shape [dim].
         others: t of the other training tasks, shape [M - 1, dim]; detached here.
-        similarity: r of the task with each of them, shape [M - 1]; pairs that are NaN (too few configurations trained
-            on both) do not count.
-
-    Returns:
-        Mean over the pairs, a scalar; 0 without any.
+        similarity: r of the task with each of them, shape [M - 1]; NaN where too few configurations were trained on
+            both: such a pair does not count, and without any other the loss is 0.
     """
     known = torch.isfinite(similarity)
     if not known.any():
@@ -38,14 +35,11 @@ def similarity_loss(batch: Tensor, others: Tensor, similarity: Tensor) -> Tensor
 
 
 def adversarial_loss(whole: Tensor, batch: Tensor) -> Tensor:
-    """Eq. 3: ``log d(t^G) + log(1 - d(t^l))``; d maximizes it, g minimizes it.
+    """Eq. 3: ``log d(t^G) + log(1 - d(t^l))``; d maximizes it, g minimizes it; ``-2 log 2`` where d cannot tell.
 
     Args:
-        whole: Logits of d for the representations of whole tasks. Their representation must be detached.
+        whole: Logits of d for the representations of whole tasks, which must be detached.
         batch: Logits of d for those of single batches; for the step of d these are detached too.
-
-    Returns:
-        A scalar, at most 0; ``-2 log 2`` where d cannot tell them apart.
     """
     return F.logsigmoid(whole).mean() + F.logsigmoid(-batch).mean()
 

@@ -8,6 +8,7 @@ Source: HyperSTAR (CVPR 2020), Sec. 3.2 and Algorithm 2.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ class NetworkPredictor(Predictor):
     """The networks g, h and f, with a card of what they were trained on.
 
     Made by ``Predictor.load`` or by ``meta_train``.
+
+    Attributes:
+        backbone: The backbone as it runs, to time the rest against it.
     """
 
     def __init__(
@@ -47,12 +51,15 @@ class NetworkPredictor(Predictor):
         card: Mapping[str, Any],
         device: str | torch.device = "cpu",
     ) -> None:
+        with torch.no_grad():  # rounded to the precision it is stored in: a loaded predictor ranks like the saved one
+            for parameter in backbone.trained.parameters():
+                parameter.copy_(parameter.half())
         self._device = torch.device(device)
-        self._backbone = _stored_precision(backbone).to(self._device)
+        self._trained = backbone.requires_grad_(False).to(self._device).trained
         self._network = network.to(self._device).eval().requires_grad_(False)
-        self._fused = self._backbone.fused()
+        self.backbone = backbone.fused()
         architecture = {
-            "architecture": network.sizes.to_json(),
+            "architecture": asdict(network.sizes),
             "backbone": {"name": BACKBONE, "sha256_16": backbone_hash(), "trained": backbone.part},
         }
         super().__init__(space, fingerprint, dict(card) | architecture)
@@ -62,23 +69,20 @@ class NetworkPredictor(Predictor):
         cls, card: Mapping[str, Any], tensors: Mapping[str, Tensor], device: str | torch.device
     ) -> "NetworkPredictor":
         """The predictor of a card and its tensors; raises whatever a damaged one leads to."""
-        backbone = Backbone(card["backbone"]["trained"])
-        sizes = Architecture(**card["architecture"])
-        with torch.device("meta"):  # takes no memory, whatever sizes a stranger's card states
-            _stored(PredictorNetwork(sizes), tensors, "network.")
-        network = PredictorNetwork(sizes)
+        backbone, sizes = Backbone(card["backbone"]["trained"]), Architecture(**card["architecture"])
         space = SearchSpace.from_json(card["space"])
         if (sizes.n_features, sizes.config_dim) != (Backbone.n_features, space.dim):
             raise RuntimeError(f"networks for {sizes.config_dim} inputs do not fit a space of {space.dim}")
+        with torch.device("meta"):  # takes no memory, whatever sizes a stranger's card states
+            network = PredictorNetwork(sizes)
         _fill(backbone.trained, tensors, "backbone.")
         _fill(network, tensors, "network.")
         return cls(backbone, network, space, Fingerprint.from_json(card["fingerprint"]), card, device)
 
     def save(self, directory: str | Path) -> None:
         """Writes the predictor; the trained part of the backbone in half precision, its frozen part by its hash."""
-        tensors = {f"network.{name}": value for name, value in self._network.state_dict().items()}
-        for name, value in self._backbone.trained.named_parameters():
-            tensors[f"backbone.{name}"] = value.half()
+        tensors = {f"network.{name}": value.data for name, value in self._network.named_parameters()}
+        tensors |= {f"backbone.{name}": value.half() for name, value in self._trained.named_parameters()}
         self.card = write_artifact(Path(directory), self.card, tensors)
 
     def rank(
@@ -91,85 +95,45 @@ class NetworkPredictor(Predictor):
     ) -> Ranking:
         """Ranks configurations for a task by looking at its training images, as ``Predictor.rank`` says.
 
-        Args:
-            task: A folder, a torchvision data set as ``"torchvision:NAME"``, or an ``ImageTask``.
-            configs: H configurations of the space; all of a finite space when None.
-            seed: Random seed of the sample of images.
-            n_batches: Number of image batches, B.
-            batch_size: Images per batch, N.
-
-        Returns:
-            Predicted normalized scores, averaged over the batches; ``spread`` is their standard deviation.
+        Scores are means over ``n_batches`` [B] of ``batch_size`` images [N], and ``spread`` is their deviation.
 
         Source: HyperSTAR (CVPR 2020), Algorithm 2.
         """
-        task = ImageTask.of(task)
-        configs = self._configs(configs)
-        batches = task.batches(n_batches, batch_size, self.image_size, seed)
-        scores = self.scores(batches, configs)
-        return Ranking.of(
-            configs,
-            scores.mean(axis=0),
-            scores.std(axis=0),
-            task=task.name,
-            source=self.name,
-            seen=self.has_seen(task),
-        )
+        task, configs = ImageTask.of(task), self._configs(configs)
+        scores = self.scores(task.batches(n_batches, batch_size, self.image_size, seed), configs)
+        about = {"task": task.name, "source": self.name, "seen": self.has_seen(task)}
+        return Ranking.of(configs, scores.mean(axis=0), scores.std(axis=0), **about)
 
+    @torch.inference_mode()
     def scores(self, batches: Images, configs: Sequence[Config] | None = None) -> npt.NDArray[np.float32]:
-        """Predicted normalized score of every configuration from every batch.
-
-        Args:
-            batches: uint8 images, shape [B, N, 3, S, S].
-            configs: H configurations; all of a finite space when None.
-
-        Returns:
-            Shape [B, H].
-        """
+        """Predicted normalized score [B, H] of each configuration, by default all, from each batch [B, N, 3, S, S]."""
         encoded = torch.from_numpy(self.space.encode(self._configs(configs))).to(self._device)
-        with torch.inference_mode():
-            predicted = self._network(self._embedded(batches), self._network.embed_configs(encoded))
+        predicted = self._network(self.embed(batches), self._network.embed_configs(encoded))
         return np.asarray(predicted.cpu().numpy(), dtype=np.float32)
 
-    def embed(self, batches: Images) -> npt.NDArray[np.float32]:
+    @torch.inference_mode()
+    def embed(self, batches: Images) -> Tensor:
         """Task representations t of batches of uint8 images, [B, N, 3, S, S] -> [B, dim]."""
-        with torch.inference_mode():
-            return np.asarray(self._embedded(batches).cpu().numpy(), dtype=np.float32)
-
-    def backbone(self) -> Backbone:
-        """The backbone as it runs, to time the rest against it."""
-        return self._fused
-
-    def _embedded(self, batches: Images) -> Tensor:
         images = to_tensor(batches, self._device)
         if images.ndim != 5:
             raise PredictorError(f"batches must be images of shape [B, N, 3, S, S], but have {list(images.shape)}")
-        features = self._fused(images.flatten(0, 1)).unflatten(0, images.shape[:2])  # [B, N, n_features]
-        return self._network.embed_tasks(features)  # [B, dim]
+        features = self.backbone(images.flatten(0, 1)).unflatten(0, images.shape[:2])  # [B, N, n_features]
+        return self._network.embed_tasks(features)
 
 
-def _stored_precision(backbone: Backbone) -> Backbone:
-    """Rounds the trained part to the precision it is stored in, so that a loaded predictor ranks like the saved one."""
-    with torch.no_grad():
-        for parameter in backbone.trained.parameters():
-            parameter.copy_(parameter.half())
-    return backbone.requires_grad_(False)
-
-
-def _stored(module: torch.nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The stored parameters of a module; raises RuntimeError or KeyError unless names and shapes are exactly right."""
-    stored = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+def _fill(module: torch.nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> None:
+    """Gives a module its stored parameters; raises unless names and shapes are exactly right and values finite."""
+    stored = {
+        name.removeprefix(prefix): value.to(torch.float32, copy=True)
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }
     own = dict(module.named_parameters())
     if stored.keys() != own.keys():
         raise KeyError(f"tensor {sorted(stored.keys() ^ own.keys())[0]} is missing or unknown")
     for name, value in own.items():
         if stored[name].shape != value.shape:
             raise RuntimeError(f"tensor {name} must have the shape {[*value.shape]}, but has {[*stored[name].shape]}")
-    return stored
-
-
-def _fill(module: torch.nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> None:
-    stored = _stored(module, tensors, prefix)
-    module.load_state_dict(stored, strict=False)
-    if not all(torch.isfinite(value).all() for value in stored.values()):
-        raise RuntimeError("a weight is not finite")
+        if not torch.isfinite(stored[name]).all():
+            raise RuntimeError(f"a weight of tensor {name} is not finite")
+    module.load_state_dict(stored, strict=False, assign=True)

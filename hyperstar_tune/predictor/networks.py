@@ -5,8 +5,7 @@ The convolutional part of g is in ``backbone.py``. This file has what follows th
 Source: HyperSTAR (CVPR 2020), Sec. 3.1 and Figure 2; the widths are ours, as the paper gives none.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -24,10 +23,6 @@ class Architecture:
     heads: int = 4
     dim: int = 32  # length of a task's and a configuration's representation
     hidden: int = 128  # width of the multilayer perceptrons
-
-    def to_json(self) -> dict[str, Any]:
-        """The sizes as a JSON object."""
-        return asdict(self)
 
 
 class _TaskEncoder(nn.Module):
@@ -69,23 +64,14 @@ class PredictorNetwork(nn.Module):
 
     def embed_tasks(self, features: Tensor) -> Tensor:
         """Representations t of batches of image features, [B, N, n_features] -> [B, dim]."""
-        representations: Tensor = self.task_encoder(features)
-        return representations
+        return self.task_encoder(features)
 
     def embed_configs(self, encoded: Tensor) -> Tensor:
         """Representations s of encoded configurations, [H, config_dim] -> [H, dim]."""
         return self.config_encoder(encoded)
 
     def forward(self, tasks: Tensor, configs: Tensor) -> Tensor:
-        """Predicted normalized scores of all pairs.
-
-        Args:
-            tasks: t of B batches, shape [B, dim].
-            configs: s of H configurations, shape [H, dim].
-
-        Returns:
-            Shape [B, H].
-        """
+        """Predicted normalized scores [B, H] of all pairs of a batch in t [B, dim] and a configuration in s [H, dim]."""
         of_task, of_config, of_product = self.from_both.weight.split(self.sizes.dim, dim=1)
         mixed = torch.einsum("bd,hd,kd->bhk", tasks, configs, of_product)
         hidden = mixed + (tasks @ of_task.T)[:, None] + (configs @ of_config.T)[None] + self.from_both.bias

@@ -76,14 +76,7 @@ class PlusModel:
 
 
 def fit_plus(targets: Floats, traits: Floats, families: Sequence[str], penalty: float) -> PlusModel:
-    """Fits a model.
-
-    Args:
-        targets: What is learned, without NaN, shape [T, H].
-        traits: Traits of the tasks, shape [T, D].
-        families: Families of the tasks, length T.
-        penalty: See ``PlusSettings``.
-    """
+    """Fits a model to targets [T, H] without NaN of tasks with traits [T, D], with the penalty of ``PlusSettings``."""
     shift, scale = traits.mean(axis=0), traits.std(axis=0)
     scale = np.where(scale > 1e-9, scale, 1.0)
     known, mean = (traits - shift) / scale, targets.mean(axis=0)
@@ -99,10 +92,7 @@ def fit_plus(targets: Floats, traits: Floats, families: Sequence[str], penalty: 
 
 
 def leave_out_error(targets: Floats, traits: Floats, families: Sequence[str], penalty: float) -> Floats:
-    """Error of each configuration's score on families it was not learned from, shape [H]: root mean square over tasks.
-
-    The arguments are those of ``fit_plus``.
-    """
+    """Root mean square error [H] of scores on families they were not learned from; arguments as for ``fit_plus``."""
     groups = np.asarray(families)
     errors = []
     for family in dict.fromkeys(families):

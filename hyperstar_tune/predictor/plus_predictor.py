@@ -31,7 +31,6 @@ __all__ = ["PlusPredictor", "train_plus"]
 Floats = npt.NDArray[np.float64]
 
 _N_NEAREST = 3  # known tasks that a ranking names
-_ARRAYS = ("mean", "slopes", "shift", "scale", "known")  # arrays of the model
 
 
 class PlusPredictor(Predictor):
@@ -75,8 +74,6 @@ class PlusPredictor(Predictor):
         metadataset: MetaDataset,
         traits_by_name: Callable[[str], Floats],
         settings: PlusSettings | None = None,
-        about: Mapping[str, Any] | None = None,
-        card_entry_of: Callable[[str, str], dict[str, Any]] = lambda name, family: {"name": name, "family": family},
     ) -> "PlusPredictor":
         """Learns from the complete tasks of a table, or from all of them where too few are complete.
 
@@ -84,8 +81,6 @@ class PlusPredictor(Predictor):
             metadataset: The table.
             traits_by_name: Gives the traits of a task of the table, shape [D].
             settings: What is learned from and how.
-            about: Entries of the card, e.g. ``name``.
-            card_entry_of: What the card says of a known task, from its name and family.
 
         Raises:
             PredictorError: If the table is too small.
@@ -93,13 +88,12 @@ class PlusPredictor(Predictor):
         settings = settings or PlusSettings()
         settings = replace(settings, curve=settings.curve or default_curve(metadataset))
         rows, columns, targets = plus_targets(metadataset, str(settings.curve), settings.readings, settings.incomplete)
-        known = metadataset.tasks.iloc[rows].astype({"name": str, "family": str})
-        names, families = known["name"].tolist(), known["family"].tolist()
-        traits = np.stack([traits_by_name(name) for name in names])
+        known = metadataset.tasks.iloc[rows][["name", "family"]].astype(str)
+        families = known["family"].tolist()
+        traits = np.stack([traits_by_name(name) for name in known["name"]])
         card = {
-            **(about or {}),
             "settings": {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(settings).items()},
-            "tasks": [card_entry_of(name, family) for name, family in zip(names, families, strict=True)],
+            "tasks": known.to_dict("records"),
             "versions": {"torch": torch.__version__, "numpy": np.__version__},
         }
         return cls(
@@ -120,34 +114,28 @@ class PlusPredictor(Predictor):
             raise RuntimeError(f"traits must be some of {', '.join(TRAITS)}")
         if not isinstance(reach, float) or not 0 < reach < np.inf:
             raise RuntimeError(f"the reach must be a positive number, but is {reach!r:.40}")
-        n_traits, n_tasks = len(traits), len(card["tasks"])
-        n_configs = len(tensors["mean"])
-        shapes = {
-            **{"mean": (n_configs,), "error": (n_configs,), "slopes": (n_traits, n_configs)},
-            **{"shift": (n_traits,), "scale": (n_traits,), "known": (n_tasks, n_traits)},
-            "encoded": (n_configs, space.dim),
-        }
+        tasks, dims, configs = len(card["tasks"]), len(traits), len(tensors["mean"])
+        shapes = {"mean": (configs,), "slopes": (dims, configs), "shift": (dims,), "scale": (dims,)}
+        shapes |= {"known": (tasks, dims), "error": (configs,), "encoded": (configs, space.dim)}
         if tensors.keys() != shapes.keys():
             raise KeyError(f"tensor {sorted(tensors.keys() ^ shapes.keys())[0]} is missing or unknown")
-        if not n_configs or not n_tasks:
+        if not configs or not tasks:
             raise RuntimeError("a predictor knows at least one configuration and one task")
         for name, shape in shapes.items():
             stored = tensors[name]
-            if tuple(stored.shape) != shape or stored.dtype != torch.float64:
-                raise RuntimeError(f"tensor {name} must be float64 of shape {[*shape]}, but has {[*stored.shape]}")
-            if not torch.isfinite(stored).all():
-                raise RuntimeError(f"a value of tensor {name} is not finite")
+            if stored.shape != shape or stored.dtype != torch.float64 or not torch.isfinite(stored).all():
+                raise RuntimeError(f"tensor {name} must be finite float64 of shape {[*shape]}, not {[*stored.shape]}")
         if (tensors["scale"] <= 0).any() or (tensors["error"] < 0).any():
             raise RuntimeError("scales must be positive and errors not negative")
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-        model = PlusModel(**{name: arrays[name] for name in _ARRAYS}, reach=reach)
-        fingerprint = Fingerprint.from_json(card["fingerprint"])
-        return cls(model, arrays["error"], arrays["encoded"], traits, space, fingerprint, card)
+        error, encoded = arrays.pop("error"), arrays.pop("encoded")
+        model, fingerprint = PlusModel(**arrays, reach=reach), Fingerprint.from_json(card["fingerprint"])
+        return cls(model, error, encoded, traits, space, fingerprint, card)
 
     def save(self, directory: str | Path) -> None:
         """Writes the predictor."""
-        arrays = {name: getattr(self.model, name) for name in _ARRAYS}
-        arrays |= {"error": self._error, "encoded": self._encoded}
+        arrays = {**asdict(self.model), "error": self._error, "encoded": self._encoded}
+        del arrays["reach"]  # on the card
         tensors = {name: torch.tensor(array, dtype=torch.float64) for name, array in arrays.items()}
         self.card = write_artifact(Path(directory), self.card, tensors)
 
@@ -158,8 +146,7 @@ class PlusPredictor(Predictor):
         had on families it was not learned from.
         """
         del seed
-        task = ImageTask.of(task)
-        configs = self._configs(configs)
+        task, configs = ImageTask.of(task), self._configs(configs)
         traits = traits_of(task, self.image_size, self._traits)
         scores, spread = self.scores(traits, configs)
         nearest: dict[str, str] = {}  # the nearest task of each family
@@ -167,16 +154,8 @@ class PlusPredictor(Predictor):
             known = self.card["tasks"][place]
             name = str(known.get("name", "unnamed"))
             nearest.setdefault(str(known.get("family", name)), name)
-        return Ranking.of(
-            configs,
-            scores,
-            spread,
-            task=task.name,
-            source=self.name,
-            seen=self.has_seen(task),
-            nearest=tuple(nearest.values())[:_N_NEAREST],
-            share=self.model.share(traits),
-        )
+        about = {"task": task.name, "source": self.name, "seen": self.has_seen(task), "share": self.model.share(traits)}
+        return Ranking.of(configs, scores, spread, nearest=tuple(nearest.values())[:_N_NEAREST], **about)
 
     def scores(self, traits: Floats, configs: Sequence[Config]) -> tuple[Floats, Floats]:
         """Predicted scores [n] of configurations, known or not, and their spread [n], from the traits [D] of a task."""
@@ -208,10 +187,7 @@ def train_plus(
     check_images(metadataset, tasks)
     settings = settings or PlusSettings()
     size = metadataset.fingerprint.image_size or DEFAULT_IMAGE_SIZE
-    return PlusPredictor.fit(
-        metadataset,
-        lambda task: traits_of(tasks[task], size, settings.traits),
-        settings,
-        {"name": name, **(about or {})},
-        lambda task, family: card_entry(tasks[task], family),
-    )
+    predictor = PlusPredictor.fit(metadataset, lambda task: traits_of(tasks[task], size, settings.traits), settings)
+    entries = [card_entry(tasks[entry["name"]], entry["family"]) for entry in predictor.card["tasks"]]
+    predictor.card = {"name": name, **(about or {}), **predictor.card, "tasks": entries}
+    return predictor

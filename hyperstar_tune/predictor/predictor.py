@@ -68,7 +68,10 @@ class Predictor(ABC):
                     f"the predictor was trained on backbone {stated['name']} {stated['sha256_16']}, but the package "
                     f"has {BACKBONE} {backbone_hash()}; use the version of hyperstar_tune that wrote it"
                 )
-            _check_card(card)
+            size = Fingerprint.from_json(card["fingerprint"]).image_size or 1
+            if not 1 <= size <= _LARGEST_IMAGE:
+                raise RuntimeError(f"images must have at most {_LARGEST_IMAGE} pixels per side, but have {size}")
+            _hashes(card)
             method = card.get("method", "network")
             if method == "network":
                 return NetworkPredictor.restore(card, tensors, device)
@@ -118,9 +121,7 @@ class Predictor(ABC):
         The hash of the images tells: the card has the task, the task it was cut from, or one cut from the same. A
         folder that merely shares some images with a known task is not recognized.
         """
-        entries = self.card.get("tasks", ())
-        known = {digest for entry in entries for digest in (entry.get("image_hash"), *entry.get("cut_from", ()))}
-        return not known.isdisjoint(task.sample_hashes())
+        return not _hashes(self.card).isdisjoint(task.sample_hashes())
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}: {self.space!r}, {len(self.card.get('tasks', ()))} tasks)"
@@ -128,11 +129,11 @@ class Predictor(ABC):
     def _configs(self, configs: Sequence[Config] | None) -> list[Config]:
         if configs is not None:
             return list(configs)
-        if not self.space.is_finite:
-            raise PredictorError(
-                f"space {self.space.name!r} is continuous, so configurations must be given; draw them with space.sample"
-            )
-        return self.space.grid()
+        if self.space.is_finite:
+            return self.space.grid()
+        raise PredictorError(
+            f"space {self.space.name!r} is continuous, so configurations must be given; draw them with space.sample"
+        )
 
 
 def card_entry(task: ImageTask, family: str) -> dict[str, Any]:
@@ -158,15 +159,7 @@ def check_images(metadataset: MetaDataset, tasks: Mapping[str, ImageTask]) -> No
             )
 
 
-def _check_card(card: Mapping[str, Any]) -> None:
-    """Raises a RuntimeError if the entries that every card has are not sound."""
-    size = Fingerprint.from_json(card["fingerprint"]).image_size or 1
-    if not 1 <= size <= _LARGEST_IMAGE:
-        raise RuntimeError(f"images must have at most {_LARGEST_IMAGE} pixels per side, but have {size}")
-    tasks = card.get("tasks", [])
-    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
-        raise RuntimeError("the tasks must be a list of objects")
-    for task in tasks:
-        hashes = [task.get("image_hash", ""), *task.get("cut_from", ())]
-        if not all(isinstance(digest, str) for digest in hashes):
-            raise RuntimeError("the hashes of a task's images must be texts")
+def _hashes(card: Mapping[str, Any]) -> set[Any]:
+    """Hashes of the images that a card says were learned from; raises whatever an unsound card leads to."""
+    entries = card.get("tasks", ())
+    return {digest for entry in entries for digest in (entry.get("image_hash"), *entry.get("cut_from", ()))}

@@ -75,27 +75,20 @@ def make_targets(metadataset: MetaDataset, k: int) -> Targets:
 
 
 def anchored_scores(normalized: Floats) -> Floats:
-    """Makes the scores of tasks with missing configurations comparable to those of complete ones.
+    """Makes the scores of tasks with missing configurations comparable to those of complete ones, [M, H] -> [M, H].
 
-    Sec. 3.1 normalizes over all configurations. Where some were not trained, say all that are good on most tasks, 0
-    stands for a worse configuration than elsewhere. Such a task gets the mean and deviation that its configurations
+    Sec. 3.1 normalizes over all configurations. Where some were not trained (NaN), say all that are good on most tasks,
+    0 stands for a worse configuration than elsewhere. Such a task gets the mean and deviation that its configurations
     have on average on the complete tasks; without a complete task, or where nothing is missing, nothing changes.
-
-    Args:
-        normalized: Shape [M, H], NaN where not trained.
-
-    Returns:
-        Shape [M, H].
     """
     known = np.isfinite(normalized)
     complete = known.all(axis=1)
     anchored = normalized.copy()
-    if not complete.any():
-        return anchored
-    typical = normalized[complete].mean(axis=0)  # [H]
-    for row in np.flatnonzero(~complete):
-        here = typical[known[row]]
-        anchored[row, known[row]] = normalized[row, known[row]] * here.std() + here.mean()
+    if complete.any():
+        typical = normalized[complete].mean(axis=0)  # [H]
+        for row in np.flatnonzero(~complete):
+            here = typical[known[row]]
+            anchored[row, known[row]] = normalized[row, known[row]] * here.std() + here.mean()
     return anchored
 
 
@@ -109,10 +102,7 @@ def _by_regret(row: Floats) -> Floats:
 
 
 READINGS: dict[str, Callable[[Floats], Floats]] = {"rank": _by_rank, "regret": _by_regret, "accuracy": lambda row: row}
-CURVES: dict[str, Callable[[MetaDataset], Floats]] = {
-    "last": MetaDataset.scores,
-    "steady": MetaDataset.steady_scores,
-}
+CURVES = {"last": MetaDataset.scores, "steady": MetaDataset.steady_scores}
 
 
 def default_curve(table: MetaDataset) -> str:
@@ -123,13 +113,7 @@ def default_curve(table: MetaDataset) -> str:
 def plus_targets(
     metadataset: MetaDataset, curve: str, readings: Sequence[str] = tuple(READINGS), incomplete: bool = False
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Floats]:
-    """What HyperSTAR+ learns from a table.
-
-    Args:
-        metadataset: The table.
-        curve: What is read off learning curves: one of ``CURVES``.
-        readings: How a task's accuracies are read: some of ``READINGS``.
-        incomplete: Learn from tasks that lack configurations too, even if three families have complete ones.
+    """What HyperSTAR+ learns from a table; the other arguments are those of ``PlusSettings``.
 
     Returns:
         Row numbers of T tasks and of H configurations, and their targets [T, H] without NaN.

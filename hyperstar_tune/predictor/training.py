@@ -10,7 +10,7 @@ Source: HyperSTAR (CVPR 2020), Sec. 3.1 and Algorithm 1.
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,7 @@ from torch import Tensor, nn
 from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.predictor import checkpoint as checkpoints
 from hyperstar_tune.predictor.backbone import Backbone
-from hyperstar_tune.predictor.losses import (
-    adversarial_loss,
-    discriminator_accuracy,
-    performance_loss,
-    similarity_loss,
-)
+from hyperstar_tune.predictor.losses import adversarial_loss, discriminator_accuracy, performance_loss, similarity_loss
 from hyperstar_tune.predictor.network_predictor import NetworkPredictor
 from hyperstar_tune.predictor.networks import Architecture, Discriminator, PredictorNetwork
 from hyperstar_tune.predictor.pool import ImagePool, make_pool
@@ -124,7 +119,7 @@ def meta_train(
             damaged or of another run.
     """
     settings = settings or TrainingSettings()
-    names = [str(task) for task in metadataset.tasks["name"]]
+    names, families = (metadataset.tasks[column].astype(str).tolist() for column in ("name", "family"))
     check_images(metadataset, tasks)
     if out is not None and checkpoint is None:
         checkpoint = Path(out).with_name(f".{Path(out).name}.training.pt")
@@ -137,24 +132,18 @@ def meta_train(
     identity = checkpoints.identity(run, targets.scores, targets.similarity, targets.encoded)
     if checkpoint is not None and Path(checkpoint).exists():
         trainer.load_state(checkpoints.read(Path(checkpoint), identity))
-
-    def after_pass(report: EpochReport) -> None:
+    for report in trainer.passes():
         if not math.isfinite(report.performance):
             raise PredictorError(f"meta-training diverged in pass {report.epoch}; lower learning_rate")
         if checkpoint is not None:
             checkpoints.write(Path(checkpoint), identity, trainer.state())
         if progress is not None:
             progress(report)
-
-    trainer.run(after_pass)
     card = {
         "name": name,
         **(about or {}),
         "settings": asdict(settings),
-        "tasks": [
-            card_entry(tasks[task], str(family))
-            for task, family in zip(names, metadataset.tasks["family"], strict=True)
-        ],
+        "tasks": [card_entry(tasks[task], family) for task, family in zip(names, families, strict=True)],
         "training": trainer.history,
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
     }
@@ -192,7 +181,7 @@ class Trainer:
         self.epoch = 0
         self.history: list[dict[str, float]] = []
         device = pools[0].cached.device
-        self.targets = Targets(*(getattr(targets, name).to(device) for name in ("scores", "similarity", "encoded")))
+        self.targets = Targets(*(tensor.to(device) for tensor in vars(targets).values()))
         sizes = settings.architecture(backbone.n_features, targets.encoded.shape[1])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
@@ -208,25 +197,24 @@ class Trainer:
         with torch.no_grad():
             self.whole = torch.cat([self._embed(task, first) for task in range(len(pools))])  # [M, dim]
 
-    def run(self, progress: Callable[[EpochReport], None] | None = None) -> None:
-        """Makes the passes that are left and reports each of them."""
-        while self.epoch < self.settings.epochs:
-            report = self.run_epoch()
-            if progress is not None:
-                progress(report)
+    def run(self) -> None:
+        """Makes the passes that are left."""
+        for _ in self.passes():
+            pass
 
-    def run_epoch(self) -> EpochReport:
-        """One pass over all tasks (steps 3 to 12 of Algorithm 1)."""
-        started = time.perf_counter()
-        self.epoch += 1
-        rng = self.draws(self.epoch)
-        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
-            group["lr"] = peak * self.settings.rate_share(self.epoch)
-        visits = [self._visit(int(task), rng) for task in rng.permutation(len(self.pools))]
-        names = ("performance", "similarity", "adversarial", "discriminator_accuracy")
-        means = dict(zip(names, np.mean(visits, axis=0).tolist(), strict=True))
-        self.history.append({name: round(value, 5) for name, value in means.items()})
-        return EpochReport(self.epoch, self.settings.epochs, seconds=time.perf_counter() - started, **means)
+    def passes(self) -> Iterator[EpochReport]:
+        """Makes the passes over all tasks that are left (steps 3 to 12 of Algorithm 1), with a report after each."""
+        while self.epoch < self.settings.epochs:
+            started = time.perf_counter()
+            self.epoch += 1
+            rng = self.draws(self.epoch)
+            for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+                group["lr"] = peak * self.settings.rate_share(self.epoch)
+            visits = [self._visit(int(task), rng) for task in rng.permutation(len(self.pools))]
+            names = ("performance", "similarity", "adversarial", "discriminator_accuracy")
+            means = dict(zip(names, np.mean(visits, axis=0).tolist(), strict=True))
+            self.history.append({name: round(value, 5) for name, value in means.items()})
+            yield EpochReport(self.epoch, self.settings.epochs, seconds=time.perf_counter() - started, **means)
 
     def draws(self, epoch: int) -> np.random.Generator:
         """The random generator of a pass: for the order of tasks, then for each task's configurations and images."""
@@ -249,10 +237,10 @@ class Trainer:
         log = []
         for _ in range(self.settings.image_batches):
             batch = self._embed(task, rng)[0]
-            log.append(self._step(task, configs, batch, whole))
+            losses = self._step(task, configs, batch, whole)
             window.append(batch.detach())
             whole = torch.stack(list(window)).mean(dim=0)  # step 9
-            log[-1][3] = self._discriminator_step(whole, batch.detach())
+            log.append([*losses, self._discriminator_step(whole, batch.detach())])
         self.whole[task] = whole
         return np.mean(log, axis=0).tolist()
 
@@ -266,7 +254,7 @@ class Trainer:
         self.optimizer.zero_grad()
         (performance + self.settings.alpha * similarity + self.settings.beta * adversarial).backward()
         self.optimizer.step()
-        return [performance.item(), similarity.item(), adversarial.item(), 0.0]
+        return [performance.item(), similarity.item(), adversarial.item()]
 
     def _discriminator_step(self, whole: Tensor, batch: Tensor) -> float:
         """Step 10: updates d, and then measures whether it can tell batches from their task."""
@@ -281,25 +269,18 @@ class Trainer:
         features = self.backbone.suffix(self.draw_images(task, rng))
         return self.network.embed_tasks(features[None])  # [1, dim]
 
-    def _modules(self) -> dict[str, nn.Module]:
-        return {"network": self.network, "discriminator": self.discriminator, "backbone": self.backbone.trained}
+    def _parts(self) -> list[nn.Module | torch.optim.Optimizer]:
+        modules = [self.network, self.discriminator, self.backbone.trained]
+        return [*modules, self.optimizer, self.discriminator_optimizer]
 
     def state(self) -> dict[str, Any]:
         """The state that the next pass depends on."""
-        return {
-            "epoch": self.epoch,
-            "history": self.history,
-            "whole": self.whole,
-            "modules": {name: module.state_dict() for name, module in self._modules().items()},
-            "optimizer": self.optimizer.state_dict(),
-            "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
-        }
+        parts = [part.state_dict() for part in self._parts()]
+        return {"epoch": self.epoch, "history": self.history, "whole": self.whole, "parts": parts}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Continues from what ``state`` gave."""
         self.epoch, self.history = state["epoch"], state["history"]
         self.whole = state["whole"].to(self.whole.device)
-        for name, module in self._modules().items():
-            module.load_state_dict(state["modules"][name])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
+        for part, stored in zip(self._parts(), state["parts"], strict=True):
+            part.load_state_dict(stored)
