@@ -53,15 +53,12 @@ class Fingerprint:
         """
         if not isinstance(data, dict):
             raise MetaDatasetError(f"a fingerprint must be a JSON object, but is {data!r:.40}")
-        known = {field.name: field for field in fields(cls)}
-        stated: dict[str, Any] = {}
+        is_text = {field.name: isinstance(field.default, str) for field in fields(cls)}
         for name, value in data.items():
-            if name not in known:
-                raise MetaDatasetError(f"a fingerprint has the fields {', '.join(known)}, but got {name!r}")
-            is_text = isinstance(known[name].default, str)
-            if value is not None and (not isinstance(value, str if is_text else int) or isinstance(value, bool)):
-                raise MetaDatasetError(
-                    f"fingerprint field {name} must be {'text' if is_text else 'a whole number'}, but got {value!r}"
-                )
-            stated[name] = "" if value is None and is_text else value
-        return cls(**stated)
+            if name not in is_text:
+                raise MetaDatasetError(f"a fingerprint has the fields {', '.join(is_text)}, but got {name!r}")
+            if value is not None and type(value) is not (str if is_text[name] else int):
+                kind = "text" if is_text[name] else "a whole number"
+                raise MetaDatasetError(f"fingerprint field {name} must be {kind}, but got {value!r}")
+        stated: dict[str, Any] = {name: value for name, value in data.items() if value is not None or not is_text[name]}
+        return cls(**stated)  # the default of a text is ""

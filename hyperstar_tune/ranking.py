@@ -48,9 +48,8 @@ class Ranking:
                 f"{len(configs)} configurations, {len(values)} scores, {len(deviations)} spreads"
             )
         if not np.isfinite(values).all():
-            raise SpaceError(
-                f"predicted scores must be finite, but that of {configs[int(np.argmin(np.isfinite(values)))]} is not"
-            )
+            odd = configs[int(np.argmin(np.isfinite(values)))]
+            raise SpaceError(f"predicted scores must be finite, but that of {odd} is not")
         order = np.argsort(-values, kind="stable")
         copies = tuple(dict(configs[place]) for place in order)
         return cls(copies, tuple(values[order].tolist()), tuple(deviations[order].tolist()), **about)

@@ -16,10 +16,8 @@ __all__ = ["identity", "read", "write"]
 
 def identity(run: dict[str, Any], *tensors: Tensor) -> str:
     """A hash of everything that a run depends on."""
-    digest = hashlib.sha256(json.dumps(run, sort_keys=True).encode())
-    for tensor in tensors:
-        digest.update(tensor.contiguous().cpu().numpy().tobytes())
-    return digest.hexdigest()
+    parts = [json.dumps(run, sort_keys=True).encode(), *(tensor.cpu().numpy().tobytes() for tensor in tensors)]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def write(path: Path, run: str, state: dict[str, Any]) -> None:

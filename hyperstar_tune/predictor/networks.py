@@ -71,7 +71,7 @@ class PredictorNetwork(nn.Module):
         return self.config_encoder(encoded)
 
     def forward(self, tasks: Tensor, configs: Tensor) -> Tensor:
-        """Predicted normalized scores [B, H] of all pairs of a batch in t [B, dim] and a configuration in s [H, dim]."""
+        """Predicted normalized scores [B, H] of all pairs of t [B, dim] and s [H, dim]."""
         of_task, of_config, of_product = self.from_both.weight.split(self.sizes.dim, dim=1)
         mixed = torch.einsum("bd,hd,kd->bhk", tasks, configs, of_product)
         hidden = mixed + (tasks @ of_task.T)[:, None] + (configs @ of_config.T)[None] + self.from_both.bias

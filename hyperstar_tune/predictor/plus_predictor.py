@@ -4,8 +4,9 @@ It says which known tasks are nearest, and whether any is near. If none is, it r
 labels, so a folder of unsorted images is not enough.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -70,29 +71,22 @@ class PlusPredictor(Predictor):
 
     @classmethod
     def fit(
-        cls,
-        metadataset: MetaDataset,
-        traits_by_name: Callable[[str], Floats],
-        settings: PlusSettings | None = None,
+        cls, metadataset: MetaDataset, traits_by_name: Callable[[str], Floats], settings: PlusSettings
     ) -> "PlusPredictor":
         """Learns from the complete tasks of a table, or from all of them where too few are complete.
 
-        Args:
-            metadataset: The table.
-            traits_by_name: Gives the traits of a task of the table, shape [D].
-            settings: What is learned from and how.
+        ``traits_by_name`` gives the traits [D] of a task of the table.
 
         Raises:
             PredictorError: If the table is too small.
         """
-        settings = settings or PlusSettings()
-        settings = replace(settings, curve=settings.curve or default_curve(metadataset))
-        rows, columns, targets = plus_targets(metadataset, str(settings.curve), settings.readings, settings.incomplete)
+        curve = settings.curve or default_curve(metadataset)
+        rows, columns, targets = plus_targets(metadataset, curve, settings.readings, settings.incomplete)
         known = metadataset.tasks.iloc[rows][["name", "family"]].astype(str)
         families = known["family"].tolist()
         traits = np.stack([traits_by_name(name) for name in known["name"]])
         card = {
-            "settings": {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(settings).items()},
+            "settings": json.loads(json.dumps(asdict(settings) | {"curve": curve})),  # with lists instead of tuples
             "tasks": known.to_dict("records"),
             "versions": {"torch": torch.__version__, "numpy": np.__version__},
         }

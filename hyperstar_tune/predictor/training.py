@@ -97,22 +97,19 @@ def meta_train(
     progress: Callable[[EpochReport], None] | None = None,
     device: str | torch.device = "cpu",
 ) -> NetworkPredictor:
-    """Meta-trains a predictor on every task of a table.
+    """Meta-trains a predictor on every task of a table; cells that were not trained are not sampled.
 
     Args:
-        metadataset: The table; cells that were not trained are not sampled.
+        metadataset: The table.
         tasks: The images of each of its tasks, by name. More may be given.
         settings: How to train.
         name: Name of the predictor.
         about: Further entries of its card, e.g. ``licence`` or ``limits``.
-        out: Directory to save it in.
+        out: Directory to save the predictor in.
         checkpoint: File that is written after every pass, resumed from if it exists, and removed at the end. By default
             it is beside ``out``; without ``out`` and ``checkpoint`` the run cannot be resumed.
         progress: Called after every pass.
-        device: Device to train on.
-
-    Returns:
-        The predictor, on the same device.
+        device: Device to train on, and of the predictor that is returned.
 
     Raises:
         PredictorError: If a task has no images here, the table is too small, training diverged, or the checkpoint is
@@ -163,30 +160,21 @@ class Trainer:
         targets: What to learn, of M tasks.
         backbone: Its trained part is changed.
         pools: Images of the M tasks.
-
-    Attributes:
-        network: g, h and f.
-        discriminator: d.
-        whole: The last t^G of every task, shape [M, dim].
-        epoch: Passes that were made.
-        history: Means of the losses in each of them.
     """
 
     def __init__(
         self, settings: TrainingSettings, targets: Targets, backbone: Backbone, pools: list[ImagePool]
     ) -> None:
-        self.settings = settings
-        self.backbone = backbone
-        self.pools = pools
-        self.epoch = 0
-        self.history: list[dict[str, float]] = []
+        self.settings, self.backbone, self.pools = settings, backbone, pools
+        self.epoch = 0  # passes that were made
+        self.history: list[dict[str, float]] = []  # means of the losses in each of them
         device = pools[0].cached.device
         self.targets = Targets(*(tensor.to(device) for tensor in vars(targets).values()))
         sizes = settings.architecture(backbone.n_features, targets.encoded.shape[1])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
-            self.network = PredictorNetwork(sizes).to(device)
-            self.discriminator = Discriminator(sizes.dim).to(device)
+            self.network = PredictorNetwork(sizes).to(device)  # g, h and f
+            self.discriminator = Discriminator(sizes.dim).to(device)  # d
         groups: list[dict[str, Any]] = [{"params": list(self.network.parameters()), "lr": settings.learning_rate}]
         if settings.train_backbone != "none":
             groups.append({"params": list(backbone.trained.parameters()), "lr": settings.backbone_learning_rate})
@@ -195,7 +183,8 @@ class Trainer:
         self.discriminator_optimizer = torch.optim.AdamW(self.discriminator.parameters(), lr=settings.learning_rate)
         first = np.random.default_rng([settings.seed, 0])
         with torch.no_grad():
-            self.whole = torch.cat([self._embed(task, first) for task in range(len(pools))])  # [M, dim]
+            # the last t^G of every task, [M, dim]
+            self.whole = torch.cat([self._embed(task, first) for task in range(len(pools))])
 
     def run(self) -> None:
         """Makes the passes that are left."""
