@@ -37,16 +37,12 @@ class AverageTop1Ranker(LookUpRanker):
     """Ranks by mean accuracy over the complete training tasks: the paper's task-agnostic baseline."""
 
     name = "average_top1"
-    _values: Floats
 
     def _fit(self, metadataset: MetaDataset) -> None:
         self._values = complete_scores(metadataset)[1].mean(axis=0)
 
-    def _of_table(self, task: Any) -> Floats:
-        return self._values
 
-
-class AverageNormalizedRanker(AverageTop1Ranker):
+class AverageNormalizedRanker(LookUpRanker):
     """Ranks by mean normalized score over the complete training tasks, so that every task weighs the same."""
 
     name = "average_normalized"
@@ -55,7 +51,7 @@ class AverageNormalizedRanker(AverageTop1Ranker):
         self._values = normalize_scores(complete_scores(metadataset)[1]).mean(axis=0)
 
 
-class PortfolioRanker(AverageTop1Ranker):
+class PortfolioRanker(LookUpRanker):
     """A zero-shot portfolio: the next configuration is always the one that adds most for the training tasks.
 
     The score of a configuration is minus its place, which does not say how much better one place is than the next.

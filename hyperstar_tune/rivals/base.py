@@ -80,6 +80,8 @@ class Ranker(ABC):
 class LookUpRanker(Ranker):
     """Base of the rankers that have one score per configuration of their table, and know no other configurations."""
 
+    _values: Floats  # [H]
+
     def _scores(self, task: Any, configs: Sequence[Config]) -> Floats:
         rows = {config_key(config): row for row, config in enumerate(self._known)}
         unknown = next((config for config in configs if config_key(config) not in rows), None)
@@ -87,9 +89,9 @@ class LookUpRanker(Ranker):
             raise PredictorError(f"ranker {self.name!r} knows the configurations of its table only, but got {unknown}")
         return self._of_table(task)[[rows[config_key(config)] for config in configs]]
 
-    @abstractmethod
     def _of_table(self, task: Any) -> Floats:
-        """Scores of the table's configurations, in its order."""
+        """Scores of the table's configurations, in its order; by default the same for every task."""
+        return self._values
 
 
 def complete_scores(metadataset: MetaDataset) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:

@@ -39,24 +39,18 @@ class NearestTaskRanker(LookUpRanker):
 
 
 class ForestRanker(Ranker):
-    """Feurer 2015a: a random forest that predicts the score from meta-features and the encoded configuration.
-
-    Args:
-        seed: Random seed of the forest.
-        n_trees: Number of its trees.
-    """
+    """Feurer 2015a: a random forest that predicts the score from meta-features and the encoded configuration."""
 
     name = "random_forest"
 
-    def __init__(self, seed: int = 0, n_trees: int = 100) -> None:
+    def __init__(self, seed: int = 0) -> None:
         self.seed = seed
-        self.n_trees = n_trees
 
     def _fit(self, metadataset: MetaDataset) -> None:
         rows, scores = complete_scores(metadataset)
         encoded = metadataset.space.encode(metadataset.configs)
         inputs = np.concatenate([_joined(row, encoded) for row in features_of(metadataset, rows)])
-        self._forest = RandomForestRegressor(self.n_trees, min_samples_leaf=3, random_state=self.seed)
+        self._forest = RandomForestRegressor(min_samples_leaf=3, random_state=self.seed)
         self._forest.fit(inputs, normalize_scores(scores).ravel())
 
     def _scores(self, task: Any, configs: Sequence[Config]) -> Floats:

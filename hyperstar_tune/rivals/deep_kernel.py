@@ -37,11 +37,7 @@ _HIDDEN, _DIM = 32, 4
 
 
 class DeepKernelRanker(Ranker):
-    """Ranks by the posterior mean of a deep-kernel Gaussian process.
-
-    Args:
-        seed: Random seed of the networks' start.
-    """
+    """Ranks by the posterior mean of a deep-kernel Gaussian process, whose networks start from a seed."""
 
     name = "deep_kernel"
 

@@ -24,7 +24,6 @@ class FeatureStore:
         image_size: Side of the images in pixels.
         n_images: Largest number of training images of a task.
         train_backbone: The part of the backbone that rankers will train on top; see ``TrainingSettings``.
-        seed: Random seed of the sample of images.
     """
 
     def __init__(
@@ -33,10 +32,9 @@ class FeatureStore:
         image_size: int = 64,
         n_images: int = 640,
         train_backbone: str = "none",
-        seed: int = 0,
     ) -> None:
         self.images, self.train_backbone = images, train_backbone
-        self.sample = (image_size, n_images, seed)
+        self.sample = (image_size, n_images, 0)  # and the random seed of the images
         self._backbone = Backbone(train_backbone)
         self._pools: dict[str, ImagePool] = {}
 
@@ -58,8 +56,7 @@ class FeatureStore:
     @cached_property
     def end_to_end(self) -> "FeatureStore":
         """A store of the same images for rankers that train the whole backbone."""
-        size, n_images, seed = self.sample
-        return FeatureStore(self.images, size, n_images, "all", seed)
+        return FeatureStore(self.images, *self.sample[:2], "all")
 
     def backbone(self) -> Backbone:
         """A backbone to be trained by one ranker; a shared one where nothing of it is trained."""

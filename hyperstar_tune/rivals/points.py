@@ -90,13 +90,7 @@ class PointRanker(Ranker):
 
 
 class GlobalMeanRanker(PointRanker):
-    """f on the mean of the frozen features of a task's training images.
-
-    Args:
-        store: The images of the tasks, with a frozen backbone.
-        settings: Sizes of the networks and the learning rate.
-        seed: Random seed of training.
-    """
+    """f on the mean of the frozen features of a task's training images, which come from a store."""
 
     name = "global_mean"
 

@@ -31,8 +31,7 @@ class TrAutoMLSearcher(GatedSearcher):
     Args:
         known: A table of the other tasks. Only tasks on which every configuration was trained count.
         n_benchmarks: Number of configurations that are trained to compare tasks; they are drawn at random.
-        metric: Reported metric to optimize; usually given to ``tune.run``.
-        mode: "max"; the table holds accuracies.
+        metric, mode: As for ``GatedSearcher``; the table holds accuracies.
         seed: Random seed of the draw.
 
     Raises:
@@ -55,22 +54,19 @@ class TrAutoMLSearcher(GatedSearcher):
         self._benchmarks = [known.configs[row] for row in rows]
         self._of_tasks = scores[:, rows]  # [T, n_benchmarks]
         self._best = [known.configs[int(row)] for row in scores.argmax(axis=1)]
-        self._asked = 0
         self._accuracies: dict[str, float] = {}
-        self._answered: set[str] = set()
 
     def suggest(self, trial_id: str) -> Any:
         """The next benchmark; then None until all benchmarks are done; then one more configuration; then FINISHED."""
-        if self._asked == len(self._benchmarks) and len(self._answered) < len(self._benchmarks):
+        if len(self.configs) == len(self._benchmarks) and self.gate.running:
             return None
         return super().suggest(trial_id)
 
     def next_config(self) -> Config | None:
         """The next benchmark, then the best configuration of the most similar task if it was not a benchmark."""
-        self._asked += 1
-        if self._asked <= len(self._benchmarks):
-            return self._benchmarks[self._asked - 1]
-        if self._asked > len(self._benchmarks) + 1:
+        if len(self.configs) < len(self._benchmarks):
+            return self._benchmarks[len(self.configs)]
+        if len(self.configs) > len(self._benchmarks):
             return None
         mine = np.array([self._accuracies.get(config_key(config), math.nan) for config in self._benchmarks])
         answer = self._best[_most_similar(self._of_tasks, worst_for_diverged(mine))]
@@ -79,11 +75,6 @@ class TrAutoMLSearcher(GatedSearcher):
     def observe(self, config: Config, epoch: int, result: dict[str, Any] | None) -> None:
         """Keeps the last accuracy of every benchmark."""
         self._accuracies[config_key(config)] = math.nan if result is None else float(result[self.metric])
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Counts the benchmarks that are done."""
-        super().on_trial_complete(trial_id, result, error)
-        self._answered.add(trial_id)
 
 
 class TrAutoMLRanker(LookUpRanker):

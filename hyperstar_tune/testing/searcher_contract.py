@@ -3,7 +3,7 @@
 Ray says little of this in one place. We read it off its controller, its search generator and its restore path.
 """
 
-# ruff: noqa: PT017, S101  these asserts are tests
+# ruff: noqa: D102, PT017, S101  these are tests: their names say what holds
 from __future__ import annotations
 
 import json
@@ -17,8 +17,6 @@ from ray import cloudpickle, tune
 from ray.tune.search import ConcurrencyLimiter, Searcher
 
 __all__ = ["SearcherContract"]
-
-_FINISHED = Searcher.FINISHED
 
 
 class SearcherContract(ABC):
@@ -39,24 +37,18 @@ class SearcherContract(ABC):
     plain_values = True  # no NumPy scalars, which do not survive JSON, YAML and a comparison with ``is``
     resumes_exactly = True  # a restored searcher suggests what the saved one would have
     knows_strangers = True  # tolerates results of a trial it did not suggest
-    takes_config = True  # ``make_empty_searcher`` takes its space from the run's config
 
     @abstractmethod
     def make_searcher(self, seed: int) -> Searcher:
         """A fresh searcher with a space, ``metric="score"`` and ``mode="max"``."""
 
     def make_empty_searcher(self) -> Searcher:
-        """A fresh searcher that waits for the run's config."""
+        """A fresh searcher that waits for the run's config; without one its two tests are skipped."""
         return pytest.skip("the searcher takes no config")
-
-    def seeded(self, seed: int) -> Searcher:
-        """``make_searcher``, for searchers that also need a global seed."""
-        return self.make_searcher(seed)
 
     # -- suggestions ---------------------------------------------------------------------------------------------------
 
     def test_a_suggestion_is_a_dict_of_plain_python_values(self) -> None:
-        """Values are not NumPy's, and the first suggestion is not FINISHED."""
         for config in _draw(self.make_searcher(0), self.n_suggestions):
             assert isinstance(config, dict)
             assert config
@@ -65,20 +57,18 @@ class SearcherContract(ABC):
                 assert json.loads(json.dumps(config)) == config
 
     def test_the_same_seed_gives_the_same_suggestions(self) -> None:
-        """Runs can be repeated."""
-        first = _draw(self.seeded(3), self.n_suggestions)
-        assert first == _draw(self.seeded(3), self.n_suggestions)
+        first, second = (_draw(self.make_searcher(3), self.n_suggestions) for _ in range(2))
+        assert first == second
 
     def test_other_seeds_give_other_suggestions(self) -> None:
-        """The seed is not ignored."""
         if not self.depends_on_seed:
             pytest.skip("the searcher is the same for all seeds")
-        drawn = [json.dumps(_draw(self.seeded(seed), self.n_suggestions)) for seed in range(4)]
+        drawn = [json.dumps(_draw(self.make_searcher(seed), self.n_suggestions)) for seed in range(4)]
         assert len(set(drawn)) > 1
 
     def test_a_changed_suggestion_changes_nothing_else(self) -> None:
         """Ray and trainables write into the config they get."""
-        searcher, untouched = self.seeded(0), self.seeded(0)
+        searcher, untouched = self.make_searcher(0), self.make_searcher(0)
         for number in range(self.n_suggestions):
             config = _suggest(searcher, f"trial{number}")
             assert config == untouched.suggest(f"trial{number}")
@@ -91,7 +81,7 @@ class SearcherContract(ABC):
         suggested = 0
         for number in range(4 * (self.n_configs or self.n_suggestions)):
             config = searcher.suggest(f"trial{number}")
-            if config == _FINISHED:
+            if config == Searcher.FINISHED:
                 break
             if config is None:
                 assert live, "None with no live trial left: the run would wait for ever"
@@ -105,12 +95,11 @@ class SearcherContract(ABC):
         assert suggested == self.n_configs
         for trial_id in live:
             _complete(searcher, trial_id)
-        assert searcher.suggest("one more") == _FINISHED
+        assert searcher.suggest("one more") == Searcher.FINISHED
 
     # -- results -------------------------------------------------------------------------------------------------------
 
     def test_many_trials_may_be_live_and_end_in_any_order(self) -> None:
-        """Results come from a cluster, not in order of suggestion."""
         searcher = self.make_searcher(0)
         ids = [f"trial{number}" for number in range(self.n_suggestions)]
         for trial_id in ids:
@@ -130,7 +119,6 @@ class SearcherContract(ABC):
         assert searcher.suggest("next") is not None
 
     def test_a_diverged_trial_is_tolerated(self) -> None:
-        """A loss may be NaN."""
         searcher = self.make_searcher(0)
         searcher.suggest("diverged")
         searcher.on_trial_result(trial_id="diverged", result=_result(1, math.nan))
@@ -149,8 +137,7 @@ class SearcherContract(ABC):
     # -- saving --------------------------------------------------------------------------------------------------------
 
     def test_a_restored_searcher_goes_on_where_it_was(self, tmp_path: Path) -> None:
-        """``save`` and ``restore``, with trials still live."""
-        searcher = self.seeded(5)
+        searcher = self.make_searcher(5)
         self._run_half(searcher)
         searcher.save(str(tmp_path / "state"))
         restored = self.make_searcher(99)
@@ -159,7 +146,7 @@ class SearcherContract(ABC):
 
     def test_it_is_saved_into_a_folder_and_the_newest_state_is_restored(self, tmp_path: Path) -> None:
         """``save_to_dir`` and ``restore_from_dir``, as Ray's experiment checkpoint calls them."""
-        searcher = self.seeded(5)
+        searcher = self.make_searcher(5)
         searcher.save_to_dir(str(tmp_path), "2026-01-01_00-00-00")
         self._run_half(searcher)
         searcher.save_to_dir(str(tmp_path), "2026-01-01_00-00-01")
@@ -169,9 +156,8 @@ class SearcherContract(ABC):
 
     def test_a_pickled_searcher_is_the_same(self) -> None:
         """``Tuner`` pickles its searcher to be able to restore."""
-        searcher = self.seeded(5)
-        copied = cloudpickle.loads(cloudpickle.dumps(searcher))
-        self._assert_same_future(searcher, copied)
+        searcher = self.make_searcher(5)
+        self._assert_same_future(searcher, cloudpickle.loads(cloudpickle.dumps(searcher)))
 
     def _run_half(self, searcher: Searcher) -> None:
         _draw(searcher, min(2, self.n_suggestions // 3), "before")
@@ -192,8 +178,6 @@ class SearcherContract(ABC):
 
     def test_a_nested_config_is_searched_in_its_places(self) -> None:
         """Suggestions are merged over the config: they must have its shape and leave fixed entries alone."""
-        if not self.takes_config:
-            pytest.skip("the searcher takes no config")
         searcher = self.make_empty_searcher()
         config = {"train": {"lr": tune.choice([0.1, 0.01, 0.001]), "steps": 3}, "kind": tune.choice(["a", "b"]), "n": 7}
         assert searcher.set_search_properties("score", "max", config)
@@ -207,9 +191,6 @@ class SearcherContract(ABC):
                 _assert_plain(suggestion)
 
     def test_a_flat_config_is_searched(self) -> None:
-        """The common case."""
-        if not self.takes_config:
-            pytest.skip("the searcher takes no config")
         searcher = self.make_empty_searcher()
         assert searcher.set_search_properties("score", "max", {"kind": tune.choice(["a", "b"]), "n": 7})
         assert _suggest(searcher, "trial")["kind"] in ("a", "b")
