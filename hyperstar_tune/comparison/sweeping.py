@@ -22,8 +22,7 @@ from hyperstar_tune.comparison.methods import Method, Setting, current_names, ma
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.plan import HyperBandPlan
 from hyperstar_tune.simulation.curves import TaskCurves
-from hyperstar_tune.simulation.record import Run
-from hyperstar_tune.simulation.replaying import replay
+from hyperstar_tune.simulation.replaying import Run, replay
 from hyperstar_tune.tables.metadataset import MetaDataset
 
 __all__ = ["RESULT_COLUMNS", "SweepProgress", "run_method", "sweep"]

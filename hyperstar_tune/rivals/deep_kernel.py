@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from hyperstar_tune.metrics import normalize_scores
 from hyperstar_tune.rivals.base import Floats, Ranker, complete_scores
-from hyperstar_tune.rivals.meta_features import features_of, meta_features
+from hyperstar_tune.rivals.counts import features_of, meta_features
 from hyperstar_tune.space import Config
 from hyperstar_tune.tables.metadataset import MetaDataset
 

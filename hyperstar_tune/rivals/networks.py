@@ -1,13 +1,5 @@
 """HyperSTAR and its ablations as rankers: a task is represented by batches of its images.
 
-==================  ====================================================================================
-``bm``              batchwise mean: HyperSTAR without regularization
-``bm_gan``          with the adversarial loss (Eq. 3)
-``bm_similarity``   with the similarity loss (Eq. 2)
-``bm_both``         with both: HyperSTAR on frozen features
-``end_to_end``      the same, training the whole backbone too: HyperSTAR as published
-==================  ====================================================================================
-
 To train a predictor for use, call ``meta_train``.
 
 Source: HyperSTAR (CVPR 2020), Sec. 4.1.
@@ -31,12 +23,12 @@ from hyperstar_tune.tables.metadataset import MetaDataset
 __all__ = ["BatchwiseRanker"]
 
 _N_BATCHES = 10  # batches of images of the task to be ranked, as in the paper
-_LOSSES = {  # whether a variant has the similarity loss and the adversarial loss at all
-    "bm": (False, False),
+_LOSSES = {  # whether a variant has the similarity loss (Eq. 2) and the adversarial loss (Eq. 3) at all
+    "bm": (False, False),  # batchwise mean: HyperSTAR without regularization
     "bm_gan": (False, True),
     "bm_similarity": (True, False),
-    "bm_both": (True, True),
-    "end_to_end": (True, True),
+    "bm_both": (True, True),  # HyperSTAR on frozen features
+    "end_to_end": (True, True),  # the same, training the whole backbone too: HyperSTAR as published
 }
 
 
@@ -74,10 +66,9 @@ class BatchwiseRanker(Ranker):
         targets = make_targets(metadataset, self.settings.similarity_k)
         return Trainer(self.settings, targets, self.store.backbone(), pools)
 
-    def adopt(self, trainer: Trainer, metadataset: MetaDataset) -> "BatchwiseRanker":
+    def adopt(self, trainer: Trainer, metadataset: MetaDataset) -> None:
         """Takes the networks of a trainer that was run elsewhere; the ranker is then fitted as by ``fit``."""
         self._network, self.backbone, self._space = trainer.network.eval(), trainer.backbone, metadataset.space
-        return self
 
     def _fit(self, metadataset: MetaDataset) -> None:
         trainer = self.trainer(metadataset)

@@ -24,8 +24,8 @@ from hyperstar_tune.predictor.networks import PredictorNetwork
 from hyperstar_tune.predictor.targets import make_targets
 from hyperstar_tune.predictor.training import TrainingSettings
 from hyperstar_tune.rivals.base import Floats, Ranker
+from hyperstar_tune.rivals.counts import meta_features
 from hyperstar_tune.rivals.features import FeatureStore
-from hyperstar_tune.rivals.meta_features import meta_features
 from hyperstar_tune.space import Config
 from hyperstar_tune.tables.metadataset import MetaDataset
 

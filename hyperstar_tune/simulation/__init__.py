@@ -4,7 +4,6 @@ from hyperstar_tune.simulation import faults
 from hyperstar_tune.simulation.controller import VirtualController
 from hyperstar_tune.simulation.curves import TaskCurves
 from hyperstar_tune.simulation.made_up import MadeUpCurves
-from hyperstar_tune.simulation.record import Run
-from hyperstar_tune.simulation.replaying import replay
+from hyperstar_tune.simulation.replaying import Run, replay
 
 __all__ = ["MadeUpCurves", "Run", "TaskCurves", "VirtualController", "faults", "replay"]

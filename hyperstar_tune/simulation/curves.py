@@ -60,20 +60,12 @@ class TaskCurves:
         held = np.searchsorted(table.epochs, np.arange(1, table.epochs[-1] + 1), side="right") - 1
         if held[0] < 0:
             raise MetaDatasetError(f"a replay needs the curves from epoch 1, but they begin at {table.epochs[0]}")
-        curves = {
-            name: table.curve(name)[row, :, seed][:, held].astype(np.float64)
-            for name in ("val_accuracy", "val_accuracy_b", "val_loss", "epoch_seconds")
-        }
-        return cls(
-            task=task,
-            family=str(table.tasks["family"].iloc[row]),
-            space=table.space,
-            configs=tuple(table.configs),
-            accuracy=curves["val_accuracy"],
-            accuracy_b=curves["val_accuracy_b"],
-            loss=curves["val_loss"],
-            seconds=np.nan_to_num(curves["epoch_seconds"]),
+        kinds = ("val_accuracy", "val_accuracy_b", "val_loss", "epoch_seconds")
+        accuracy, accuracy_b, loss, seconds = (
+            table.curve(name)[row, :, seed][:, held].astype(np.float64) for name in kinds
         )
+        family = str(table.tasks["family"].iloc[row])
+        return cls(task, family, table.space, tuple(table.configs), accuracy, accuracy_b, loss, np.nan_to_num(seconds))
 
     @property
     def max_epochs(self) -> int:
@@ -100,14 +92,14 @@ class TaskCurves:
         """Seconds that each configuration has trained at the end of each epoch, with a 0 in front, [H, R + 1]."""
         return np.concatenate([np.zeros((len(self.configs), 1)), np.cumsum(self.seconds, axis=1)], axis=1)
 
-    def ends(self, row: int) -> list[float]:
-        """One row of ``end_seconds`` as plain floats, shape [R + 1]."""
-        return self._ends[row]
-
     @cached_property
     def _ends(self) -> list[list[float]]:  # faster to index than an array
         ends: list[list[float]] = self.end_seconds.tolist()
         return ends
+
+    def ends(self, row: int) -> list[float]:
+        """One row of ``end_seconds`` as plain floats, shape [R + 1]."""
+        return self._ends[row]
 
     def result(self, row: int, epoch: int) -> dict[str, Any]:
         """What a trainable would report after an epoch. Do not change it."""

@@ -6,7 +6,7 @@ from made_up_table import make_ranker, make_table
 
 from hyperstar_tune.errors import PredictorError, TaskError
 from hyperstar_tune.metrics import normalize_scores
-from hyperstar_tune.rivals.meta_features import meta_features
+from hyperstar_tune.rivals.counts import meta_features
 from hyperstar_tune.tasks.task import ImageTask
 
 
