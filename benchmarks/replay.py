@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--no-faults", action="store_true", help="leave out the fault harness (some minutes with BOHB)")
     arguments = parser.parse_args()
     table = MetaDataset.load(arguments.table)
-    complete = table.complete_tasks
+    complete = table.tasks["name"][table.complete].tolist()
     recorded = TaskCurves.of(table, complete[-1])
     curves = at_length(recorded, 32)
     _ = curves.results, recorded.results

@@ -133,11 +133,9 @@ def main() -> None:
     tables = {
         name: MetaDataset.from_collection(CURVES / name.replace(" ", "-"), complete_only=True) for name in SCHEDULES
     }
-    shared = [t for t in tables["cosine"].complete_tasks if all(t in table.complete_tasks for table in tables.values())]
-    found = {}
-    for name, table in tables.items():
-        names = table.tasks["name"].tolist()
-        found[name] = judged(table.subset([names.index(task) for task in shared]))
+    tasks = {name: table.tasks["name"].tolist() for name, table in tables.items()}
+    shared = [task for task in tasks["cosine"] if all(task in others for others in tasks.values())]
+    found = {name: judged(table.subset([tasks[name].index(task) for task in shared])) for name, table in tables.items()}
     constant = found["constant"]
     result: dict[str, Any] = {
         **environment(),

@@ -40,7 +40,7 @@ def main() -> None:
     logging.disable(logging.WARNING)
     whole = MetaDataset.load(arguments.table)
     table = whole.only(development_families(whole))
-    complete = table.complete_tasks
+    complete = table.tasks["name"][table.complete].tolist()
     longest = int(table.epochs[-1])
     points = [int(multiple * longest) for multiple in (1, 2, 2.5, 4.5)]
     rows = []

@@ -27,7 +27,14 @@ from scoreboard.families import development_families
 
 from hyperstar_tune.comparison.judging import true_scores
 from hyperstar_tune.comparison.leave_out import complete_rows
-from hyperstar_tune.metrics import average_precision, chance_average_precision, normalized_regret, ranking_of, regret
+from hyperstar_tune.metrics import (
+    average_precision,
+    chance_average_precision,
+    normalize_scores,
+    normalized_regret,
+    ranking_of,
+    regret,
+)
 from hyperstar_tune.predictor import EpochReport, Predictor, TrainingSettings, meta_train, train_plus
 from hyperstar_tune.predictor.plus import PlusSettings
 from hyperstar_tune.predictor.traits import MAX_IMAGES
@@ -110,8 +117,8 @@ def measure(
         started = time.perf_counter()
         others, truth = table.without(family), true_scores(table, [family])
         predictor = learn(method, others, images, settings)
-        known = others.subset(np.flatnonzero(others.complete))
-        rivals = {"mean accuracy": known.scores().mean(axis=0), "mean normalized": known.normalized().mean(axis=0)}
+        known = others.scores()[others.complete]
+        rivals = {"mean accuracy": known.mean(axis=0), "mean normalized": normalize_scores(known).mean(axis=0)}
         keys = [str(config) for config in table.configs]
         for name, half_a, half_b in zip(truth.tasks, truth.half_a, truth.half_b, strict=True):
             ranking = predictor.rank(images[name], table.configs)

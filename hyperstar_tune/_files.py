@@ -4,12 +4,12 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-__all__ = ["recover_directory", "replacing", "sha256", "write_directory", "write_file"]
+__all__ = ["recover_directory", "replacing", "replacing_directory", "sha256", "write_file"]
 
 _BLOCK_BYTES = 1 << 20
 
@@ -37,8 +37,9 @@ def write_file(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def write_directory(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Writes a directory of files and replaces an older one as a whole.
+@contextmanager
+def replacing_directory(directory: Path) -> Iterator[Path]:
+    """Makes a folder for files, which replaces ``directory`` as a whole when the block ends without an error.
 
     A kill at any moment leaves either the old directory or the new one; ``recover_directory`` puts it in its place.
     """
@@ -46,24 +47,21 @@ def write_directory(directory: Path, files: Mapping[str, bytes]) -> None:
     recover_directory(directory)
     fresh = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", suffix=".new", dir=directory.parent))
     try:
+        yield fresh
         fresh.chmod(0o755)  # mkdtemp lets nobody else in
-        for name, content in files.items():
-            with (fresh / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        _sync_directory(fresh)
+        for path in (*fresh.iterdir(), fresh):
+            _sync(path)
         if directory.exists():
             directory.rename(_aside(directory))
         fresh.rename(directory)
-        _sync_directory(directory.parent)
+        _sync(directory.parent)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     shutil.rmtree(_aside(directory), ignore_errors=True)
 
 
 def recover_directory(directory: Path) -> None:
-    """Puts the old directory back if the process was killed between the two renames of ``write_directory``."""
+    """Puts the old directory back if the process was killed between the two renames of ``replacing_directory``."""
     aside = _aside(directory)
     if not aside.exists():
         return
@@ -86,8 +84,8 @@ def _aside(directory: Path) -> Path:
     return directory.with_name(f".{directory.name}.old")
 
 
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -7,6 +7,7 @@ Source: HyperSTAR (CVPR 2020), Sec. 3.1 and 4; ties and ceilings as in docs/prot
 """
 
 from collections.abc import Sequence
+from itertools import combinations_with_replacement
 from math import comb
 
 import numpy as np
@@ -28,7 +29,7 @@ __all__ = [
     "worst_for_diverged",
 ]
 
-FloatArray = npt.NDArray[np.floating]
+FloatArray = npt.NDArray[np.float64]
 RankingLike = Sequence[int] | npt.NDArray[np.integer]
 
 
@@ -106,12 +107,18 @@ def chance_average_precision(n_configs: int, k: int = 10) -> float:
 def similarity_matrix(scores: npt.ArrayLike, k: int = 10) -> FloatArray:
     """Similarity r_ij of tasks: AP@k of one task's true ranking judged by the other's, mean of both directions.
 
-    From scores [T, H], of shape [T, T] and in [0, 1]. Source: HyperSTAR (CVPR 2020), Eq. 2.
+    From scores [T, H], NaN where not measured; of shape [T, T] and in [0, 1], over the configurations measured on both
+    tasks, NaN where those are fewer than ``k``. Source: HyperSTAR (CVPR 2020), Eq. 2.
     """
     table = np.asarray(scores, dtype=np.float64)
-    rankings = [ranking_of(row) for row in table]
-    directed = np.array([[average_precision(truth, ranking, k) for ranking in rankings] for truth in table])
-    return (directed + directed.T) / 2
+    similarity = np.full((len(table), len(table)), np.nan)
+    for i, j in combinations_with_replacement(range(len(table)), 2):
+        both = np.isfinite(table[i]) & np.isfinite(table[j])
+        if both.sum() >= k:
+            one, other = table[i, both], table[j, both]
+            directed = average_precision(one, ranking_of(other), k) + average_precision(other, ranking_of(one), k)
+            similarity[i, j] = similarity[j, i] = directed / 2
+    return similarity
 
 
 def ndcg(true_scores: npt.ArrayLike, ranking: RankingLike, k: int = 10) -> float:

@@ -124,7 +124,8 @@ def sweep(
             raise SearchError(
                 f"method {method.name!r} needs leave-family-out scores of {method.ranker!r}, not of {known}"
             )
-    names = table.complete_tasks if tasks is None else list(tasks)
+    whole = np.all(table.measured[:, :, 0], axis=1)  # with the first seed, which is the one that is replayed
+    names = table.tasks["name"][whole].tolist() if tasks is None else list(tasks)
     if not chosen or not names:
         raise SearchError(
             "a sweep needs a method, and a task on which every configuration was trained, but got "

@@ -20,7 +20,7 @@ from scipy.stats import norm, rankdata
 from torch import Tensor
 
 from hyperstar_tune.errors import PredictorError
-from hyperstar_tune.metrics import normalize_scores
+from hyperstar_tune.metrics import normalize_scores, similarity_matrix
 from hyperstar_tune.tables.metadataset import MetaDataset
 
 __all__ = [
@@ -61,15 +61,16 @@ def make_targets(metadataset: MetaDataset, k: int) -> Targets:
     names = metadataset.tasks["name"].tolist()
     if len(names) < 2:
         raise PredictorError(f"meta-training needs at least 2 tasks, but the table has {len(names)}; add tasks")
-    trained = np.isfinite(metadataset.scores()).sum(axis=1)
+    scores = metadataset.scores()
+    trained = np.isfinite(scores).sum(axis=1)
     if trained.min() < 2:
         poor = names[int(trained.argmin())]
         raise PredictorError(
             f"a task needs at least 2 trained configurations, but {poor!r} has {trained.min()}; leave it out"
         )
     return Targets(
-        scores=torch.from_numpy(anchored_scores(metadataset.normalized()).astype(np.float32)),
-        similarity=torch.from_numpy(metadataset.similarity(k).astype(np.float32)),
+        scores=torch.from_numpy(anchored_scores(normalize_scores(scores)).astype(np.float32)),
+        similarity=torch.from_numpy(similarity_matrix(scores, k).astype(np.float32)),
         encoded=torch.from_numpy(metadataset.space.encode(metadataset.configs)),
     )
 

@@ -11,6 +11,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from hyperstar_tune.errors import MetaDatasetError
+from hyperstar_tune.metrics import normalize_scores, similarity_matrix
 from hyperstar_tune.report.figures import save
 from hyperstar_tune.tables.metadataset import MetaDataset
 
@@ -36,7 +37,7 @@ def draw_figures(table: MetaDataset, folder: str | Path, task: str | None = None
 
 def draw_heat_map(table: MetaDataset, path: str | Path) -> None:
     """Normalized score of every configuration (columns, best on average first) on every task (rows, by family)."""
-    normalized = table.normalized()
+    normalized = normalize_scores(table.scores())
     measured = np.isfinite(normalized)
     mean = np.where(measured, normalized, 0).sum(axis=0) / np.maximum(1, measured.sum(axis=0))
     columns = np.argsort(-mean, kind="stable")
@@ -85,7 +86,7 @@ def draw_curves(table: MetaDataset, task: str, path: str | Path) -> None:
 def draw_similarity(table: MetaDataset, path: str | Path) -> None:
     """AP@10 similarity of every two tasks (Eq. 2), rows and columns by family."""
     rows = _by_family(table)
-    similarity = table.similarity(min(10, len(table.configs)))[np.ix_(rows, rows)]
+    similarity = similarity_matrix(table.scores()[rows], min(10, len(table.configs)))
     size = 3 + 0.14 * len(rows)
     figure = Figure(figsize=(size + 1, size), layout="constrained")
     axes = figure.add_subplot()

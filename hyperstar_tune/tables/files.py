@@ -6,10 +6,7 @@ whoever can change a table can change its checksums too.
 Source of the schema: ``syne_tune/blackbox_repository/{blackbox_tabular,serialize}.py`` (0.16).
 """
 
-import hashlib
-import io
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,28 +65,24 @@ def _domain(kind: str, arguments: dict[str, Any], sampler: str) -> dict[str, Any
     }
 
 
-def array_bytes(array: np.ndarray) -> bytes:
-    """An array as the bytes of an ``.npy`` file."""
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
+def write_file(directory: Path, name: str, data: Any) -> None:
+    """Writes one file of a table by its suffix: JSON document (NaN is refused), array or frame."""
+    path = directory / name
+    if path.suffix == ".json":
+        path.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    elif path.suffix == ".npy":
+        np.save(path, data, allow_pickle=False)
+    else:
+        data.to_parquet(path, index=False, compression="gzip", engine="pyarrow")  # gzip: Syne Tune's reader knows it
 
 
-def parquet_bytes(frame: pd.DataFrame) -> bytes:
-    """A frame as the bytes of a Parquet file (gzip, which Syne Tune's reader understands)."""
-    buffer = io.BytesIO()
-    frame.to_parquet(buffer, index=False, compression="gzip", engine="pyarrow")
-    return buffer.getvalue()
+def sums(directory: Path) -> dict[str, str]:
+    """SHA-256 of the files of a table but the one that states them, by name.
 
-
-def json_bytes(data: Any) -> bytes:
-    """A JSON document as bytes; NaN is not JSON and is refused."""
-    return (json.dumps(data, indent=1, allow_nan=False) + "\n").encode()
-
-
-def sums(files: Mapping[str, bytes]) -> dict[str, str]:
-    """SHA-256 of files, by name."""
-    return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    Raises:
+        MetaDatasetError: If a file is missing.
+    """
+    return {name: sha256(_existing(directory, name)) for name in _SUMMED}
 
 
 def check_sums(directory: Path, stated: Any) -> None:
@@ -98,14 +91,11 @@ def check_sums(directory: Path, stated: Any) -> None:
     Raises:
         MetaDatasetError: If a file is missing, is not stated or has another checksum.
     """
-    for name in _SUMMED:
-        path = directory / name
-        if not path.is_file():
-            raise MetaDatasetError(_missing(directory, name))
-        found = sha256(path)
+    for name, found in sums(directory).items():
         if not isinstance(stated, dict) or stated.get(name) != found:
             raise MetaDatasetError(
-                f"{path} is damaged: its SHA-256 must be as in {METADATA}, but is {found[:12]}; restore it from a copy"
+                f"{directory / name} is damaged: its SHA-256 must be as in {METADATA}, but is {found[:12]}; "
+                "restore it from a copy"
             )
 
 
@@ -115,9 +105,7 @@ def read_file(directory: Path, name: str) -> Any:
     Raises:
         MetaDatasetError: If it is missing, damaged or would need pickle.
     """
-    path = directory / name
-    if not path.is_file():
-        raise MetaDatasetError(_missing(directory, name))
+    path = _existing(directory, name)
     try:
         if path.suffix == ".json":
             return json.loads(path.read_text(encoding="utf-8"))
@@ -153,5 +141,8 @@ def _read_parquet(path: Path, most_rows: int) -> pd.DataFrame:
     return pd.read_parquet(path, engine="pyarrow")
 
 
-def _missing(directory: Path, name: str) -> str:
-    return f"a meta-dataset needs the file {name}, but {directory} has none"
+def _existing(directory: Path, name: str) -> Path:
+    path = directory / name
+    if not path.is_file():
+        raise MetaDatasetError(f"a meta-dataset needs the file {name}, but {directory} has none")
+    return path

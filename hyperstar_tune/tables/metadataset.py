@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hyperstar_tune._files import recover_directory, write_directory
+from hyperstar_tune._files import recover_directory, replacing_directory
 from hyperstar_tune.errors import MetaDatasetError, first_line
 from hyperstar_tune.fingerprint import Fingerprint
-from hyperstar_tune.metrics import normalize_scores, similarity_matrix, worst_for_diverged
+from hyperstar_tune.metrics import worst_for_diverged
 from hyperstar_tune.space import Config, SearchSpace, config_key
 from hyperstar_tune.tables import files
 from hyperstar_tune.tables.building import parts_of_collection, parts_of_frame
@@ -123,7 +123,17 @@ class MetaDataset:
             MetaDatasetError: If a journal is damaged elsewhere or nothing remains.
         """
         table = cls(**parts_of_collection(Path(directory)))
-        return _with_train_size(_complete(table, directory) if complete_only else table)
+        if complete_only:
+            whole = np.all(table.measured, axis=1)  # [T, S]
+            if not whole[:, 0].any():
+                raise MetaDatasetError(f"no task of {directory} is complete; collect on, or keep incomplete tasks")
+            # Half a seed would make scores() average over other seeds for one configuration than for the next.
+            evaluations = np.where(whole[:, None, :, None, None], table.evaluations, np.nan)
+            seeds = whole[whole[:, 0]].any(axis=0)
+            table = replace(table, evaluations=evaluations[:, :, seeds]).subset(np.flatnonzero(whole[:, 0]))
+        sizes = table.tasks["n_train"]
+        about = replace(table.fingerprint, train_size=f"{sizes.min()} to {sizes.max()} images")
+        return replace(table, fingerprint=about)
 
     @classmethod
     def from_frame(
@@ -155,28 +165,28 @@ class MetaDataset:
 
     def save(self, directory: str | Path) -> None:
         """Writes the table; an older one at the same place is replaced as a whole."""
-        frame = pd.DataFrame(self.configs, columns=list(self.space.parameters))
-        content = {
-            files.HYPERPARAMETERS: files.parquet_bytes(frame),
-            files.EVALUATIONS: files.array_bytes(self.evaluations),
-            files.FIDELITIES: files.array_bytes(self.epochs),
-            files.CONFIG_SPACE: files.json_bytes(files.syne_space(self.space)),
-            files.FIDELITY_SPACE: files.json_bytes(files.syne_fidelity_space(int(self.epochs[-1]))),
-            files.TASKS: files.parquet_bytes(self.tasks),
-        }
-        metadata = {
-            "objectives_names": list(self.objectives),
-            "task_names": self.tasks["name"].tolist(),
-            "resource_attr": "epoch",
-            "default_metric": "val_accuracy",
-            "hyperstar": {
+        with replacing_directory(Path(directory)) as folder:
+            frame = pd.DataFrame(self.configs, columns=list(self.space.parameters))
+            files.write_file(folder, files.HYPERPARAMETERS, frame)
+            files.write_file(folder, files.EVALUATIONS, self.evaluations)
+            files.write_file(folder, files.FIDELITIES, self.epochs)
+            files.write_file(folder, files.CONFIG_SPACE, files.syne_space(self.space))
+            files.write_file(folder, files.FIDELITY_SPACE, files.syne_fidelity_space(int(self.epochs[-1])))
+            files.write_file(folder, files.TASKS, self.tasks)
+            own = {
                 "schema": _SCHEMA,
                 "space": self.space.to_json(),
                 "fingerprint": self.fingerprint.to_json(),
-                "sha256": files.sums(content),
-            },
-        }
-        write_directory(Path(directory), content | {files.METADATA: files.json_bytes(metadata)})
+                "sha256": files.sums(folder),
+            }
+            metadata = {
+                "objectives_names": list(self.objectives),
+                "task_names": self.tasks["name"].tolist(),
+                "resource_attr": "epoch",
+                "default_metric": "val_accuracy",
+                "hyperstar": own,
+            }
+            files.write_file(folder, files.METADATA, metadata)
 
     def curve(self, objective: str) -> npt.NDArray[np.float32]:
         """One objective of all cells, shape [T, H, S, F]."""
@@ -193,11 +203,6 @@ class MetaDataset:
     def complete(self) -> npt.NDArray[np.bool_]:
         """The complete tasks: those on which every configuration was trained with some seed, shape [T]."""
         return np.asarray(np.isfinite(self.scores()).all(axis=1))
-
-    @property
-    def complete_tasks(self) -> list[str]:
-        """Names of the tasks on which every configuration was trained with the first seed."""
-        return [str(name) for name in self.tasks["name"][np.asarray(self.measured[:, :, 0].all(axis=1))]]
 
     def filled(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Values of cells, shape [T, H, S]; a diverged cell has its task's worst value, or 0 if all diverged."""
@@ -235,34 +240,6 @@ class MetaDataset:
         filled = self.filled(np.where(np.isfinite(both[..., -1]), value, np.nan))
         return _over_seeds(np.where(self.measured, filled, np.nan))
 
-    def normalized(self) -> npt.NDArray[np.float64]:
-        """Scores of mean 0 and deviation 1 on each task, over the configurations that were trained on it, shape [T, H].
-
-        Where tasks lack different configurations, their scores cannot be compared.
-
-        Source: HyperSTAR (CVPR 2020), Sec. 3.1.
-        """
-        return np.asarray(normalize_scores(self.scores()), dtype=np.float64)
-
-    def similarity(self, k: int = 10) -> npt.NDArray[np.float64]:
-        """Similarity r_ij of every two tasks: the mean AP@k of each one's ranking on the other (Eq. 2).
-
-        Returns:
-            Symmetric, shape [T, T], over the configurations trained on both; NaN where those are fewer than ``k``.
-        """
-        scores = self.scores()
-        n_tasks = len(scores)
-        if np.isfinite(scores).all() and scores.shape[1] >= k:
-            return np.asarray(similarity_matrix(scores, k), dtype=np.float64)
-        similarity = np.full((n_tasks, n_tasks), np.nan)
-        for i in range(n_tasks):
-            for j in range(i, n_tasks):
-                both = np.isfinite(scores[i]) & np.isfinite(scores[j])
-                if both.sum() >= k:
-                    pair = similarity_matrix(scores[[i, j]][:, both], k)
-                    similarity[i, j] = similarity[j, i] = pair[0, 1]
-        return similarity
-
     @property
     def families(self) -> tuple[str, ...]:
         """Groups of tasks that share images or classes, in order of appearance."""
@@ -297,22 +274,6 @@ class MetaDataset:
         return self.tasks["family"].isin(wanted).to_numpy(dtype=bool)
 
 
-def _complete(table: MetaDataset, directory: str | Path) -> MetaDataset:
-    """The tasks whose first seed is complete, with the further seeds that are complete on them."""
-    whole = np.asarray(table.measured.all(axis=1))  # [T, S]
-    if not whole[:, 0].any():
-        raise MetaDatasetError(f"no task of {directory} is complete; collect on, or keep incomplete tasks")
-    # Half a seed would make scores() average over other seeds for one configuration than for the next.
-    evaluations = np.where(whole[:, None, :, None, None], table.evaluations, np.nan)
-    seeds = whole[whole[:, 0]].any(axis=0)
-    return replace(table, evaluations=evaluations[:, :, seeds]).subset(np.flatnonzero(whole[:, 0]))
-
-
-def _with_train_size(table: MetaDataset) -> MetaDataset:
-    sizes = table.tasks["n_train"]
-    return replace(table, fingerprint=replace(table.fingerprint, train_size=f"{sizes.min()} to {sizes.max()} images"))
-
-
 def _checked_tasks(tasks: pd.DataFrame) -> pd.DataFrame:
     missing = [column for column in _TASK_COLUMNS if column not in tasks]
     if missing:
@@ -332,13 +293,13 @@ def _checked_tasks(tasks: pd.DataFrame) -> pd.DataFrame:
 
 
 def _check_shapes(table: MetaDataset) -> None:
-    expected = (len(table.tasks), len(table.configs), None, len(table.epochs), len(table.objectives))
     shape = table.evaluations.shape
-    fits = len(shape) == 5 and all(want in (None, got) for want, got in zip(expected, shape, strict=True))
-    if not fits or 0 in shape:
+    seeds = shape[2] if len(shape) == 5 else 1
+    expected = (len(table.tasks), len(table.configs), seeds, len(table.epochs), len(table.objectives))
+    if shape != expected or 0 in shape:
         raise MetaDatasetError(
-            "evaluations must have the shape [tasks, configurations, seeds, epochs, objectives] = "
-            f"[{', '.join('S' if n is None else str(n) for n in expected)}], but have {list(shape)}"
+            "evaluations must have the shape [tasks, configurations, seeds, epochs, objectives], here "
+            f"{list(expected)} with at least one seed, but have {list(shape)}"
         )
     if table.epochs.ndim != 1 or table.epochs[0] < 1 or (np.diff(table.epochs) < 1).any():
         raise MetaDatasetError(f"epochs must rise from at least 1, but are {table.epochs.tolist()}")

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hyperstar_tune.errors import PredictorError
-from hyperstar_tune.metrics import average_precision, ranking_of
+from hyperstar_tune.metrics import average_precision, normalize_scores, ranking_of
 from hyperstar_tune.predictor import meta_train
 from hyperstar_tune.predictor.training import TrainingSettings
 
@@ -17,7 +17,7 @@ def test_it_learns_which_images_want_which_configuration(world, quick):
     predictor = meta_train(known, world.tasks, replace(quick, epochs=15), progress=reports.append)
     assert reports[-1].performance < reports[0].performance / 2
     assert [report.epoch for report in reports] == list(range(1, 16))
-    average = known.normalized().mean(axis=0)
+    average = normalize_scores(known.scores()).mean(axis=0)
     for name in held_out:
         truth = world.table.only(name).scores()[0]
         ranking = predictor.rank(world.tasks[name], n_batches=3, batch_size=16)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from hyperstar_tune.errors import MetaDatasetError
 from hyperstar_tune.fingerprint import Fingerprint
+from hyperstar_tune.metrics import normalize_scores, similarity_matrix
 from hyperstar_tune.space import SearchSpace
 from hyperstar_tune.tables.metadataset import MetaDataset
 
@@ -133,7 +134,7 @@ def test_a_diverged_cell_has_the_tasks_worst_score_and_an_untrained_one_none():
 def test_normalized_scores_have_mean_0_and_deviation_1_over_trained_configurations():
     table = make_table()
     table.evaluations[1, 3:6] = np.nan
-    normalized = table.normalized()
+    normalized = normalize_scores(table.scores())
     assert np.nanmean(normalized, axis=1) == pytest.approx(np.zeros(3), abs=1e-9)
     assert np.nanstd(normalized, axis=1) == pytest.approx(np.ones(3))
     assert np.isnan(normalized[1, 3:6]).all()
@@ -144,7 +145,7 @@ def test_normalized_scores_have_mean_0_and_deviation_1_over_trained_configuratio
 def test_similarity_is_symmetric_a_share_and_1_with_itself(seed, missing, k):
     table = make_table(4, seed=seed)
     table.evaluations[np.random.default_rng(seed).random((4, 12)) < missing] = np.nan
-    similarity = table.similarity(k)
+    similarity = similarity_matrix(table.scores(), k)
     known = np.isfinite(similarity)
     assert np.array_equal(similarity, similarity.T, equal_nan=True)
     assert ((similarity[known] >= 0) & (similarity[known] <= 1 + 1e-9)).all()
@@ -158,7 +159,7 @@ def test_a_missing_configuration_does_not_count_as_a_bad_one():
     table.evaluations[1] = table.evaluations[0]
     best = np.argsort(-table.scores()[0])[:2]
     table.evaluations[1, best] = np.nan
-    assert table.similarity(3)[0, 1] == pytest.approx(1)
+    assert similarity_matrix(table.scores(), 3)[0, 1] == pytest.approx(1)
 
 
 def test_families_are_left_out_or_kept_as_a_whole():
