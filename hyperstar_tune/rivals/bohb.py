@@ -80,7 +80,7 @@ class BohbSearcher(ModelSearcher):
     def begin(self, fixed: dict[str, Any]) -> None:
         """Begins a model, after the ranked configurations that have the fixed values."""
         kept = [c for c in self._ranked if all(fixed.get(name, value) == value for name, value in c.items())]
-        self._first = [dict(config) for config in kept[: self._n_ranked]]
+        self._first = kept[: self._n_ranked]
         self._random_state = np.random.RandomState(self.seed).get_state()
         self._bohb = _bohb(self.axes, self.seed, self._n_samples)
         # It warns of every density that is 0 somewhere, as those of a finite space often are.

@@ -37,8 +37,8 @@ class WarmStartSearcher(RandomSearcher):
 
     def __init__(self, space: SearchSpace, *, first: Sequence[Config], **options: Any) -> None:
         super().__init__(space, **options)
-        self._first = [dict(config) for config in first]
-        self._tried = {config_key(config) for config in self._first}
+        self._first = list(first)
+        self._tried = {config_key(config) for config in first}
 
     def next_config(self) -> Config | None:
         """The next given configuration, and after these the next random one that was not given."""
