@@ -106,7 +106,7 @@ class ModelSearcher(SpaceSearcher):
         """Learns the score at the end of the rung in which the trial stands."""
         if trial_id in self.configs:
             score = math.nan if result is None else float(result[self.metric])
-            level = self.gate.level(trial_id, epoch)
+            level = max(1, epoch) if self.gate.is_open else self.gate.trials[trial_id].level
             if not math.isfinite(score):
                 self.learn(self.configs[trial_id], level, math.nan)
             elif epoch == level:

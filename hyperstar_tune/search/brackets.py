@@ -13,6 +13,8 @@ beyond those of the ledger are (docs/protocol.md, "Runs under a budget"):
 """
 
 import math
+from bisect import bisect
+from collections import deque
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -60,23 +62,19 @@ class Gate(Ledger):
         self.free_slots = plan.brackets[0].n_configs  # of the bracket's first rung
         self.records: list[RungRecord] = []
         self.losers: list[str] = []  # never needed again, to be stopped by the scheduler
-        self._stored: dict[Any, TrialState] = {}
-        self._members: list[TrialState] = []
-        self._left = 0  # members the rung waits for
+        self._stored: dict[Any, TrialState] = {}  # by the key of the configuration
+        self._members: dict[str, TrialState] = {}  # trials of the rung, in order of arrival
+        self._pending: set[str] = set()  # members that the rung waits for
+        self._waiting: deque[TrialState] = deque()  # in line, but not permitted to run yet
         self._pass_start = 0  # epochs spent when this pass over the brackets began
         self._idle_passes = 0
         self._progress = (0, 0)  # epochs spent and trials started when a rung last ended with new epochs
-
-    @property
-    def n_brackets_started(self) -> int:
-        """Number of brackets that were opened so far; a searcher may begin anew with each."""
-        return self.bracket + 1
 
     # -- slots, asked for by the searcher ------------------------------------------------------------------------------
 
     def has_free_slot(self) -> bool:
         """Whether a configuration may enter the bracket and train now."""
-        return self.free_slots > 0 and not self.finished and not self.waiting and self.has_room
+        return self.free_slots > 0 and not self.finished and not self._waiting and self.has_room
 
     def claim(self, key: Any) -> bool:
         """Gives a slot to the trial that holds this configuration; False if there is none."""
@@ -84,15 +82,14 @@ class Gate(Ledger):
         if trial is None:
             return False
         self.free_slots -= 1
-        if trial.bracket != self.bracket:
+        if trial.id not in self._members:  # else it is in this bracket already
             self._enter(trial, self._rungs[0].epochs)
         self._advance()
         return True
 
     def admit(self, trial_id: str, key: Any = None) -> None:
         """Gives a slot and its epochs to a new trial, which the controller starts."""
-        trial = TrialState(trial_id, key)
-        self.trials[trial_id] = trial
+        trial = self.trials[trial_id] = TrialState(trial_id)
         if self.repeats:
             self._stored[key] = trial
         self.free_slots -= 1
@@ -104,9 +101,10 @@ class Gate(Ledger):
         self.free_slots = 0
         self._advance()
 
-    def level(self, trial_id: str, epoch: int) -> int:
-        """The number of epochs at which the rung of a trial ends."""
-        return self.trials[trial_id].level
+    def next_level(self, trial_id: str) -> int:
+        """The next number of epochs of a trial at which a rung of the plan ends."""
+        done = self.trials[trial_id].epochs
+        return next((level for level in self.levels if level > done), self.plan.max_epochs + 1)
 
     # -- events, told by the scheduler ---------------------------------------------------------------------------------
 
@@ -134,7 +132,7 @@ class Gate(Ledger):
             return CONTINUE
         if epoch < trial.level:  # cut short by the budget: first in line if epochs come back
             self.release(trial)
-            self.waiting.appendleft(trial)
+            self._waiting.appendleft(trial)
             self._advance()
         else:
             self._decide(trial)
@@ -160,30 +158,29 @@ class Gate(Ledger):
         """Gives a trial that failed for good the worst score."""
         trial = self.trials[trial_id]
         self.faults.setdefault(trial_id, why)
-        trial.dead = trial.ended = True
+        trial.ended = True
         self._decide(trial)
 
     def forget(self, trial_id: str) -> bool:
         """Frees the slot of a trial that Ray lost before it reported anything; False if it has reported something."""
         trial = self.trials[trial_id]
-        if trial.epochs or not trial.pending or self.rung:
+        if trial.epochs or trial_id not in self._pending or self.rung:
             return False
         self.release(trial)
-        self._left -= 1
-        self._members.remove(trial)
-        self._stored.pop(trial.key, None)
-        del self.trials[trial_id]
+        self._pending.remove(trial_id)
+        self._stored = {key: stored for key, stored in self._stored.items() if stored is not trial}
+        del self._members[trial_id], self.trials[trial_id]
         self.free_slots += 1
         return True
 
     def revive(self, trial_id: str) -> None:
         """Lets a failed trial go on after all: it gets its place back if its rung has not ended."""
         trial = self.trials[trial_id]
-        if not trial.dead or self.finished:
+        if trial_id not in self.faults or self.finished:
             return
-        trial.dead = trial.ended = False
-        self.faults.pop(trial_id, None)
-        if any(member is trial for member in self._members) and trial.level not in trial.scores:
+        del self.faults[trial_id]
+        trial.ended = False
+        if trial_id in self._members and trial.level not in trial.scores:
             self._await(trial)
             self._advance()
 
@@ -200,52 +197,52 @@ class Gate(Ledger):
             return False
         if score is not None and not _is_diverged(score):
             trial.last = score
-            if epoch >= trial.next_level:
-                trial.scores |= {level: score for level in self.levels if done < level <= epoch}
-                trial.next_level = next((level for level in self.levels if level > epoch), self.plan.max_epochs + 1)
+            for level in self.levels[bisect(self.levels, done) : bisect(self.levels, epoch)]:
+                trial.scores[level] = score
         return True
 
     def _score(self, trial: TrialState) -> float:
-        return -math.inf if trial.dead else trial.scores.get(trial.level, trial.last)
+        return -math.inf if trial.id in self.faults else trial.scores.get(trial.level, trial.last)
 
     def _enter(self, trial: TrialState, level: int, waits: bool = True) -> None:
-        trial.bracket, trial.level = self.bracket, level
-        self._members.append(trial)
+        trial.level = level
+        self._members[trial.id] = trial
         if not trial.ended and level not in trial.scores:
             self._await(trial, waits)
 
     def _await(self, trial: TrialState, waits: bool = True) -> None:
         """Makes the rung wait for a trial, and the trial for its permission to run."""
-        trial.pending = True
-        self._left += 1
+        self._pending.add(trial.id)
         if waits:
-            self.waiting.append(trial)
+            self._waiting.append(trial)
 
     def _decide(self, trial: TrialState) -> None:
         self.release(trial)
-        if trial.pending:
-            trial.pending = False
-            self._left -= 1
+        self._pending.discard(trial.id)
         self._advance()
 
     def _advance(self) -> None:
         while not self.finished:
-            self.permit_waiting()
-            if self._left or self.free_slots:
+            while self._waiting and self.has_room:
+                trial = self._waiting.popleft()
+                if trial.id in self._pending:  # else it ended while it waited
+                    self.permit(trial)
+                    self.ready[trial.id] = None
+            if self._pending or self.free_slots:
                 break
             self._close_rung()
         if self.available <= 0 and not self.running:
             self.finished = True
 
     def _close_rung(self) -> None:
-        order = sorted(self._members, key=self._score, reverse=True)
+        order = sorted(self._members.values(), key=self._score, reverse=True)
         rungs = self._rungs
         if order:
             ids = tuple(trial.id for trial in order)
             self.records.append(RungRecord(self.bracket, self.rung, rungs[self.rung].epochs, ids))
         if self.spent > self._progress[0]:
             self._progress = (self.spent, len(self.trials))
-        elif order and all(trial.dead for trial in order):
+        elif order and all(trial.id in self.faults for trial in order):
             n_lost = len(self.trials) - self._progress[1]
             widest = self.plan.widest_rung
             is_at_start = self.spent == 0 and self.plan.brackets[0].n_configs == widest
@@ -253,7 +250,7 @@ class Gate(Ledger):
                 self.end_early(f"the last {n_lost} trials failed before their first epoch")  # the rest would too
                 return
         self.rung += 1
-        self._members = []
+        self._members = {}
         survivors = rungs[self.rung].n_configs if self.rung < len(rungs) else 0
         for trial in order[:survivors]:
             self._enter(trial, rungs[self.rung].epochs)

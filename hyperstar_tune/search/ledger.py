@@ -10,7 +10,7 @@ searcher, survives a killed driver, and works in the same way on real Tune and i
 """
 
 import math
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,18 +22,16 @@ class TrialState:
     """The state of a trial in a run. Anybody may read it, but only the ledger and the gate change it."""
 
     id: str
-    key: Any = None  # equal for equal configurations; None if none may come again
-    bracket: int = -1  # last bracket that it was in
     epochs: int = 0  # epochs charged to the budget
     position: int = 0  # last reported epoch; less than ``epochs`` after a fault
     level: int = 0  # epochs at the end of its rung
     target: int = 0  # epochs it may train to now
-    next_level: int = 1  # next epoch whose score decides something
-    pending: bool = False  # its rung waits for it
     ended: bool = False  # it will not train again
-    dead: bool = False  # diverged or failed
     last: float = -math.inf  # last score; higher is better
     scores: dict[int, float] = field(default_factory=dict)  # level -> score
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TrialState, tuple(vars(self).values())  # no names of fields: a run may save thousands of trials
 
 
 class Ledger:
@@ -53,13 +51,12 @@ class Ledger:
         self.redone_epochs = 0
         self.retries = 0  # failed attempts that were tried again
         self.restores = 0  # times the run went on after its driver had ended
-        self.faults: dict[str, str] = {}  # trial -> why it will not go on
+        self.faults: dict[str, str] = {}  # trial that diverged or failed -> why
         self.finished = False
         self.early_end = ""  # why the run finished with epochs left
         self.running: set[str] = set()
         # Trials that the scheduler is to start, in order. In a plain dict the first key is slow to find once many left.
         self.ready: OrderedDict[str, None] = OrderedDict()
-        self.waiting: deque[TrialState] = deque()  # in line, but not permitted to run yet
 
     @property
     def available(self) -> float:
@@ -77,14 +74,6 @@ class Ledger:
         trial.target = trial.epochs + epochs
         self.reserved += epochs
         self.running.add(trial.id)
-
-    def permit_waiting(self) -> None:
-        """Lets the waiting trials run, in order, while there is room."""
-        while self.waiting and self.has_room:
-            trial = self.waiting.popleft()
-            if trial.pending:
-                self.permit(trial)
-                self.ready[trial.id] = None
 
     def release(self, trial: TrialState) -> None:
         """Removes a trial from the running ones and gives back the epochs that it has reserved."""

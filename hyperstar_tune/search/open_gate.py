@@ -17,7 +17,7 @@ class OpenGate(Ledger):
 
     is_open: Literal[True] = True
     repeats = False  # a configuration that comes again is a new trial
-    n_brackets_started = 1
+    bracket = 0
 
     def __init__(self, max_concurrent: int | None = None) -> None:
         super().__init__(math.inf, max_concurrent)
@@ -32,7 +32,7 @@ class OpenGate(Ledger):
 
     def admit(self, trial_id: str, key: Any = None) -> None:
         """Counts a new trial as live."""
-        self.trials[trial_id] = TrialState(trial_id, key)
+        self.trials[trial_id] = TrialState(trial_id)
         self.running.add(trial_id)
 
     def note(self, trial_id: str, epoch: int) -> None:
@@ -43,7 +43,3 @@ class OpenGate(Ledger):
     def close_slots(self) -> None:
         """Notes that there is no further configuration."""
         self.finished = True
-
-    def level(self, trial_id: str, epoch: int) -> int:
-        """The next epoch: here every epoch counts as the end of a rung."""
-        return max(1, epoch)

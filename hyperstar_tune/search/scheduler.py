@@ -150,7 +150,7 @@ class TaskAwareHyperBand(TrialScheduler):
         gate, trial_id = self._gate, trial.trial_id
         if self._error is not None:
             return PAUSE
-        if value is None and not (epoch < gate.trials[trial_id].next_level and is_lenient()):
+        if value is None and not (epoch < gate.next_level(trial_id) and is_lenient()):
             self._error = missing_metric(str(self._metric), result)
             return PAUSE
         self._tell(trial_id, result)

@@ -62,7 +62,7 @@ class GatedSearcher(Searcher, ABC):
         self.gate: Gate | OpenGate = OpenGate(max_concurrent)  # shared with the scheduler
         self.configs: dict[str, Config] = {}  # trial id -> flat configuration
         self.paths: Paths = {}  # places of the parameters in a trial's config; empty: all at the top
-        self._bracket = 1  # number of brackets begun
+        self._bracket = 0  # the bracket of the last suggestion
         self._again: list[Config] = []  # configurations of lost trials, to be suggested again
 
     # -- what a method overrides ---------------------------------------------------------------------------------------
@@ -124,8 +124,8 @@ class GatedSearcher(Searcher, ABC):
                 "pass scheduler=TaskAwareHyperBand(plan) or leave the searcher's plan out"
             )
         while gate.has_free_slot():
-            if gate.n_brackets_started != self._bracket:
-                self._bracket = gate.n_brackets_started
+            if gate.bracket != self._bracket:
+                self._bracket = gate.bracket
                 self.start_bracket()
             config = self._again.pop() if self._again else self.next_config()
             if config is None and not gate.is_open:
@@ -267,8 +267,8 @@ class GatedSearcher(Searcher, ABC):
         """
         if self.gate.is_open:
             return epoch + 1
-        trial = self.gate.trials[trial_id]
-        return min(trial.target, trial.next_level) if every_level else trial.target
+        target = self.gate.trials[trial_id].target
+        return min(target, self.gate.next_level(trial_id)) if every_level else target
 
     def refuse_space(self, space: SearchSpace) -> None:
         """Complains that both the searcher and the run's config search something.
