@@ -81,15 +81,12 @@ def sobol_configs(space: ConfigurationSpace, n: int) -> list[dict[str, Any]]:
 
     names = list(space)
     points = qmc.Sobol(len(names), scramble=False).random(n) + 0.5 / n  # [n, d], in the middle of their cells
-    return [_config(space, dict(zip(names, point, strict=True))) for point in points]
-
-
-def _config(space: ConfigurationSpace, point: dict[str, float]) -> dict[str, Any]:
-    config = {name: _value(space[name], share) for name, share in point.items()}
-    for condition in space.conditions:
-        if not condition.satisfied_by_value(config):
-            del config[condition.child.name]
-    return config
+    configs = [{name: _value(space[name], share) for name, share in zip(names, point, strict=True)} for point in points]
+    for config in configs:
+        for condition in space.conditions:
+            if not condition.satisfied_by_value(config):
+                del config[condition.child.name]
+    return configs
 
 
 def _value(hp: Any, share: float) -> Any:

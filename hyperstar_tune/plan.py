@@ -48,18 +48,6 @@ class Bracket:
         return sum(self.rung_costs)
 
 
-def _brackets(max_epochs: int, eta: int) -> tuple[Bracket, ...]:
-    s_max = 0
-    while eta ** (s_max + 1) <= max_epochs:  # floor of a logarithm, without its rounding
-        s_max += 1
-    brackets = []
-    for s in range(s_max, -1, -1):
-        n = ceil(Fraction((s_max + 1) * eta**s, s + 1))
-        rungs = tuple(Rung(n // eta**i, max(1, max_epochs * eta**i // eta**s)) for i in range(s + 1))
-        brackets.append(Bracket(rungs))
-    return tuple(brackets)
-
-
 @dataclass(frozen=True)
 class HyperBandPlan:
     """Brackets for the maximum epochs R and the factor eta, under an epoch budget.
@@ -97,34 +85,33 @@ class HyperBandPlan:
         if isinstance(budget, bool) or not isinstance(budget, int) or budget < 0:
             raise PlanError(f"epoch_budget must be a whole number of epochs (or 0: one pass), but got {budget!r}")
         if budget == 0:
-            object.__setattr__(self, "epoch_budget", self.pass_epochs)
-        elif budget < self.first_rung_epochs:
-            first = "one configuration" if self.longest_first else "the first rung"
+            object.__setattr__(self, "epoch_budget", sum(bracket.epochs for bracket in self.brackets))
+            return
+        first, least = "the first rung", self.brackets[0].rung_costs[0]
+        if self.longest_first:
+            first, least = "one configuration", self.max_epochs
+        if budget < least:
             raise PlanError(
-                f"epoch_budget must cover {first} ({self.first_rung_epochs} epochs), but got {budget}; "
-                "lower max_epochs or raise eta"
+                f"epoch_budget must cover {first} ({least} epochs), but got {budget}; lower max_epochs or raise eta"
             )
 
     @cached_property
     def brackets(self) -> tuple[Bracket, ...]:
         """One pass over Hyperband's brackets, in the order they run."""
-        brackets = _brackets(self.max_epochs, self.eta)
-        return brackets[::-1] if self.longest_first else brackets
-
-    @property
-    def first_rung_epochs(self) -> int:
-        """The least budget that makes sense: the first rung, or with ``longest_first`` one configuration of it."""
-        return self.max_epochs if self.longest_first else self.brackets[0].rung_costs[0]
+        s_max = 0
+        while self.eta ** (s_max + 1) <= self.max_epochs:  # floor of a logarithm, without its rounding
+            s_max += 1
+        brackets = []
+        for s in range(s_max, -1, -1):
+            n = ceil(Fraction((s_max + 1) * self.eta**s, s + 1))
+            rungs = [Rung(n // self.eta**i, max(1, self.max_epochs * self.eta**i // self.eta**s)) for i in range(s + 1)]
+            brackets.append(Bracket(tuple(rungs)))
+        return tuple(reversed(brackets) if self.longest_first else brackets)
 
     @property
     def widest_rung(self) -> int:
         """Configurations of the widest rung, the first one of the most aggressive bracket."""
         return max(bracket.n_configs for bracket in self.brackets)
-
-    @property
-    def pass_epochs(self) -> int:
-        """Epochs of one pass over all brackets."""
-        return sum(bracket.epochs for bracket in self.brackets)
 
     def __str__(self) -> str:
         """The plan as a table: one line per bracket, and what the budget reaches."""

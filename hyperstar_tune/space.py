@@ -15,7 +15,6 @@ import math
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from functools import cached_property
-from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ from hyperstar_tune._axes import Axis, increasing_numbers, plain
 from hyperstar_tune.errors import SpaceError, first_line
 from hyperstar_tune.named_spaces import GRIDS, sobol_configs, tuning_space
 
-__all__ = ["Config", "SearchSpace", "config_key", "plain", "space_names"]
+__all__ = ["Config", "SearchSpace", "config_key", "listed_parameter", "plain", "space_names"]
 
 Config = dict[str, Any]  # plain Python values
 
@@ -49,6 +48,19 @@ def space_names() -> tuple[str, ...]:
 def config_key(config: Config) -> str:
     """A configuration as canonical JSON: equal for equal configurations, whatever the order of their parameters."""
     return json.dumps(config, sort_keys=True, separators=(",", ":"))
+
+
+def listed_parameter(name: str, values: Sequence[Any]) -> Any:
+    """The parameter of ConfigSpace that has these values; increasing numbers make an ordinal one.
+
+    Raises:
+        SpaceError: If a value comes twice or there is none.
+    """
+    if not values or len({config_key({"": value}) for value in values}) < len(values):
+        raise SpaceError(f"parameter {name!r} needs distinct values, but got {values}")
+    if len(values) == 1:
+        return Constant(name, values[0])
+    return (OrdinalHyperparameter if increasing_numbers(values) else CategoricalHyperparameter)(name, values)
 
 
 class SearchSpace:
@@ -132,15 +144,7 @@ class SearchSpace:
     def from_values(cls, values: dict[str, list[Any]], name: str | None = None) -> "SearchSpace":
         """A finite space from the values of each parameter; increasing numbers become an ordinal parameter."""
         space = ConfigurationSpace(name=name)
-        for parameter, choices in values.items():
-            if not choices or len({config_key({"": choice}) for choice in choices}) < len(choices):
-                raise SpaceError(f"parameter {parameter!r} needs distinct values, but got {choices}")
-            if len(choices) == 1:
-                space.add(Constant(parameter, choices[0]))
-            elif increasing_numbers(choices):
-                space.add(OrdinalHyperparameter(parameter, choices))
-            else:
-                space.add(CategoricalHyperparameter(parameter, choices))
+        space.add(*(listed_parameter(parameter, choices) for parameter, choices in values.items()))
         return cls(space, name)
 
     @property
@@ -181,10 +185,10 @@ class SearchSpace:
     def active(self, config: Config) -> Config:
         """The part of a configuration that means something under the conditions of the space."""
         kept: Config = {}
-        for name in self._by_dependence:
+        for name in self._axes:  # ConfigSpace lists a parameter after those that its conditions ask about
             if name in config and self._is_active(name, kept):
                 kept[name] = config[name]
-        return {name: kept[name] for name in self._axes if name in kept}
+        return kept
 
     def from_row(self, row: Mapping[str, Any]) -> Config:
         """A configuration from a row of a table, where an inactive parameter is empty and 16 may have become 16.0."""
@@ -305,12 +309,6 @@ class SearchSpace:
                 raise SpaceError(f"only a finite space can be listed, but parameter {name!r} is continuous")
             choices[name] = axis.choices
         return choices
-
-    @cached_property
-    def _by_dependence(self) -> list[str]:
-        """Names of the parameters, each after those that its conditions ask about."""
-        parents = {name: {hp.name for hp in self.configuration_space.parents_of[name]} for name in self._axes}
-        return list(TopologicalSorter(parents).static_order())
 
     def _is_active(self, name: str, config: Config) -> bool:
         return all(_holds(condition, config) for condition in self._conditions[name])

@@ -25,14 +25,8 @@ __all__ = [
     "TrialState",
     "from_ray",
     "make_restorable",
-    "register",
     "to_ray",
 ]
 
-
-def register() -> None:
-    """Registers our searcher, so that Ray Tune's ``create_searcher("hyperstar", task=...)`` finds it."""
-    _ray_search.SEARCH_ALG_IMPORT["hyperstar"] = lambda: HyperStarSearcher
-
-
-register()
+# Ray Tune's create_searcher("hyperstar", task=...) finds our searcher.
+_ray_search.SEARCH_ALG_IMPORT["hyperstar"] = lambda: HyperStarSearcher

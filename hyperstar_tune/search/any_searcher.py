@@ -50,9 +50,6 @@ class Gated(GatedSearcher):
         config, self._next = self._next, None
         return config
 
-    def observe(self, config: Config, epoch: int, result: dict[str, Any] | None) -> None:
-        """Does nothing, as ``tell`` passes results on to the other searcher by trial."""
-
     def tell(self, trial_id: str, epoch: int, result: dict[str, Any] | None) -> None:
         """Passes a result on to the other searcher."""
         if result is not None:

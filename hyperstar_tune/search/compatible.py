@@ -24,7 +24,17 @@ def find_gated(search_alg: Any, n_samples: int) -> GatedSearcher | None:
     """
     outermost = getattr(search_alg, "searcher", None)
     if outermost is None:
-        _check_generator(search_alg, n_samples)
+        name, limit = type(search_alg).__name__, getattr(search_alg, "max_concurrent", 0)
+        if n_samples >= sys.maxsize:
+            raise SearchError(
+                f"TaskAwareHyperBand cannot hold back the endless trials of a {name}; "
+                "pass search_alg=RandomSearcher(space) or a finite num_samples"
+            )
+        if limit:
+            raise SearchError(
+                f"max_concurrent_trials={limit} makes a {name} that counts paused trials as running; "
+                f"pass search_alg=RandomSearcher(space, max_concurrent={limit}) instead"
+            )
         return None
     searcher, name = outermost, type(outermost).__name__
     while hasattr(searcher, "searcher") and not isinstance(searcher, GatedSearcher):
@@ -34,18 +44,3 @@ def find_gated(search_alg: Any, n_samples: int) -> GatedSearcher | None:
     if searcher is not outermost:
         raise SearchError(f"{type(searcher).__name__} cannot be wrapped in a {name}, which hides it; unwrap it")
     return searcher
-
-
-def _check_generator(search_alg: Any, n_samples: int) -> None:
-    name = type(search_alg).__name__
-    if n_samples >= sys.maxsize:
-        raise SearchError(
-            f"TaskAwareHyperBand cannot hold back the endless trials of a {name}; "
-            "pass search_alg=RandomSearcher(space) or a finite num_samples"
-        )
-    limit = getattr(search_alg, "max_concurrent", 0)
-    if limit:
-        raise SearchError(
-            f"max_concurrent_trials={limit} makes a {name} that counts paused trials as running; "
-            f"pass search_alg=RandomSearcher(space, max_concurrent={limit}) instead"
-        )

@@ -8,6 +8,7 @@ Source: HyperSTAR (CVPR 2020), Sec. 3.2 ("Task-Aware HPO").
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,11 +55,8 @@ class HyperStarSearcher(DeckSearcher):
             widest bracket takes, and it ends early, once these are trained as far as the brackets ask.
         unknown_space: What to do with a space that the predictor does not know: "error", or "random" for random
             configurations.
-        metric: Reported metric to optimize; usually given to ``tune.run``.
-        mode: "max" or "min".
-        plan: The run's plan; makes sure that the scheduler has the same one.
-        max_concurrent: Trials that may run at a time. Use this, not ``max_concurrent_trials`` of ``tune.run``.
         seed: Random seed of "mixed" and "sampled".
+        options: ``metric``, ``mode``, ``plan`` and ``max_concurrent`` of ``GatedSearcher``.
 
     Raises:
         SearchError: If an argument is missing or out of range.
@@ -88,11 +86,8 @@ class HyperStarSearcher(DeckSearcher):
         temperature: float = 0.5,
         restart: bool = False,
         unknown_space: str = "error",
-        metric: str | None = None,
-        mode: str | None = None,
-        plan: HyperBandPlan | None = None,
-        max_concurrent: int | None = None,
         seed: int = 0,
+        **options: Any,
     ) -> None:
         if unknown_space not in ("error", "random"):
             raise SearchError(f"unknown_space must be 'error' or 'random', but got {unknown_space!r}")
@@ -106,8 +101,13 @@ class HyperStarSearcher(DeckSearcher):
         self._known: SearchSpace | None = None  # the space that the predictor can rank
         self._ranked = ranking  # the longest list so far, of which a part may be searched
         if task is not None:
-            self._load(task, predictor)
-        super().__init__(space, metric=metric, mode=mode, plan=plan, max_concurrent=max_concurrent, seed=seed)
+            if isinstance(predictor, str | Path):
+                from hyperstar_tune.predictor import Predictor  # torch is only needed here
+
+                predictor = Predictor.load(predictor)
+            self._known, self.fingerprint = predictor.space, predictor.fingerprint
+            self._ask = partial(predictor.rank, task)
+        super().__init__(space, seed=seed, **options)
         if space is None and self._known is not None:
             self._begin(self._known, {})
         elif space is None:
@@ -158,16 +158,6 @@ class HyperStarSearcher(DeckSearcher):
         source = self.ranking.source if self.ranking else ""
         head = f"predictor {source} (here) and this run (there) differ:"
         return "\n  ".join([head, *lines]) if lines else ""
-
-    def _load(self, task: "str | Path | ImageTask", predictor: "str | Path | Predictor") -> None:
-        if isinstance(predictor, str | Path):
-            from hyperstar_tune.predictor import Predictor  # torch is only needed here
-
-            predictor = Predictor.load(predictor)
-        loaded = predictor
-        self._known = loaded.space
-        self.fingerprint = loaded.fingerprint
-        self._ask = lambda configs: loaded.rank(task, configs)
 
     def _rank(self, space: SearchSpace, fixed: dict[str, Any]) -> Ranking | None:
         """The ranking of a space. None if this is a copy for a restored run, which is about to get its saved list."""

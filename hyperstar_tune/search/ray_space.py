@@ -25,7 +25,7 @@ from ray import tune
 from ray.tune.search.sample import Categorical, Domain, Float, Integer, LogUniform, Quantized, Uniform
 
 from hyperstar_tune.errors import SpaceError
-from hyperstar_tune.space import Config, SearchSpace, config_key, plain
+from hyperstar_tune.space import Config, SearchSpace, config_key, listed_parameter, plain
 
 __all__ = ["RaySpace", "as_space", "from_ray", "nest", "restrict", "to_ray"]
 
@@ -58,25 +58,15 @@ def from_ray(config: dict[str, Any], name: str = "config") -> RaySpace:
     leaves = list(_leaves(config, ()))
     last_parts = [path[-1] for path, _ in leaves]
     paths, fixed = {}, {}
-    values: dict[str, list[Any]] = {}
-    ranges: list[UniformFloatHyperparameter | UniformIntegerHyperparameter] = []
+    searched = ConfigurationSpace(name=name)  # it sorts its parameters by name
     for path, leaf in leaves:
         parameter = path[-1] if last_parts.count(path[-1]) == 1 else "/".join(path)
-        if not isinstance(leaf, Domain):
-            fixed[parameter] = plain(leaf)
-            continue
-        paths[parameter] = path
-        found = _convert(parameter, leaf)
-        if isinstance(found, list):
-            values[parameter] = found
+        if isinstance(leaf, Domain):
+            paths[parameter] = path
+            searched.add(_convert(parameter, leaf))
         else:
-            ranges.append(found)
-    if not paths:
-        return RaySpace(None, {}, fixed)
-    listed = SearchSpace.from_values(values).configuration_space if values else ConfigurationSpace()
-    joined = ConfigurationSpace(name=name)  # it sorts its parameters by name
-    joined.add(*listed.values(), *ranges)
-    return RaySpace(SearchSpace(joined, name), paths, fixed)
+            fixed[parameter] = plain(leaf)
+    return RaySpace(SearchSpace(searched, name) if paths else None, paths, fixed)
 
 
 def to_ray(space: SearchSpace) -> dict[str, Any]:
@@ -204,13 +194,13 @@ def _leaves(config: dict[str, Any], path: Path) -> Iterator[tuple[Path, Any]]:
             yield here, value
 
 
-def _convert(name: str, domain: Domain) -> list[Any] | UniformFloatHyperparameter | UniformIntegerHyperparameter:
+def _convert(name: str, domain: Domain) -> Any:
     sampler = domain.get_sampler()
     step = None
     if isinstance(sampler, Quantized):
         sampler, step = sampler.get_sampler(), sampler.q
     if isinstance(domain, Categorical):
-        return _distinct(name, [plain(value) for value in domain.categories])
+        return listed_parameter(name, _distinct(name, [plain(value) for value in domain.categories]))
     is_log = isinstance(sampler, LogUniform)
     if not isinstance(domain, Float | Integer) or not (is_log or isinstance(sampler, Uniform)):
         raise SpaceError(
@@ -225,10 +215,10 @@ def _convert(name: str, domain: Domain) -> list[Any] | UniformFloatHyperparamete
                 f"a quantized range may have at most {_MOST_STEPS} steps, but parameter {name!r} has "
                 f"{last - first + 1}; raise its q or drop it"
             )
-        return [domain.cast(round(i * step, 12)) for i in range(first, last + 1)]
+        return listed_parameter(name, [domain.cast(round(i * step, 12)) for i in range(first, last + 1)])
     if isinstance(domain, Integer):
         if upper - lower <= 1:
-            return [int(lower)]
+            return Constant(name, int(lower))
         return UniformIntegerHyperparameter(name, lower=int(lower), upper=int(upper) - 1, log=is_log)
     return UniformFloatHyperparameter(name, lower=float(lower), upper=float(upper), log=is_log)
 

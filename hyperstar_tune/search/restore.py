@@ -169,12 +169,9 @@ def make_restorable(path: str | os.PathLike[str], storage_filesystem: fs.FileSys
 
 def _open(path: str | os.PathLike[str], filesystem: fs.FileSystem | None) -> tuple[fs.FileSystem, str]:
     text = os.fspath(path).rstrip("/")
-    if filesystem is not None:
-        return filesystem, text
-    if "://" in text:
-        filesystem, root = fs.FileSystem.from_uri(text)
-        return filesystem, root.rstrip("/")
-    return fs.LocalFileSystem(), str(Path(text).expanduser().absolute())
+    if filesystem is None:
+        filesystem, text = fs.FileSystem.from_uri(text if "://" in text else Path(text).expanduser().absolute())
+    return filesystem, text.rstrip("/")
 
 
 def _names(filesystem: fs.FileSystem, root: str) -> list[str]:

@@ -219,12 +219,6 @@ class TaskAwareHyperBand(TrialScheduler):
             self._notice_end(tune_controller)
         return trial
 
-    def save(self, checkpoint_path: str) -> None:
-        """Not needed: the state lives in the searcher's checkpoint."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Not needed: the state lives in the searcher's checkpoint."""
-
     # -- inside --------------------------------------------------------------------------------------------------------
 
     def _bind(self, search_alg: Any, trial: Trial) -> None:

@@ -20,11 +20,9 @@ from hyperstar_tune.plan import HyperBandPlan
 from hyperstar_tune.search.brackets import Gate
 from hyperstar_tune.search.open_gate import OpenGate
 from hyperstar_tune.search.ray_space import RaySpace, from_ray, nest
-from hyperstar_tune.space import Config, SearchSpace, config_key
+from hyperstar_tune.space import Config, config_key
 
 __all__ = ["GatedSearcher"]
-
-Paths = dict[str, tuple[str, ...]]
 
 
 class GatedSearcher(Searcher, ABC):
@@ -61,7 +59,7 @@ class GatedSearcher(Searcher, ABC):
         self.is_restored = False  # its gate comes from a saved state, from which the run goes on
         self.gate: Gate | OpenGate = OpenGate(max_concurrent)  # shared with the scheduler
         self.configs: dict[str, Config] = {}  # trial id -> flat configuration
-        self.paths: Paths = {}  # places of the parameters in a trial's config; empty: all at the top
+        self.paths: dict[str, tuple[str, ...]] = {}  # parameter -> place in a trial's config; empty: at the top
         self._bracket = 0  # the bracket of the last suggestion
         self._again: list[Config] = []  # configurations of lost trials, to be suggested again
 
@@ -99,10 +97,13 @@ class GatedSearcher(Searcher, ABC):
         """Takes what the run's config searches and fixes; by default a method has a space of its own.
 
         Raises:
-            SearchError: If the config searches something.
+            SearchError: If the config searches something, naming the parameters.
         """
         if config.space is not None:
-            self.refuse_space(config.space)
+            raise SearchError(
+                f"either {type(self).__name__} or the run's config may have a search space, but both have: the config "
+                f"searches {', '.join(config.space.parameters)}; leave out one of them"
+            )
 
     def tell(self, trial_id: str, epoch: int, result: dict[str, Any] | None) -> None:
         """Passes a result on to ``observe``; None: the trial failed."""
@@ -269,17 +270,6 @@ class GatedSearcher(Searcher, ABC):
             return epoch + 1
         target = self.gate.trials[trial_id].target
         return min(target, self.gate.next_level(trial_id)) if every_level else target
-
-    def refuse_space(self, space: SearchSpace) -> None:
-        """Complains that both the searcher and the run's config search something.
-
-        Raises:
-            SearchError: Always, naming the parameters of the config.
-        """
-        raise SearchError(
-            f"either {type(self).__name__} or the run's config may have a search space, but both have: the config "
-            f"searches {', '.join(space.parameters)}; leave out one of them"
-        )
 
 
 def agreed(

@@ -41,9 +41,7 @@ def part_in_space(ranking: Ranking, space: SearchSpace | None, fixed: dict[str, 
         raise SpaceError(f"the run's config fixes {filled}, but no ranked configuration has these values")
     if not kept:
         raise SpaceError(f"no ranked configuration lies in the space to be searched: {reason or filled}")
-    if len(kept) == len(ranking):
-        return ranking if space is None else ranking.reduced(searched)
-    part = ranking.part(kept)
+    part = ranking if len(kept) == len(ranking) else ranking.part(kept)
     return part if space is None else part.reduced(searched)
 
 

@@ -4,7 +4,6 @@ from abc import abstractmethod
 from typing import Any
 
 from hyperstar_tune.errors import SearchError
-from hyperstar_tune.plan import HyperBandPlan
 from hyperstar_tune.search.decks import Deck, EndlessDeck, random_deck
 from hyperstar_tune.search.ray_space import RaySpace, as_space, restrict
 from hyperstar_tune.search.searcher import GatedSearcher
@@ -21,11 +20,8 @@ class SpaceSearcher(GatedSearcher):
 
     Args:
         space: A search space, its name, or a Ray dict space; None: what the run's config searches.
-        metric: Reported metric to optimize; usually given to ``tune.run`` instead.
-        mode: "max" or "min".
-        plan: The run's plan; makes sure that the scheduler is a ``TaskAwareHyperBand`` with the same one.
-        max_concurrent: Trials that may run at a time. Use this, not ``max_concurrent_trials`` of ``tune.run``.
         seed: Random seed of the order.
+        options: ``metric``, ``mode``, ``plan`` and ``max_concurrent`` of ``GatedSearcher``.
 
     Raises:
         SpaceError: If the space is unknown or cannot be searched.
@@ -35,13 +31,10 @@ class SpaceSearcher(GatedSearcher):
         self,
         space: SearchSpace | str | dict[str, Any] | None = None,
         *,
-        metric: str | None = None,
-        mode: str | None = None,
-        plan: HyperBandPlan | None = None,
-        max_concurrent: int | None = None,
         seed: int = 0,
+        **options: Any,
     ) -> None:
-        super().__init__(metric=metric, mode=mode, plan=plan, max_concurrent=max_concurrent)
+        super().__init__(**options)
         self.seed = seed
         self.space: SearchSpace | None = None  # what is searched
         self._has_own = space is not None
@@ -65,9 +58,9 @@ class SpaceSearcher(GatedSearcher):
             SearchError: If the config searches something, but the searcher was given a space.
             SpaceError: If the config fixes a value that is not in the space, naming the parameter.
         """
+        if self._has_own:
+            super().take_config(config)
         if config.space is not None:
-            if self._has_own:
-                self.refuse_space(config.space)
             self.paths = config.paths
             self._begin(config.space, config.fixed)
         elif self.space is not None:
