@@ -7,8 +7,6 @@ import typer
 
 from hyperstar_tune.cli.app import app, console, find_task
 
-__all__ = ["collect"]
-
 
 @app.command()
 def collect(

@@ -11,8 +11,6 @@ from hyperstar_tune.cli.app import app, console, metadataset_app
 if TYPE_CHECKING:
     from hyperstar_tune.tables import MetaDataset
 
-__all__ = ["describe_metadataset", "export", "import_curves"]
-
 
 @app.command("export")
 def export(

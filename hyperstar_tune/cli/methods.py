@@ -8,8 +8,6 @@ import typer
 from hyperstar_tune.cli.app import app, console
 from hyperstar_tune.errors import PlanError
 
-__all__ = ["sweep"]
-
 
 @app.command()
 def sweep(

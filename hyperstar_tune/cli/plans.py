@@ -6,8 +6,6 @@ import typer
 
 from hyperstar_tune.cli.app import app, console
 
-__all__ = ["plan"]
-
 
 @app.command()
 def plan(

@@ -10,8 +10,6 @@ from hyperstar_tune.cli.app import app, console, find_task, predictors_app
 from hyperstar_tune.errors import PredictorError, TaskError
 from hyperstar_tune.shipped import DEFAULT_PREDICTOR
 
-__all__ = ["list_predictors", "meta_train", "rank"]
-
 
 @app.command()
 def rank(

@@ -8,8 +8,6 @@ import typer
 
 from hyperstar_tune.cli.app import console, tasks_app
 
-__all__ = ["check_task"]
-
 
 @tasks_app.command("check")
 def check_task(

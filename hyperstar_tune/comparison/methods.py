@@ -146,28 +146,18 @@ def _ranked(schedule: Callable[[HyperBandPlan], TrialScheduler]) -> Make:
     return lambda s: (HyperStarSearcher(ranking=_ranking(s)), schedule(s.plan))
 
 
-def _longest_first(make: Make) -> Make:
-    return lambda s: make(replace(s, plan=replace(s.plan, longest_first=True)))
-
-
-def _hyperband(s: Setting) -> Pair:
-    return RandomSearcher(s.space, plan=s.plan, seed=s.seed), TaskAwareHyperBand(s.plan)
+def _in_brackets(searcher: Callable[[Setting], Searcher]) -> Make:
+    return lambda s: (searcher(s), TaskAwareHyperBand(s.plan))
 
 
 def _follow(use: str = "top", restart: bool = False) -> Make:
-    def make(s: Setting) -> Pair:
-        searcher = HyperStarSearcher(ranking=_ranking(s), use=use, restart=restart, plan=s.plan, seed=s.seed)
-        return searcher, TaskAwareHyperBand(s.plan)
-
-    return make
+    return _in_brackets(
+        lambda s: HyperStarSearcher(ranking=_ranking(s), use=use, restart=restart, plan=s.plan, seed=s.seed)
+    )
 
 
-def _tpe(s: Setting) -> Pair:
-    return TpeSearcher(s.space, **_GOAL, plan=s.plan, seed=s.seed), TaskAwareHyperBand(s.plan)
-
-
-def _bohb(s: Setting, ranking: Ranking | None = None) -> Pair:
-    return BohbSearcher(s.space, ranking=ranking, **_GOAL, plan=s.plan, seed=s.seed), TaskAwareHyperBand(s.plan)
+def _longest_first(make: Make) -> Make:
+    return lambda s: make(replace(s, plan=replace(s.plan, longest_first=True)))
 
 
 def _tr_automl(s: Setting) -> Pair:
@@ -180,6 +170,10 @@ def _rush(s: Setting) -> Pair:
     return WarmStartSearcher(s.space, first=first, seed=s.seed), scheduler
 
 
+_hyperband = _in_brackets(lambda s: RandomSearcher(s.space, plan=s.plan, seed=s.seed))
+_tpe = _in_brackets(lambda s: TpeSearcher(s.space, **_GOAL, plan=s.plan, seed=s.seed))
+_bohb = _in_brackets(lambda s: BohbSearcher(s.space, **_GOAL, plan=s.plan, seed=s.seed))
+_ranked_bohb = _in_brackets(lambda s: BohbSearcher(s.space, ranking=_ranking(s), **_GOAL, plan=s.plan, seed=s.seed))
 _FREE: Fields = {"has_plan": False}
 _FIFO: Fields = {"has_plan": False, "reports": "end"}
 _LEARNS: Fields = {"reports": "levels", "is_slow": True}
@@ -219,6 +213,6 @@ USES = {  # of a ranking, by whatever ranker
         ),
         Method("alone", "{ranker} alone, each trained to the end", _ranked(_to_the_end), line="--", **_FIFO, **_FIXED),
         Method("asha", f"{_FIRST}ASHA", _ranked(_asha), line=":", **_FREE, **_FIXED),
-        Method("bohb", f"{_FIRST}BOHB", lambda s: _bohb(s, _ranking(s)), line=":", **_LEARNS),
+        Method("bohb", f"{_FIRST}BOHB", _ranked_bohb, line=":", **_LEARNS),
     )
 }

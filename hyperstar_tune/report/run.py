@@ -46,12 +46,7 @@ class ResultHistory(tune.Callback):
 
 
 class BudgetProgress(ResultHistory):
-    """Keeps every new result, and shows the epochs spent of the budget and the best accuracy so far.
-
-    Args:
-        plan: The plan whose budget is counted.
-        console: Where to draw.
-    """
+    """Keeps every new result, and shows the epochs spent of a plan's budget and the best accuracy so far."""
 
     def __init__(self, plan: HyperBandPlan, console: Console | None = None) -> None:
         super().__init__()
@@ -66,11 +61,9 @@ class BudgetProgress(ResultHistory):
         self._row = self._bar.add_task("starting the first trials", total=self._budget, completed=len(self.history))
         self._bar.start()
 
-    def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
-    ) -> None:
+    def on_trial_result(self, *args: Any, **info: Any) -> None:
         """Notes the result and moves the bar."""
-        super().on_trial_result(iteration, trials, trial, result, **info)
+        super().on_trial_result(*args, **info)
         if self._bar is not None:
             best = max((row["val_accuracy"] for row in self.history if row["val_accuracy"] >= 0), default=math.nan)
             text = f"best accuracy {best:.3f}, {len(self._epochs)} configurations tried"
@@ -88,10 +81,7 @@ class BudgetProgress(ResultHistory):
 
 
 def incumbent_curve(history: list[dict[str, Any]]) -> pd.DataFrame:
-    """Best half-A accuracy after each epoch spent, and the same epoch's half-B accuracy.
-
-    Args:
-        history: The results that ``ResultHistory`` kept.
+    """Best half-A accuracy of a ``ResultHistory`` after each epoch spent, and the same epoch's half-B accuracy.
 
     Returns:
         Columns ``epochs_spent``, ``val_accuracy``, ``val_accuracy_b``; one row per epoch spent, NaN before a result.
@@ -114,33 +104,28 @@ def results_table(history: list[dict[str, Any]], trials: list[Any]) -> pd.DataFr
     Returns:
         One row per configuration: its parameters, ``epochs`` trained, ``best_epoch``, ``val_accuracy`` and
         ``val_accuracy_b`` at that epoch, ``checkpoint`` (folder of the last one kept, or empty) and
-        ``checkpoint_epoch``.
+        ``checkpoint_epoch``, which may be earlier than the trial's last epoch.
     """
-    checkpoints = {trial.trial_id: _checkpoint(trial) for trial in trials}
+    newest = {trial.trial_id: trial.latest_checkpoint_result for trial in trials}
     order: dict[str, Any] = {"ascending": False, "na_position": "last", "kind": "stable"}
     rows = []
     for trial_id, results in pd.DataFrame(history).groupby("trial", sort=False):
-        best = results.sort_values("val_accuracy", **order).iloc[0]
-        checkpoint, checkpoint_epoch = checkpoints.get(str(trial_id), ("", 0))
-        measured = (
-            int(results["epoch"].max()),
-            int(best["epoch"]),
-            best["val_accuracy"],
-            best["val_accuracy_b"],
-            checkpoint,
-            checkpoint_epoch,
-        )
+        best, kept = results.sort_values("val_accuracy", **order).iloc[0], newest.get(str(trial_id))
+        checkpoint = ("", 0)
+        if kept is not None and kept.checkpoint is not None:
+            checkpoint = (kept.checkpoint.path, kept.metrics.get("training_iteration", 0))
+        measured = (results["epoch"].max(), best["epoch"], best["val_accuracy"], best["val_accuracy_b"], *checkpoint)
         rows.append({**best["config"], **dict(zip(_MEASURED, measured, strict=True))})
     return pd.DataFrame(rows).sort_values("val_accuracy", ignore_index=True, **order)
 
 
 def write_report(progress: ResultHistory, trials: list[Any], folder: Path) -> str:
-    """Writes ``results.csv`` and ``accuracy.png`` into a folder and says in words who won.
+    """Writes ``results.csv`` and ``accuracy.png`` into a folder, which is made if there is none, and says who won.
 
     Args:
         progress: The callback of the run.
         trials: The trials of Tune's result.
-        folder: Folder of the files, which is made if there is none.
+        folder: Folder of the files.
 
     Returns:
         A few lines: the winner with its accuracy on both halves and its checkpoint, the files written, and trials that
@@ -148,10 +133,8 @@ def write_report(progress: ResultHistory, trials: list[Any], folder: Path) -> st
     """
     if not progress.history:
         return "No epoch was finished: there is no result to report."
-    from hyperstar_tune.report.figures import save  # matplotlib: half a second
-
     table = results_table(progress.history, trials)
-    save(_drawn(incumbent_curve(progress.history)), folder / "accuracy.png", dpi=150)
+    _draw(incumbent_curve(progress.history), folder / "accuracy.png")
     table.to_csv(folder / "results.csv", index=False)
     best = table.iloc[0]
     config = ", ".join(f"{name}={value}" for name, value in best.items() if name not in _MEASURED)
@@ -170,16 +153,10 @@ def write_report(progress: ResultHistory, trials: list[Any], folder: Path) -> st
     return "\n".join(lines)
 
 
-def _checkpoint(trial: Any) -> tuple[str, int]:
-    """Folder and epoch of a trial's newest checkpoint; the epoch may be earlier than the trial's last."""
-    newest = trial.latest_checkpoint_result
-    if newest is None or newest.checkpoint is None:
-        return "", 0
-    return newest.checkpoint.path, newest.metrics.get("training_iteration", 0)
+def _draw(curve: pd.DataFrame, path: Path) -> None:
+    from matplotlib.figure import Figure  # takes half a second
 
-
-def _drawn(curve: pd.DataFrame) -> Any:
-    from matplotlib.figure import Figure
+    from hyperstar_tune.report.figures import save
 
     figure = Figure(figsize=(6, 3.5), layout="constrained")
     axes = figure.add_subplot()
@@ -189,4 +166,4 @@ def _drawn(curve: pd.DataFrame) -> Any:
     axes.set(xlabel="epochs spent, all trials", ylabel="validation accuracy")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
-    return figure
+    save(figure, path, dpi=150)

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
+import numpy.typing as npt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from hyperstar_tune.errors import MetaDatasetError
 from hyperstar_tune.metrics import normalize_scores, similarity_matrix
 from hyperstar_tune.report.figures import save
 from hyperstar_tune.tables.metadataset import MetaDataset
 
-__all__ = ["draw_curves", "draw_figures", "draw_heat_map", "draw_similarity"]
+__all__ = ["draw_curves", "draw_figures"]
 
 _MAX_LABELS = 120  # tasks whose names are still legible
 
@@ -23,35 +25,18 @@ _MAX_LABELS = 120  # tasks whose names are still legible
 def draw_figures(table: MetaDataset, folder: str | Path, task: str | None = None, prefix: str = "") -> list[Path]:
     """Draws all three pictures; the curves are those of ``task`` or of the first complete task.
 
+    The heat map has one row per task, by family, and one column per configuration, the best on average first. The
+    similarity of tasks is that of AP@10 (Eq. 2).
+
     Returns:
         The files written: ``PREFIXheat_map.png``, ``PREFIXcurves.png``, ``PREFIXsimilarity.png``.
     """
-    whole = np.flatnonzero(np.all(np.any(table.measured, axis=2), axis=1))
-    chosen = task or table.tasks["name"].iloc[int(whole[0]) if len(whole) else 0]
+    chosen = task or table.tasks["name"].iloc[int(np.argmax(table.complete))]
     paths = [Path(folder) / f"{prefix}{name}.png" for name in ("heat_map", "curves", "similarity")]
-    draw_heat_map(table, paths[0])
+    _draw_heat_map(table, paths[0])
     draw_curves(table, str(chosen), paths[1])
-    draw_similarity(table, paths[2])
+    _draw_similarity(table, paths[2])
     return paths
-
-
-def draw_heat_map(table: MetaDataset, path: str | Path) -> None:
-    """Normalized score of every configuration (columns, best on average first) on every task (rows, by family)."""
-    normalized = normalize_scores(table.scores())
-    measured = np.isfinite(normalized)
-    mean = np.where(measured, normalized, 0).sum(axis=0) / np.maximum(1, measured.sum(axis=0))
-    columns = np.argsort(-mean, kind="stable")
-    rows = _by_family(table)
-    figure = Figure(figsize=(10, 1.6 + 0.16 * len(rows)), layout="constrained")
-    axes = figure.add_subplot()
-    colours = colormaps["RdBu"].with_extremes(bad="lightgrey")
-    shown = np.ma.masked_invalid(normalized[rows][:, columns])
-    image = axes.imshow(shown, aspect="auto", cmap=colours, vmin=-2, vmax=2, interpolation="nearest")
-    _name_rows(axes, table, rows)
-    axes.set_xlabel("configurations, best on average first")
-    figure.colorbar(image, label="normalized half-A accuracy (grey: not measured)")
-    axes.set_title(f"{table.fingerprint.model}: {len(rows)} tasks x {len(columns)} configurations")
-    save(figure, Path(path))
 
 
 def draw_curves(table: MetaDataset, task: str, path: str | Path) -> None:
@@ -75,37 +60,48 @@ def draw_curves(table: MetaDataset, task: str, path: str | Path) -> None:
             panel.plot(table.epochs, curves[row], color="C0", alpha=0.35, linewidth=0.8)
         best = max(members, key=lambda row: last[row])
         panel.plot(table.epochs, curves[best], color="C3", linewidth=1.8)
-        panel.set_title(f"{key} = {kind}")
-        panel.set_xlabel("epoch")
+        panel.set(title=f"{key} = {kind}", xlabel="epoch")
         panel.xaxis.get_major_locator().set_params(integer=True)
     panels[0].set_ylabel("half-A accuracy")
     figure.suptitle(f"{task} (red: the best of each panel)")
     save(figure, Path(path))
 
 
-def draw_similarity(table: MetaDataset, path: str | Path) -> None:
-    """AP@10 similarity of every two tasks (Eq. 2), rows and columns by family."""
-    rows = _by_family(table)
-    similarity = similarity_matrix(table.scores()[rows], min(10, len(table.configs)))
-    size = 3 + 0.14 * len(rows)
+def _draw_heat_map(table: MetaDataset, path: Path) -> None:
+    """Normalized score of every configuration on every task."""
+    normalized = normalize_scores(table.scores())
+    measured = np.isfinite(normalized)
+    mean = np.where(measured, normalized, 0).sum(axis=0) / np.maximum(1, measured.sum(axis=0))
+    figure = Figure(figsize=(10, 1.6 + 0.16 * len(normalized)), layout="constrained")
+    axes = figure.add_subplot(xlabel="configurations, best on average first")
+    best_first = normalized[:, np.argsort(-mean, kind="stable")]
+    image = _show(axes, table, best_first, cmap="RdBu", aspect="auto", vmin=-2, vmax=2)
+    figure.colorbar(image, label="normalized half-A accuracy (grey: not measured)")
+    axes.set_title(f"{table.fingerprint.model}: {len(normalized)} tasks x {len(mean)} configurations")
+    save(figure, path)
+
+
+def _draw_similarity(table: MetaDataset, path: Path) -> None:
+    similarity = similarity_matrix(table.scores(), min(10, len(table.configs)))[:, _by_family(table)]
+    size = 3 + 0.14 * len(similarity)
     figure = Figure(figsize=(size + 1, size), layout="constrained")
-    axes = figure.add_subplot()
-    colours = colormaps["viridis"].with_extremes(bad="lightgrey")
-    image = axes.imshow(np.ma.masked_invalid(similarity), cmap=colours, vmin=0, vmax=1, interpolation="nearest")
-    _name_rows(axes, table, rows)
+    axes = figure.add_subplot(title="similarity of tasks")
+    image = _show(axes, table, similarity, cmap="viridis", vmin=0, vmax=1)
     axes.set_xticks([])
     figure.colorbar(image, label="similarity r (mean AP@10 of both directions)", shrink=0.8)
-    axes.set_title("similarity of tasks")
-    save(figure, Path(path))
+    save(figure, path)
 
 
-def _by_family(table: MetaDataset) -> list[int]:
-    families, names = table.tasks["family"].tolist(), table.tasks["name"].tolist()
-    return sorted(range(len(names)), key=lambda row: (families[row], names[row]))
-
-
-def _name_rows(axes: Any, table: MetaDataset, rows: list[int]) -> None:
+def _show(axes: Axes, table: MetaDataset, values: npt.NDArray[np.float64], **look: Any) -> AxesImage:
+    """Shows one row per task, by family."""
+    rows = _by_family(table)
     if len(rows) <= _MAX_LABELS:
-        axes.set_yticks(range(len(rows)), [table.tasks["name"].iloc[row] for row in rows], fontsize=6)
+        axes.set_yticks(range(len(rows)), table.tasks["name"].iloc[rows].tolist(), fontsize=6)
     else:
         axes.set_ylabel("tasks, by family")
+    axes.set_facecolor("lightgrey")  # of what is not finite
+    return axes.imshow(values[rows], interpolation="nearest", **look)
+
+
+def _by_family(table: MetaDataset) -> npt.NDArray[np.intp]:
+    return table.tasks.reset_index(drop=True).sort_values(["family", "name"]).index.to_numpy()
