@@ -65,11 +65,10 @@ class Description:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, rounded; the keys that tables are compared by stand at the top."""
-        ceiling = self.noise_ceiling
-        by_seed = {False: None, True: None} | ({ceiling.same_seed: ceiling.average_precision} if ceiling else {})
+        found = self.noise_ceiling
         more = {
-            "noise_ceiling_ap10": by_seed[False],
-            "same_seed_ap10": by_seed[True],
+            "noise_ceiling_ap10": found.average_precision if found and not found.same_seed else None,
+            "same_seed_ap10": found.average_precision if found and found.same_seed else None,
             "interaction_variance_share": self.variance.interaction if self.variance else None,
         }
         return _rounded(asdict(self) | more)
@@ -103,36 +102,38 @@ class Description:
         return "\n".join(lines)
 
 
-def describe(table: MetaDataset, k: int = 10) -> Description:
+def describe(table: MetaDataset) -> Description:
     """Describes a table.
 
     Tasks are compared over what was measured on all of them: the tasks that have every configuration, or, where those
     are fewer than two, all tasks over the configurations that all have.
 
-    Args:
-        table: A table of any state of completion.
-        k: Places that count in the noise ceiling, at most the number of configurations compared.
-
     Raises:
         MetaDatasetError: If no configuration was measured on all tasks.
     """
-    rows, columns = _compared(table)
+    # A task must have one seed throughout, or its noise could not be told from its configurations.
+    rows, columns = np.flatnonzero(np.any(table.measured.all(axis=1), axis=1)), np.arange(len(table.configs))
+    if len(rows) < 2:
+        rows, columns = np.arange(len(table.tasks)), np.flatnonzero(table.measured[:, :, 0].all(axis=0))
+    if not len(columns):
+        raise MetaDatasetError(
+            f"a description needs a configuration measured on all tasks, but the {len(rows)} tasks share none; "
+            "leave tasks out or collect on"
+        )
     half_a, half_b = (last_values(table, name)[np.ix_(rows, columns)] for name in ("val_accuracy", "val_accuracy_b"))
     scores = table.scores()[np.ix_(rows, columns)]
-    about = table.tasks.iloc[rows]
-    names, families = about["name"].tolist(), about["family"].tolist()
+    names, families = (table.tasks[column].iloc[rows].tolist() for column in ("name", "family"))
     configs = [table.configs[c] for c in columns]
     correlations = mean_correlations(rank_correlation(scores), families, [size_of(name) for name in names])
     average_ranking = ranking_of(np.asarray(normalize_scores(scores)).mean(axis=0))
-    average_best = int(average_ranking[0])
-    upper = average_ranking[: -(-len(average_ranking) // 2)]
+    average_best, upper = int(average_ranking[0]), average_ranking[: -(-len(columns) // 2)]
     several = len(rows) > 1
     splits = several and len(upper) > 1
-    sizes = [size_of(name) for name in table.tasks["name"]]
+    n_parents = sum(size_of(name) == "parent" for name in table.tasks["name"])
     return Description(
         tasks=len(table.tasks),
-        parents=sizes.count("parent"),
-        sub_tasks=len(sizes) - sizes.count("parent"),
+        parents=n_parents,
+        sub_tasks=len(table.tasks) - n_parents,
         families=len(table.families),
         configurations=len(table.configs),
         seeds=table.evaluations.shape[2],
@@ -144,29 +145,15 @@ def describe(table: MetaDataset, k: int = 10) -> Description:
         rank_correlations=correlations,
         variance=variance_split(half_a, half_b) if splits else None,
         variance_upper_half=variance_split(half_a[:, upper], half_b[:, upper]) if splits else None,
-        noise_ceiling=noise_ceiling(half_a, half_b, families, min(k, len(columns))),
+        noise_ceiling=noise_ceiling(half_a, half_b, families, min(10, len(columns))),
         average_best=configs[average_best],
         tasks_with_other_best=float(np.mean(scores[:, average_best] < scores.max(axis=1))) if several else None,
         own_best_gain=_own_best_gain(scores, half_b, average_best) if several else None,
         best=tuple(
-            Best(name, configs[int(ranking_of(row)[0])], float(row.max()), bool(row[average_best] >= row.max()))
+            Best(name, configs[int(row.argmax())], float(row.max()), bool(row[average_best] >= row.max()))
             for name, row in zip(names, scores, strict=True)
         ),
     )
-
-
-def _compared(table: MetaDataset) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    # A task must have one seed throughout, or its noise could not be told from its configurations.
-    whole = np.any(np.all(table.measured, axis=1), axis=1)
-    if whole.sum() > 1:
-        return np.flatnonzero(whole), np.arange(len(table.configs))
-    shared = np.all(table.measured[:, :, 0], axis=0)
-    if not shared.any():
-        raise MetaDatasetError(
-            f"a description needs a configuration measured on all tasks, but the {len(table.tasks)} tasks share none; "
-            "leave tasks out or collect on"
-        )
-    return np.arange(len(table.tasks)), np.flatnonzero(shared)
 
 
 def _own_best_gain(scores: Floats, half_b: Floats, average_best: int) -> float | None:
@@ -174,8 +161,7 @@ def _own_best_gain(scores: Floats, half_b: Floats, average_best: int) -> float |
     if not complete.any(axis=1).all():
         return None
     reported = np.where(complete[:, None], half_b, 0.0).sum(axis=2) / complete.sum(axis=1, keepdims=True)  # [T, H]
-    own = [row[int(ranking_of(score)[0])] for row, score in zip(reported, scores, strict=True)]
-    return float(np.mean(own - reported[:, average_best]))
+    return float(np.mean(reported[np.arange(len(reported)), scores.argmax(axis=1)] - reported[:, average_best]))
 
 
 def _config_text(config: Config) -> str:
@@ -185,10 +171,8 @@ def _config_text(config: Config) -> str:
 
 
 def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return round(value, 5)
     if isinstance(value, dict):
         return {name: _rounded(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_rounded(inner) for inner in value]
-    return value
+    return round(value, 5) if isinstance(value, float) else value

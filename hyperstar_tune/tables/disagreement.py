@@ -9,7 +9,7 @@ variance with random effects (Searle, Casella & McCulloch, "Variance Components"
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import compress, permutations
 
 import numpy as np
 import numpy.typing as npt
@@ -140,18 +140,19 @@ def noise_variance(half_a: Floats, half_b: Floats) -> tuple[float, str] | None:
     Returns:
         The mean over tasks and a text that says where it comes from, or None if nothing was repeated.
     """
-    measured = [(a, b, _seeds(a + b)) for a, b in zip(half_a, half_b, strict=True)]
-    repeated = [task for task in measured if len(task[2]) > 1]
-    halves = _mean(_between(a, b, zip(seeds, seeds, strict=True)) for a, b, seeds in measured)
-    of_seeds = _mean(_between(a, b, permutations(seeds, 2)) for a, b, seeds in repeated)
-    if halves is None or of_seeds is None:
+    seeds = [_seeds(a + b) for a, b in zip(half_a, half_b, strict=True)]
+    tasks = list(zip(half_a, half_b, seeds, strict=True))
+    within = [_between(a, b, zip(own, own, strict=True)) for a, b, own in tasks]
+    across = _mean(_between(a, b, permutations(own, 2)) for a, b, own in tasks)
+    halves = _mean(within)
+    if halves is None or across is None:
         return None if halves is None else (halves, "the halves A and B of one seed")
-    most = max(len(seeds) for _, _, seeds in repeated)
-    source = f"half A against half B of another seed, {most} seeds of {len(repeated)} tasks"
-    halves_of_repeated = _mean(_between(a, b, zip(seeds, seeds, strict=True)) for a, b, seeds in repeated)
-    if len(repeated) == len(measured) or not halves_of_repeated:
-        return of_seeds, source
-    return halves * of_seeds / halves_of_repeated, f"{source}; the other tasks from their halves of one seed"
+    repeated = [len(own) > 1 for own in seeds]
+    source = f"half A against half B of another seed, {max(map(len, seeds))} seeds of {sum(repeated)} tasks"
+    halves_of_repeated = _mean(compress(within, repeated))
+    if all(repeated) or not halves_of_repeated:
+        return across, source
+    return halves * across / halves_of_repeated, f"{source}; the other tasks from their halves of one seed"
 
 
 def variance_split(half_a: Floats, half_b: Floats) -> VarianceSplit:
@@ -222,18 +223,14 @@ def _seeds(values: Floats) -> list[int]:
     return [int(seed) for seed in np.flatnonzero(np.isfinite(values).all(axis=0))]
 
 
-def _replicate_variance(first: Floats, second: Floats) -> float | None:
-    """Variance between two replicates [H] less their means, over the variance of the first; None if that is 0."""
-    spread = float(first.var())
-    if spread <= 1e-12 or len(first) < 2:
-        return None
-    difference = (first - first.mean()) - (second - second.mean())
-    return float(np.sum(difference**2)) / 2 / (len(first) - 1) / spread
-
-
 def _between(a: Floats, b: Floats, pairs: Iterable[tuple[int, int]]) -> float | None:
-    """Mean variance between a seed of half A and one of half B, each of [H, S]."""
-    return _mean(_replicate_variance(a[:, one], b[:, other]) for one, other in pairs)
+    """Mean variance between a seed of half A [H, S] and one of half B, over that of half A; None where that is 0."""
+
+    def variance(first: Floats, second: Floats) -> float | None:
+        spread = float(first.var())
+        return float((first - second).var(ddof=1)) / 2 / spread if spread > 1e-12 else None
+
+    return _mean(variance(a[:, one], b[:, other]) for one, other in pairs)
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
