@@ -88,7 +88,7 @@ def collected(workers: int, max_epochs: int, space: SearchSpace, configs: int) -
         if (summary.measured, summary.failed) != (configs, 0):
             raise SystemExit(f"collect measured {summary.measured} of {configs} cells, {summary.failed} failed")
         network = {"mean": None, "std": None, "kwargs": {}, "epochs": list(settings.evaluate_at or ())}
-        journal = Journal(folder, settings.fingerprint(space.fingerprint), space, network, [])
+        journal = Journal(folder, settings.fingerprint(space), space, network, [])
         try:
             return taken, [cell["seconds"] for cell in journal.finished("made").values()]
         finally:

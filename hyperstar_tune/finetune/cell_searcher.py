@@ -28,14 +28,7 @@ class CellSearcher(Searcher):
     """Hands out pending cells in order, and a failed one once more at the end. It journals what comes back."""
 
     def __init__(self, pending: Iterable[WantedCell], journal: Journal, deadline: float, report: "Progress") -> None:
-        """Begins a run of Tune.
-
-        Args:
-            pending: Cells still to be measured, in order.
-            journal: Where finished cells are written.
-            deadline: Value of ``time.monotonic()`` after which no cell begins.
-            report: Progress report, which is told of every finished cell.
-        """
+        """No cell begins after ``deadline``, a value of ``time.monotonic()``."""
         super().__init__(metric="done", mode="max")
         self._journal, self._deadline, self._report = journal, deadline, report
         self._pending = deque((*cell, 1) for cell in pending)

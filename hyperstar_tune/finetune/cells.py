@@ -5,12 +5,12 @@ import math
 import os
 import time
 import traceback
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from ray import tune
 
-from hyperstar_tune.errors import HyperStarError, ModelError
+from hyperstar_tune.errors import HyperStarError, ModelError, first_line
 from hyperstar_tune.finetune.loop import FineTune
 from hyperstar_tune.finetune.settings import FineTuneSettings
 from hyperstar_tune.tables.objectives import OBJECTIVES
@@ -32,48 +32,36 @@ def measure_cell(settings: FineTuneSettings, task: ImageTask, config: dict[str, 
     clock = time.process_time if on_cpu and torch.get_num_threads() == 1 else time.perf_counter
     start = clock()
     run = FineTune(task, config, settings, seed=seed, clock=clock)
-    epochs: list[int] = []
-    curves: dict[str, list[float | None]] = {name: [] for name in OBJECTIVES}
+    cell = failed_cell(config, seed, None)
+    seconds: list[float] = []
     try:
-        seconds: list[float] = []
+        cell["device"] = run.device_name
         while run.epoch < settings.max_epochs:
             metrics = run.train_epoch()
             seconds.append(metrics["epoch_seconds"])
             if settings.evaluate_at is None or run.epoch in settings.evaluate_at:
-                epochs.append(run.epoch)
+                cell["epochs"].append(run.epoch)
                 metrics["epoch_seconds"] = sum(seconds) / len(seconds)
                 seconds.clear()
                 for name in OBJECTIVES:
                     value = float(metrics[name])
-                    curves[name].append(round(value, 6) if math.isfinite(value) else None)
-        device = run.device_name
+                    cell[name].append(round(value, 6) if math.isfinite(value) else None)
     finally:
         run.close()
-    return {
-        "config": config,
-        "seed": seed,
-        "epochs": epochs,
-        **curves,
-        "device": device,
-        "seconds": round(clock() - start, 3),
-        "error": None,
-    }
+    return {**cell, "seconds": round(clock() - start, 3)}
 
 
 class Cell(tune.Trainable):
     """A trial that measures one cell in its only step. An error is a result like any other."""
 
-    settings: ClassVar[FineTuneSettings]
-    nice: ClassVar[int | None]
-
-    def setup(self, config: dict[str, Any], tasks: dict[str, ImageTask]) -> None:  # type: ignore[override]
+    def setup(  # type: ignore[override]
+        self, config: dict[str, Any], tasks: dict[str, ImageTask], settings: FineTuneSettings, nice: int | None
+    ) -> None:
         """Takes all tasks of the run: a worker trains cells of one after the other."""
-        self._tasks, self._cell = tasks, config
-        for task in tasks.values():  # arrays from the object store are read-only, of which torch would warn
-            task.train_labels, task.val_labels = task.train_labels.copy(), task.val_labels.copy()
+        self._tasks, self._settings, self._cell = tasks, settings, config
         torch.set_num_threads(1)
-        if self.nice is not None:
-            os.nice(max(0, self.nice - os.nice(0)))
+        if nice is not None:
+            os.nice(max(0, nice - os.nice(0)))
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes the next cell in the same process."""
@@ -84,20 +72,19 @@ class Cell(tune.Trainable):
         """Measures the cell and hands its line of the journal to the driver, as text."""
         config, seed = self._cell["config"], self._cell["seed"]
         try:
-            cell = measure_cell(self.settings, self._tasks[self._cell["task"]], config, seed)
+            cell = measure_cell(self._settings, self._tasks[self._cell["task"]], config, seed)
+        except HyperStarError as error:
+            cell = failed_cell(config, seed, first_line(error))
         except Exception as error:
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            text = (
-                str(error) if isinstance(error, HyperStarError) else f"{type(error).__name__}: {error} ({where.name})"
-            )
-            cell = failed_cell(config, seed, text.splitlines()[0])
+            where = traceback.extract_tb(error.__traceback__)[-1].name
+            cell = failed_cell(config, seed, f"{type(error).__name__}: {error} ({where})".splitlines()[0])
         return {"cell": json.dumps(cell), "done": True}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: a cell is measured in one step."""
 
 
-def failed_cell(config: dict[str, Any], seed: int, error: str) -> dict[str, Any]:
-    """The line of a cell that could not be measured."""
-    curves: dict[str, list[float]] = {name: [] for name in OBJECTIVES}
+def failed_cell(config: dict[str, Any], seed: int, error: str | None) -> dict[str, Any]:
+    """The line of a cell that could not be measured, or that is empty so far."""
+    curves: dict[str, list[float | None]] = {name: [] for name in OBJECTIVES}
     return {"config": config, "seed": seed, "epochs": [], **curves, "device": "", "seconds": 0.0, "error": error}

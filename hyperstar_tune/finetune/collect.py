@@ -23,7 +23,7 @@ import numpy as np
 import ray
 from ray import tune
 
-from hyperstar_tune.errors import MetaDatasetError, SpaceError
+from hyperstar_tune.errors import MetaDatasetError
 from hyperstar_tune.finetune.cell_searcher import CellSearcher, Progress, WantedCell
 from hyperstar_tune.finetune.cells import Cell
 from hyperstar_tune.finetune.knobs import check_config
@@ -117,10 +117,6 @@ def collect(
         ModelError: If the network cannot be had, or a setting makes no sense.
     """
     space = SearchSpace.from_name(space) if isinstance(space, str) else space
-    if not space.is_finite:
-        raise SpaceError(
-            f"only a finite space can be measured completely, but {space.name} is not finite; list its values"
-        )
     configs = space.grid()
     for config in configs:
         check_config(config)
@@ -133,18 +129,9 @@ def collect(
     settings = _whole(FineTuneSettings.of(settings, fields))
     settings.check_network()
     images = [ImageTask.of(task) for task in tasks]
-    network = {
-        **settings.normalization(),
-        "kwargs": settings.model_kwargs,
-        "epochs": settings.evaluate_at,
-    }
-    journal = Journal(
-        out_dir,
-        settings.fingerprint(space),
-        space,
-        json.loads(json.dumps(network)),
-        [_row(task, families or {}, licences or {}) for task in images],
-    )
+    network = {**settings.normalization(), "kwargs": settings.model_kwargs, "epochs": settings.evaluate_at}
+    rows = [_row(task, families or {}, licences or {}) for task in images]
+    journal = Journal(out_dir, settings.fingerprint(space), space, json.loads(json.dumps(network)), rows)
     try:
         began = time.monotonic()
         deadline = math.inf if max_hours is None else began + 3600 * max_hours
@@ -203,12 +190,12 @@ def _measure(
     gpus_per_cell: float,
     nice: int | None,
 ) -> None:
-    cell = type("CollectCell", (Cell,), {"settings": settings, "nice": nice, "__module__": __name__})
+    cell = tune.with_parameters(Cell, tasks=tasks, settings=settings, nice=nice)
     resources: dict[str, float] = {"cpu": 1, **({"gpu": gpus_per_cell} if gpus_per_cell else {})}
     scratch = tempfile.mkdtemp(prefix="hyperstar-collect-")
     try:
         tune.run(
-            tune.with_resources(tune.with_parameters(cell, tasks=tasks), resources),
+            tune.with_resources(cell, resources),
             search_alg=searcher,
             num_samples=-1,
             reuse_actors=True,

@@ -9,6 +9,7 @@ from torch import Tensor
 from hyperstar_tune.finetune.augmentation import augment
 from hyperstar_tune.finetune.cache import TensorCache
 from hyperstar_tune.finetune.network import Network
+from hyperstar_tune.finetune.settings import VIEWS
 from hyperstar_tune.tasks.task import ImageTask
 
 __all__ = ["Inputs"]
@@ -19,7 +20,7 @@ _PREFIX_BATCH = 128
 class Inputs:
     """The inputs of the trained part of a network, batch by batch.
 
-    If the first layers are frozen, their output is computed once for each of ``views`` augmented views, and the epochs
+    If the first layers are frozen, their output is computed once for each of ``VIEWS`` augmented views, and the epochs
     take the views in turn. Otherwise, or if this would not fit ``memory_limit``, batches are computed as they come.
 
     Attributes:
@@ -27,16 +28,10 @@ class Inputs:
     """
 
     def __init__(
-        self,
-        task: ImageTask,
-        network: Network,
-        policy: str,
-        views: int,
-        seed: int,
-        memory_limit: int,
-        cache: TensorCache,
+        self, task: ImageTask, network: Network, policy: str, seed: int, memory_limit: int, cache: TensorCache
     ) -> None:
-        self._task, self._network, self._policy, self._views, self._seed = task, network, policy, views, seed
+        self._task, self._network, self._policy, self._seed = task, network, policy, seed
+        self._views = VIEWS if policy != "none" else 1
         self._device, self._size, self._cache = network.device, network.image_size, cache
         self._key = (task.token, str(network.device))
         self._resident = 3 * self._size**2 * (task.n_train + task.n_val) <= memory_limit
@@ -44,7 +39,7 @@ class Inputs:
         self._keeps = False
         if network.split is not None:
             probe = network.features(torch.zeros(1, 3, self._size, self._size, device=network.device))
-            self._keeps = probe.nbytes * (views * task.n_train + task.n_val) <= memory_limit
+            self._keeps = probe.nbytes * (self._views * task.n_train + task.n_val) <= memory_limit
 
     def training(self, batches: list[Tensor], epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of an epoch as ``(indices, inputs)``."""

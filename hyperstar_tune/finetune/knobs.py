@@ -24,7 +24,13 @@ __all__ = ["KNOBS", "OPTIMIZERS", "Knob", "check_config"]
 # timm's, except those that need another package, a compiler or second derivatives.
 OPTIMIZERS = tuple(map(str, list_optimizers(exclude_filters=["bnb*", "fused*", "kron*", "adahessian"])))
 _POSITIVE, _NOT_NEGATIVE = Interval(0, inf, closed="neither"), Interval(0, inf, closed="left")
+_FROM_2, _FROM_8 = Interval(2, inf, closed="left"), Interval(8, inf, closed="left")
 _SHARE = Interval(0, 1, closed="left")
+_MOMENTUM: dict[str, Any] = {
+    "condition": "optimizers that have momentum, such as sgd and rmsprop",
+    "applies": lambda config: bool(get_optimizer_info(config["optimizer"]).has_momentum),
+}
+_BODY: dict[str, Any] = {"condition": "layers other than head", "applies": lambda config: config["layers"] != "head"}
 
 
 @dataclass(frozen=True)
@@ -81,21 +87,8 @@ KNOBS = {
             "1e-5 for rmsprop, the default of its class for any other optimizer.",
             within=_NOT_NEGATIVE,
         ),
-        Knob(
-            "momentum",
-            0.9,
-            "Momentum of the optimizer; without it, sgd is plain.",
-            within=_SHARE,
-            condition="optimizers that have momentum, such as sgd and rmsprop",
-            applies=lambda config: bool(get_optimizer_info(config["optimizer"]).has_momentum),
-        ),
-        Knob(
-            "batch_size",
-            None,
-            "Images of one step. None: that of the settings.",
-            within=Interval(2, inf, "left"),
-            whole=True,
-        ),
+        Knob("momentum", 0.9, "Momentum of the optimizer; without it, sgd is plain.", within=_SHARE, **_MOMENTUM),
+        Knob("batch_size", None, "Images of one step. None: that of the settings.", within=_FROM_2, whole=True),
         Knob("label_smoothing", 0.0, "Share of every training label that is spread over all classes.", within=_SHARE),
         Knob("dropout", 0.0, "Probability that a feature is zeroed before it enters the head.", within=_SHARE),
         Knob(
@@ -105,21 +98,13 @@ KNOBS = {
             "is what enters the trained layers: images with all layers, else features.",
             within=_NOT_NEGATIVE,
         ),
-        Knob(
-            "head_lr_multiplier",
-            1.0,
-            "Factor of the head's learning rate.",
-            within=_POSITIVE,
-            condition="layers other than head",
-            applies=lambda config: bool(config["layers"] != "head"),
-        ),
+        Knob("head_lr_multiplier", 1.0, "Factor of the head's learning rate.", within=_POSITIVE, **_BODY),
         Knob(
             "layer_decay",
             1.0,
             "Factor of the learning rate for every layer (block) away from the head.",
             within=Interval(0, 1, closed="right"),
-            condition="layers other than head",
-            applies=lambda config: bool(config["layers"] != "head"),
+            **_BODY,
         ),
         Knob(
             "class_weights",
@@ -129,13 +114,7 @@ KNOBS = {
         ),
         Knob("grad_clip", 0.0, "Norm to which a larger gradient is scaled down; 0: off.", within=_NOT_NEGATIVE),
         Knob("schedule", None, "Course of the learning rate. None: that of the settings.", choices=SCHEDULES),
-        Knob(
-            "image_size",
-            None,
-            "Side of images in pixels. None: that of the settings.",
-            within=Interval(8, inf, closed="left"),
-            whole=True,
-        ),
+        Knob("image_size", None, "Side of images in pixels. None: that of the settings.", within=_FROM_8, whole=True),
     )
 }
 

@@ -68,11 +68,9 @@ class LayerGroups:
 
 
 def find_groups(model: nn.Module, image_size: int) -> LayerGroups:
-    """Finds head and last stage of a classification network by running it once on the CPU.
+    """Finds head and last stage of a classification network, with its new head, by running it once on the CPU.
 
-    Args:
-        model: The network, with its new head.
-        image_size: Side of the images in pixels; used when the network refuses the usual probe of 128 pixels.
+    The probe has 128 pixels, or the ``image_size`` if that is larger or the network refuses the former.
 
     Raises:
         ModelError: If the network cannot run on square RGB images or has no classifier layer at its end.

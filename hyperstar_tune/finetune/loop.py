@@ -26,7 +26,7 @@ from hyperstar_tune.finetune.inputs import Inputs
 from hyperstar_tune.finetune.knobs import check_config
 from hyperstar_tune.finetune.network import Network
 from hyperstar_tune.finetune.optimizers import make_optimizer
-from hyperstar_tune.finetune.settings import VIEWS, FineTuneSettings
+from hyperstar_tune.finetune.settings import FineTuneSettings
 from hyperstar_tune.tables.objectives import OBJECTIVES
 from hyperstar_tune.tasks.task import ImageTask
 
@@ -73,13 +73,12 @@ class FineTune:
         layers, policy = self.config["layers"], self.config["augmentation"]
         self._network = Network(settings, len(task.classes), layers, seed, cache, self.config["dropout"])
         self._device = self._network.device
-        views = VIEWS if policy != "none" else 1
-        self._inputs = Inputs(task, self._network, policy, views, seed, settings.memory_limit, cache)
+        self._inputs = Inputs(task, self._network, policy, seed, settings.memory_limit, cache)
         groups = self._network.parameter_groups(self.config["layer_decay"], self.config["head_lr_multiplier"])
         self._optimizer = make_optimizer(groups, self.config)
         # float16 needs its gradients scaled, bfloat16 does not.
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._network.amp_dtype is torch.float16)
-        self._labels = {s: torch.from_numpy(task.labels(s)).to(self._device) for s in ("train", "val")}
+        self._labels = {s: torch.tensor(task.labels(s), device=self._device) for s in ("train", "val")}
         self._class_weights: Tensor | None = None
         if self.config["class_weights"] == "balanced":  # their mean over the training images is 1
             counts = torch.bincount(self._labels["train"], minlength=len(task.classes)).clamp(min=1)

@@ -5,6 +5,8 @@ is meant. The library itself ships one small backbone (data/backbones), so that 
 connection.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -108,33 +110,31 @@ def _construct(
     if library == "torchvision":
         model = torchvision.models.get_model(plain, weights=None, num_classes=n_classes, **kwargs)
         if from_hub:
-            try:
+            with _needing_the_hub(plain):
                 state = torchvision.models.get_model_weights(plain).DEFAULT.get_state_dict(progress=False)
-            except Exception as error:
-                raise ModelError(_offline(plain, error)) from error
             _load_weights(model, state, "the hub")
         return model
     record = timm.get_pretrained_cfg(plain)
     if image_size is not None and record is not None and record.fixed_input_size:
         kwargs = {"img_size": image_size, **kwargs}
-    if not from_hub:
-        return timm.create_model(plain, num_classes=n_classes, **kwargs)
-    if record is None or not record.has_weights:
+    if from_hub and (record is None or not record.has_weights):
         raise ModelError(f"the hub has no weights for {plain}; pass weights= a local file")
+    with _needing_the_hub(plain) if from_hub else nullcontext():
+        return timm.create_model(plain, pretrained=from_hub, num_classes=n_classes, **kwargs)
+
+
+@contextmanager
+def _needing_the_hub(name: str) -> Iterator[None]:
     try:
-        return timm.create_model(plain, pretrained=True, num_classes=n_classes, **kwargs)
+        yield
     except TypeError:
         raise
     except Exception as error:  # whatever the hub's client, the network or the cache raise
-        raise ModelError(_offline(plain, error)) from error
-
-
-def _offline(name: str, error: Exception) -> str:
-    why = first_line(error)[:120]
-    return (
-        f"weights='hub' needs a network connection or a filled cache, but {name} could not be loaded ({why}); "
-        "pass weights= a local .safetensors or .pth file, or weights='package' or 'own'"
-    )
+        raise ModelError(
+            f"weights='hub' needs a network connection or a filled cache, but {name} could not be loaded "
+            f"({first_line(error)[:120]}); pass weights= a local .safetensors or .pth file, or weights='package' or "
+            "'own'"
+        ) from error
 
 
 def _weights_path(weights: str | Path) -> Path:

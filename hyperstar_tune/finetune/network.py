@@ -1,6 +1,7 @@
 """A network on a device, some of whose layers are trained; the frozen layers before them can be run separately."""
 
 import copy
+import json
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -30,11 +31,12 @@ class Network:
         cache: TensorCache,
         dropout: float = 0.0,
     ) -> None:
-        self.key = (*settings.network_key(), layers)
+        kwargs = json.dumps(settings.model_kwargs, sort_keys=True, default=repr)
+        about = (settings.model, str(settings.weights), settings.image_size, str(settings.normalization()), kwargs)
+        self.key = (*about, layers)
         self.image_size = settings.image_size
         self.device = device = settings.torch_device()
-        key = ("network", *settings.network_key(), n_classes, seed)
-        model, groups = cache.get(key, lambda: _pretrained(settings, n_classes, seed))
+        model, groups = cache.get(("network", *about, n_classes, seed), lambda: _pretrained(settings, n_classes, seed))
         # channels_last about doubles the speed of convolutions on a CPU too.
         self.model: nn.Module = copy.deepcopy(model).to(device=device, memory_format=torch.channels_last)
         self._groups: LayerGroups = groups
@@ -43,8 +45,8 @@ class Network:
             for name in groups.head:
                 self.model.get_submodule(name).register_forward_pre_hook(partial(_drop, dropout))
         self.parameters = set_trained(self.model, self._trained)
-        split = Split(self.model, groups, self._trained, self.image_size) if layers != "all" else None
-        self.split = split if split is not None and split.works else None
+        split = Split(self.model, groups, self._trained, self.image_size)
+        self.split = split if split.works else None
         usual = dict(zip(("mean", "std"), normalization(self.model), strict=True))
         self._mean, self._std = (
             torch.tensor(given or usual[name], device=device).view(1, 3, 1, 1)
@@ -84,9 +86,7 @@ class Network:
     def parameter_groups(self, layer_decay: float, head_multiplier: float) -> list[dict[str, Any]]:
         """Trained parameters by the factor of their learning rate, ``lr_scale``, from the last layer to the first.
 
-        Args:
-            layer_decay: Factor for every layer away from the head.
-            head_multiplier: Factor of the head itself.
+        The factor is ``head_multiplier`` for the head, and falls by ``layer_decay`` with every layer away from it.
         """
         if layer_decay == head_multiplier == 1:
             return [{"params": self.parameters, "lr_scale": 1.0}]

@@ -15,12 +15,7 @@ _WEIGHT_DECAY = {"sgd": 1e-4, "adamw": 1e-2, "rmsprop": 1e-5}
 
 
 def make_optimizer(groups: list[dict[str, Any]], config: dict[str, Any]) -> torch.optim.Optimizer:
-    """The optimizer of a whole configuration.
-
-    Args:
-        groups: Parameter groups, each with ``params`` and ``lr_scale``.
-        config: The configuration, as ``check_config`` gives it.
-    """
+    """The optimizer of a configuration (as ``check_config`` gives it) for groups with ``params`` and ``lr_scale``."""
     name, weight_decay = config["optimizer"], config["weight_decay"]
     if weight_decay is None:
         arguments = inspect.signature(get_optimizer_class(name, bind_defaults=False)).parameters

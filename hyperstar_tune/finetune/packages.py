@@ -58,11 +58,7 @@ def find_package(model: str) -> WeightPackage:
 
 
 def read_package(model: str, names: Iterable[str]) -> dict[str, Tensor]:
-    """The tensors of an installed package under a network's own names.
-
-    Args:
-        model: Name of the network.
-        names: Keys of its state, in order.
+    """The tensors of a network's installed package under its own names, the keys of its state in order.
 
     Raises:
         ModelError: If the package is not installed, or holds another file than that of its known version.

@@ -39,14 +39,7 @@ class Schedule:
             raise ModelError(f"settle_share must be a number in (0, 1], but got {self.settle_share!r}")
 
     def rate(self, lr: float, epoch: int, step: int, n_steps: int) -> float:
-        """Learning rate of a step.
-
-        Args:
-            lr: Rate after the warm-up.
-            epoch: Number of the epoch, from 1.
-            step: Number of the step in the epoch, from 0.
-            n_steps: Number of steps of an epoch.
-        """
+        """Rate of a step (from 0) in an epoch (from 1) of ``n_steps`` steps; ``lr`` is the rate after the warm-up."""
         if epoch == 1:
             return lr * (step + 1) / n_steps
         if self.name == "constant" or self.max_epochs is None:

@@ -1,6 +1,5 @@
 """The settings that all configurations of a fine-tuning run share."""
 
-import json
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -132,17 +131,10 @@ class FineTuneSettings:
         """Version of docs/protocol.md that tables measured with these settings follow: 1 has a constant rate."""
         return 1 if self.schedule_of().name == "constant" else 2
 
-    def network_key(self) -> tuple[str, ...]:
-        """Identifies the pretrained network within one process."""
-        kwargs = json.dumps(self.model_kwargs, sort_keys=True, default=repr)
-        return (self.model, str(self.weights), str(self.image_size), str(self.normalization()), kwargs)
-
     def fingerprint(self, space: SearchSpace | None = None) -> Fingerprint:
-        """The fingerprint of curves that are measured with these settings.
+        """The fingerprint of curves that are measured with these settings, in a space or (None) in any.
 
-        Args:
-            space: Space of the configurations; what it varies (image size, batch size, schedule) is left open. None:
-                any space.
+        What the space varies (image size, batch size, schedule) is left open.
         """
         varied = space.parameters if space else ()
         given = {**self.normalization(), **self.model_kwargs}

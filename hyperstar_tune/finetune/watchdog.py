@@ -13,10 +13,7 @@ def time_limit(seconds: float | None) -> Iterator[None]:
     """Ends the whole process with code 1 if the body takes longer, after writing where every thread is.
 
     This works even while Python itself cannot run, because the clock is a thread of C. A process has one limit at a
-    time.
-
-    Args:
-        seconds: The limit in seconds; None: no limit.
+    time; None is no limit.
     """
     if seconds is None:
         yield
