@@ -78,20 +78,11 @@ class Gated(GatedSearcher):
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
         """Hands the properties of the search on to the other searcher."""
         taken: bool = self.searcher.set_search_properties(metric, mode, config, **spec)
+        self._metric, self._mode = self.searcher.metric, self.searcher.mode
         return taken
 
     def take_metric(self, metric: str | None, mode: str | None) -> None:
         """Does nothing: the other searcher has its own metric, or was told with the run's config."""
-
-    @property
-    def metric(self) -> str:
-        """Metric of the other searcher."""
-        return self.searcher.metric
-
-    @property
-    def mode(self) -> str:
-        """Mode of the other searcher."""
-        return self.searcher.mode
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__.copy()

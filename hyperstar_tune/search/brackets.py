@@ -16,7 +16,7 @@ import math
 from bisect import bisect
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from hyperstar_tune.plan import HyperBandPlan, Rung
 from hyperstar_tune.search.ledger import Ledger, TrialState
@@ -50,7 +50,7 @@ class Gate(Ledger):
         max_concurrent: Trials that may run at a time; None: as many as the cluster holds.
     """
 
-    is_open: Literal[False] = False
+    is_open = False
 
     def __init__(self, plan: HyperBandPlan, repeats: bool = True, max_concurrent: int | None = None) -> None:
         super().__init__(plan.epoch_budget, max_concurrent)

@@ -1,8 +1,9 @@
 """The account of a run: what its budget was spent on, which trials run or wait, and which faults they met.
 
-A ledger knows epochs and trials, but neither rungs nor Ray. It is plain data keyed by trial id. So it is saved with the
-searcher, survives a killed driver, and works in the same way on real Tune and in a replay. Its rules are
-(docs/protocol.md, "Runs under a budget"):
+A ledger knows epochs and trials, but neither rungs nor Ray. By itself it is a gate that is always open, for a run that
+Hyperband does not schedule. So every searcher has a gate, and works in one way only. A ledger is plain data keyed by
+trial id. So it is saved with the searcher, survives a killed driver, and works in the same way on real Tune and in a
+replay. Its rules are (docs/protocol.md, "Runs under a budget"):
 
 - A running trial has the epochs up to its target reserved. If less is left of the budget, the target is cut short, so
   that the sum over all trials is exactly the budget. Epochs that a trial gives back go to the next one that waits.
@@ -42,7 +43,11 @@ class Ledger:
         max_concurrent: Trials that may run at a time; None: as many as the cluster holds.
     """
 
-    def __init__(self, budget: float, max_concurrent: int | None = None) -> None:
+    is_open = True
+    repeats = False  # a configuration that comes again is a new trial
+    bracket = 0
+
+    def __init__(self, budget: float = math.inf, max_concurrent: int | None = None) -> None:
         self.budget = budget
         self.max_concurrent = max_concurrent
         self.trials: dict[str, TrialState] = {}
@@ -67,6 +72,23 @@ class Ledger:
     def has_room(self) -> bool:
         """Whether another trial may run now."""
         return self.available > 0 and (self.max_concurrent is None or len(self.running) < self.max_concurrent)
+
+    def has_free_slot(self) -> bool:
+        """Whether a new trial may start."""
+        return self.has_room and not self.finished
+
+    def claim(self, key: Any) -> bool:
+        """Gives a slot to the trial that holds a configuration; False if there is none, as always without Hyperband."""
+        return False
+
+    def admit(self, trial_id: str, key: Any = None) -> None:
+        """Lets a new trial run."""
+        self.trials[trial_id] = TrialState(trial_id)
+        self.running.add(trial_id)
+
+    def close_slots(self) -> None:
+        """Notes that there is no further configuration."""
+        self.finished = True
 
     def permit(self, trial: TrialState) -> None:
         """Lets a trial train to its level, or as far as the budget reaches, and reserves these epochs."""

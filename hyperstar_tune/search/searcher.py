@@ -18,7 +18,7 @@ from ray.tune.search import Searcher
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.plan import HyperBandPlan
 from hyperstar_tune.search.brackets import Gate
-from hyperstar_tune.search.open_gate import OpenGate
+from hyperstar_tune.search.ledger import Ledger
 from hyperstar_tune.search.ray_space import RaySpace, from_ray, nest
 from hyperstar_tune.space import Config, config_key
 
@@ -57,7 +57,7 @@ class GatedSearcher(Searcher, ABC):
         self.plan = plan
         self.max_concurrent = max_concurrent
         self.is_restored = False  # its gate comes from a saved state, from which the run goes on
-        self.gate: Gate | OpenGate = OpenGate(max_concurrent)  # shared with the scheduler
+        self.gate = Ledger(max_concurrent=max_concurrent)  # later the one that it shares with the scheduler
         self.configs: dict[str, Config] = {}  # trial id -> flat configuration
         self.paths: dict[str, tuple[str, ...]] = {}  # parameter -> place in a trial's config; empty: at the top
         self._bracket = 0  # the bracket of the last suggestion
@@ -148,7 +148,8 @@ class GatedSearcher(Searcher, ABC):
         gate = self.gate
         if gate.is_open and trial_id in gate.trials:
             self.hear(trial_id, result)
-            gate.note(trial_id, result.get("training_iteration", 0))
+            trial = gate.trials[trial_id]
+            trial.epochs = max(trial.epochs, result.get("training_iteration", 0))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Learns from the last result, which Ray may not have passed on before."""
@@ -266,7 +267,7 @@ class GatedSearcher(Searcher, ABC):
             every_level: Whether the ends of all rungs of the plan count, as they do for a method that learns or may
                 suggest a configuration again; else only the end of the trial's own rung counts.
         """
-        if self.gate.is_open:
+        if not isinstance(self.gate, Gate):
             return epoch + 1
         target = self.gate.trials[trial_id].target
         return min(target, self.gate.next_level(trial_id)) if every_level else target
@@ -286,7 +287,7 @@ def agreed(
     return run_metric or metric, run_mode or mode
 
 
-def _key(config: Config, gate: Gate | OpenGate) -> Any:
+def _key(config: Config, gate: Ledger) -> Any:
     """The same key for equal configurations; None if none may come again, as suggestions of others may have no key."""
     if not gate.repeats:
         return None
