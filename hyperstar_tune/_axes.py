@@ -20,7 +20,7 @@ from ConfigSpace.hyperparameters import (
 
 from hyperstar_tune.errors import SpaceError
 
-__all__ = ["Axis", "increasing_numbers", "plain"]
+__all__ = ["Axis", "increasing_numbers", "plain", "values_of"]
 
 _N_KNOTS = 5  # levels that stand for a continuous range in the one-hot block
 _LOG_RATIO = 10  # positive levels that span at least this factor are scaled by their logarithm
@@ -31,15 +31,9 @@ class Axis:
 
     def __init__(self, hp: Any) -> None:
         self.name = hp.name
-        self.choices: list[Any] | None = None
+        self.choices = values_of(hp)
         self.is_integer = isinstance(hp, IntegerHyperparameter)
-        if isinstance(hp, Constant):
-            self.choices = [plain(hp.value)]
-        elif isinstance(hp, CategoricalHyperparameter):
-            self.choices = [plain(choice) for choice in hp.choices]
-        elif isinstance(hp, OrdinalHyperparameter):
-            self.choices = [plain(choice) for choice in hp.sequence]
-        elif not isinstance(hp, FloatHyperparameter | IntegerHyperparameter):
+        if self.choices is None and not isinstance(hp, FloatHyperparameter | IntegerHyperparameter):
             raise SpaceError(
                 f"parameter {hp.name!r} must be categorical, ordinal, integer or float, but is {type(hp).__name__}"
             )
@@ -115,6 +109,14 @@ class Axis:
 
 def plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
+
+
+def values_of(hp: Any) -> list[Any] | None:
+    """The values of a parameter of ConfigSpace as plain Python values; None if it has no list of them."""
+    if isinstance(hp, Constant):
+        return [plain(hp.value)]
+    values = hp.choices if isinstance(hp, CategoricalHyperparameter) else getattr(hp, "sequence", None)
+    return None if values is None else [plain(value) for value in values]
 
 
 def increasing_numbers(values: Sequence[Any]) -> bool:

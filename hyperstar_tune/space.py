@@ -27,11 +27,11 @@ from ConfigSpace.hyperparameters import (
     OrdinalHyperparameter,
 )
 
-from hyperstar_tune._axes import Axis, increasing_numbers, plain
+from hyperstar_tune._axes import Axis, increasing_numbers, plain, values_of
 from hyperstar_tune.errors import SpaceError, first_line
 from hyperstar_tune.named_spaces import GRIDS, sobol_configs, tuning_space
 
-__all__ = ["Config", "SearchSpace", "config_key", "listed_parameter", "plain", "space_names"]
+__all__ = ["Config", "SearchSpace", "config_key", "listed_parameter", "plain", "space_names", "values_of"]
 
 Config = dict[str, Any]  # plain Python values
 

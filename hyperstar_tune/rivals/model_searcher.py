@@ -14,15 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from ConfigSpace.hyperparameters import (
-    CategoricalHyperparameter,
-    Constant,
-    IntegerHyperparameter,
-    OrdinalHyperparameter,
-)
+from ConfigSpace.hyperparameters import IntegerHyperparameter
 
 from hyperstar_tune.search.space_searcher import SpaceSearcher
-from hyperstar_tune.space import Config, SearchSpace, plain
+from hyperstar_tune.space import Config, SearchSpace, plain, values_of
 
 __all__ = ["ModelAxis", "ModelSearcher"]
 
@@ -41,16 +36,12 @@ class ModelAxis:
     @classmethod
     def of(cls, hp: Any) -> "ModelAxis":
         """The axis of a parameter of a search space."""
-        if isinstance(hp, Constant):
-            values: Any = [hp.value]
-        elif isinstance(hp, CategoricalHyperparameter | OrdinalHyperparameter):
-            values = hp.choices if isinstance(hp, CategoricalHyperparameter) else hp.sequence
-        else:
+        values = values_of(hp)
+        if values is None:
             is_whole = isinstance(hp, IntegerHyperparameter)
             return cls((), True, plain(hp.lower), plain(hp.upper), bool(hp.log), is_whole)
-        listed = tuple(plain(value) for value in values)
-        is_ordered = all(isinstance(value, int | float) and not isinstance(value, bool) for value in listed)
-        return cls(listed, is_ordered, 0, len(listed) - 1)
+        is_ordered = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+        return cls(tuple(values), is_ordered, 0, len(values) - 1)
 
     @property
     def is_fixed(self) -> bool:

@@ -16,7 +16,7 @@ from hyperstar_tune.errors import SearchError
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.space import Config, SearchSpace, plain
 
-__all__ = ["USES", "Deck", "EndlessDeck", "RankedDeck", "ShuffledDeck", "random_deck"]
+__all__ = ["USES", "Deck", "RankedDeck", "random_deck"]
 
 USES = ("top", "mixed", "sampled")
 
@@ -121,7 +121,7 @@ class RankedDeck(Deck):
         return list(mixed)
 
 
-class EndlessDeck:
+class EndlessDeck(Deck):
     """A deck without end: random configurations of a space that cannot be listed.
 
     Args:
@@ -133,30 +133,26 @@ class EndlessDeck:
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
         self._space = space
-        self._seed = seed
-        self._round = -1
-        self._drawn: list[Config] = []  # the next one last
+        super().__init__((), seed)
 
-    def next(self) -> Config:
-        """The next random configuration."""
-        if not self._drawn:
-            self._round += 1
-            space = deepcopy(self._space.configuration_space)
-            space.seed(random.Random(f"{self._seed}/{self._round}").getrandbits(31))  # noqa: S311
-            self._drawn = [
-                {name: plain(value) for name, value in config.items()}
-                for config in reversed(space.sample_configuration(_BLOCK))
-            ]
-        return self._drawn.pop()
-
-    def start_bracket(self) -> None:
-        """Does nothing, as no configuration comes again."""
+    def next(self) -> Config | None:
+        """The next random configuration; never None."""
+        if self._place == len(self._order):
+            super().rewind()
+        return super().next()
 
     def rewind(self) -> None:
         """Does nothing, as the deck has no end."""
 
+    def _deal(self, numbers: random.Random) -> Sequence[int]:
+        space = deepcopy(self._space.configuration_space)
+        space.seed(numbers.getrandbits(31))
+        drawn = space.sample_configuration(_BLOCK)
+        self._configs = [{name: plain(value) for name, value in config.items()} for config in drawn]
+        return range(_BLOCK)
 
-def random_deck(space: SearchSpace, seed: int) -> ShuffledDeck | EndlessDeck:
+
+def random_deck(space: SearchSpace, seed: int) -> Deck:
     """A deck of uniformly random configurations. It deals a space that can be listed once, and any other without end.
 
     Args:

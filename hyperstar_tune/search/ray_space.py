@@ -15,9 +15,7 @@ from typing import Any
 import numpy as np
 from ConfigSpace import AndConjunction, ConfigurationSpace, OrConjunction
 from ConfigSpace.hyperparameters import (
-    CategoricalHyperparameter,
     Constant,
-    OrdinalHyperparameter,
     UniformFloatHyperparameter,
     UniformIntegerHyperparameter,
 )
@@ -25,7 +23,7 @@ from ray import tune
 from ray.tune.search.sample import Categorical, Domain, Float, Integer, LogUniform, Quantized, Uniform
 
 from hyperstar_tune.errors import SpaceError
-from hyperstar_tune.space import Config, SearchSpace, config_key, listed_parameter, plain
+from hyperstar_tune.space import Config, SearchSpace, config_key, listed_parameter, plain, values_of
 
 __all__ = ["RaySpace", "as_space", "from_ray", "nest", "restrict", "to_ray"]
 
@@ -84,11 +82,8 @@ def to_ray(space: SearchSpace) -> dict[str, Any]:
             config[hp.name] = (tune.lograndint if hp.log else tune.randint)(int(hp.lower), int(hp.upper) + 1)
         elif isinstance(hp, UniformFloatHyperparameter):
             config[hp.name] = (tune.loguniform if hp.log else tune.uniform)(float(hp.lower), float(hp.upper))
-        elif isinstance(hp, Constant):
-            config[hp.name] = tune.choice([plain(hp.value)])
-        elif isinstance(hp, CategoricalHyperparameter | OrdinalHyperparameter):
-            values = hp.choices if isinstance(hp, CategoricalHyperparameter) else hp.sequence
-            config[hp.name] = tune.choice([plain(value) for value in values])
+        elif (values := values_of(hp)) is not None:
+            config[hp.name] = tune.choice(values)
         else:
             raise SpaceError(f"parameter {hp.name!r} has no counterpart in Ray: it is a {type(hp).__name__}")
     return config

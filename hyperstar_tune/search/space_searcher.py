@@ -4,7 +4,7 @@ from abc import abstractmethod
 from typing import Any
 
 from hyperstar_tune.errors import SearchError
-from hyperstar_tune.search.decks import Deck, EndlessDeck, random_deck
+from hyperstar_tune.search.decks import Deck, random_deck
 from hyperstar_tune.search.ray_space import RaySpace, as_space, restrict
 from hyperstar_tune.search.searcher import GatedSearcher
 from hyperstar_tune.space import Config, SearchSpace
@@ -76,7 +76,7 @@ class SpaceSearcher(GatedSearcher):
 class DeckSearcher(SpaceSearcher):
     """Base of the searchers that deal their configurations from a deck, which ``search`` puts in place."""
 
-    deck: Deck | EndlessDeck | None = None
+    deck: Deck | None = None
     without_deck = "needs a space, but neither it nor the run's config has one; pass space="
 
     def next_config(self) -> Config | None:

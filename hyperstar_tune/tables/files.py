@@ -17,7 +17,7 @@ from pyarrow import parquet
 
 from hyperstar_tune._files import sha256
 from hyperstar_tune.errors import MetaDatasetError, first_line
-from hyperstar_tune.space import SearchSpace, plain
+from hyperstar_tune.space import SearchSpace, values_of
 
 HYPERPARAMETERS = "hyperparameters.parquet"
 EVALUATIONS = "objectives_evaluations.npy"
@@ -46,8 +46,7 @@ def _syne_domain(hp: Any) -> dict[str, Any]:
         kind = float if isinstance(hp, FloatHyperparameter) else int
         bounds = {"lower": kind(hp.lower), "upper": kind(hp.upper)}
         return _domain(kind.__name__.replace("int", "integer").title(), bounds, "LogUniform" if hp.log else "Uniform")
-    choices = getattr(hp, "choices", None) or getattr(hp, "sequence", None) or (hp.value,)
-    values = [plain(choice) for choice in choices]
+    values = values_of(hp) or []
     if len({type(choice) for choice in values}) > 1:
         raise MetaDatasetError(
             f"a table stores one type of value per parameter, but {hp.name!r} has {values}; write them all alike"
