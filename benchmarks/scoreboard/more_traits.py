@@ -13,13 +13,13 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 import torch
+from sklearn.metrics import balanced_accuracy_score
 from torch import Tensor
 
 from hyperstar_tune.predictor.traits import (
     DEPTHS,
     TRAITS,
     Look,
-    above_chance,
     class_shares,
     features_of,
     gram,
@@ -113,7 +113,8 @@ def mirror_probe(features: Floats, mirrored: Floats, labels: Labels) -> float:
     # An image and its mirror image are left out together: a block of two rows.
     a, b, d = (np.diag(inverse)[:n], np.diag(inverse[:n, n:]), np.diag(inverse)[n:])
     residuals = (d[:, None] * solved[:n] - b[:, None] * solved[n:]) / ((a * d - b * b) * root)[:, None]
-    return above_chance((one_hot - residuals - class_shares(labels)).argmax(axis=1), labels)
+    decided = (one_hot - residuals - class_shares(labels)).argmax(axis=1)
+    return float(balanced_accuracy_score(labels, decided, adjusted=True))
 
 
 def _at(kind: str, depth: str) -> Callable[[Look], float]:

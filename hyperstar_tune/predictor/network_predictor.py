@@ -24,7 +24,6 @@ from hyperstar_tune.predictor.backbone import Backbone, to_tensor
 from hyperstar_tune.predictor.networks import Architecture, PredictorNetwork
 from hyperstar_tune.predictor.predictor import Predictor
 from hyperstar_tune.ranking import Ranking
-from hyperstar_tune.shipped import BACKBONE, backbone_hash
 from hyperstar_tune.space import Config, SearchSpace
 from hyperstar_tune.tasks.task import ImageTask
 
@@ -58,11 +57,7 @@ class NetworkPredictor(Predictor):
         self._trained = backbone.requires_grad_(False).to(self._device).trained
         self._network = network.to(self._device).eval().requires_grad_(False)
         self.backbone = backbone.fused()
-        architecture = {
-            "architecture": asdict(network.sizes),
-            "backbone": {"name": BACKBONE, "sha256_16": backbone_hash(), "trained": backbone.part},
-        }
-        super().__init__(space, fingerprint, dict(card) | architecture)
+        super().__init__(space, fingerprint, dict(card) | {"architecture": asdict(network.sizes)}, backbone.part)
 
     @classmethod
     def restore(

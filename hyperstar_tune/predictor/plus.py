@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.distance import cdist
 from sklearn.linear_model import Ridge
 
 from hyperstar_tune.errors import PredictorError
@@ -82,7 +83,7 @@ def fit_plus(targets: Floats, traits: Floats, families: Sequence[str], penalty: 
     known, mean = (traits - shift) / scale, targets.mean(axis=0)
     # D times the penalty, so that more traits do not mean more trust in them.
     ridge = Ridge(alpha=penalty * traits.shape[1], fit_intercept=False)
-    slopes = np.asarray(ridge.fit(known, targets - mean).coef_.T, dtype=np.float64).reshape(traits.shape[1], -1)
+    slopes = np.asarray(ridge.fit(known, targets - mean).coef_.T, dtype=np.float64)
     groups = np.asarray(families)
     gaps = np.sqrt(((known[:, None] - known[None]) ** 2).mean(axis=2))
     gaps[groups[:, None] == groups[None]] = np.inf
@@ -105,7 +106,7 @@ def leave_out_error(targets: Floats, traits: Floats, families: Sequence[str], pe
 
 def interpolated(values: Floats, encoded: npt.NDArray[np.floating], wanted: npt.NDArray[np.floating]) -> Floats:
     """Values [..., H] of configurations [H, d] at other ones [n, d]: exact at the known ones, their mean far away."""
-    gaps = ((wanted[:, None] - encoded[None]) ** 2).sum(axis=2)
+    gaps = cdist(wanted, encoded, "sqeuclidean")
     nearest = gaps.argmin(axis=1)
     out = values[..., nearest]
     new = gaps[np.arange(len(wanted)), nearest] > 1e-9

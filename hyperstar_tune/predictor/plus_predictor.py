@@ -22,7 +22,6 @@ from hyperstar_tune.predictor.predictor import DEFAULT_IMAGE_SIZE, Predictor, ca
 from hyperstar_tune.predictor.targets import default_curve, plus_targets
 from hyperstar_tune.predictor.traits import TRAITS, traits_of
 from hyperstar_tune.ranking import Ranking
-from hyperstar_tune.shipped import BACKBONE, backbone_hash
 from hyperstar_tune.space import Config, SearchSpace
 from hyperstar_tune.tables.metadataset import MetaDataset
 from hyperstar_tune.tasks.task import ImageTask
@@ -61,12 +60,7 @@ class PlusPredictor(Predictor):
     ) -> None:
         self.model = model
         self._error, self._encoded, self._traits = error, np.asarray(encoded, dtype=np.float64), tuple(traits)
-        about = {
-            "method": self.method,
-            "backbone": {"name": BACKBONE, "sha256_16": backbone_hash(), "trained": "none"},
-            "traits": list(traits),
-            "reach": model.reach,
-        }
+        about = {"method": self.method, "traits": list(traits), "reach": model.reach}
         super().__init__(space, fingerprint, dict(card) | about)
 
     @classmethod

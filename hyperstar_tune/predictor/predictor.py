@@ -35,10 +35,15 @@ class Predictor(ABC):
         fingerprint: The circumstances its scores hold for.
     """
 
-    def __init__(self, space: SearchSpace, fingerprint: Fingerprint, card: Mapping[str, Any]) -> None:
-        self.space = space
-        self.fingerprint = fingerprint
-        self.card: dict[str, Any] = dict(card) | {"space": space.to_json(), "fingerprint": fingerprint.to_json()}
+    def __init__(
+        self, space: SearchSpace, fingerprint: Fingerprint, card: Mapping[str, Any], trained: str = "none"
+    ) -> None:
+        self.space, self.fingerprint = space, fingerprint
+        self.card: dict[str, Any] = dict(card) | {
+            "backbone": {"name": BACKBONE, "sha256_16": backbone_hash(), "trained": trained},
+            "space": space.to_json(),
+            "fingerprint": fingerprint.to_json(),
+        }
 
     @classmethod
     def load(cls, name_or_path: "str | Path | Predictor", device: str | torch.device = "cpu") -> "Predictor":

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.linalg import cho_factor, cho_solve
+from scipy.spatial.distance import cdist
 from scipy.stats import norm, rankdata
 from torch import Tensor
 
@@ -151,8 +152,7 @@ def robust_scores(accuracies: Floats, readings: Sequence[Callable[[Floats], Floa
 
 def config_kernel(encoded: npt.NDArray[np.floating], others: npt.NDArray[np.floating]) -> Floats:
     """Similarity of configurations by their encodings, [n, d] and [m, d] -> [n, m], in (0, 1]."""
-    gaps = encoded[:, None, :].astype(np.float64) - others[None, :, :]
-    return np.asarray(np.exp(-0.5 * (gaps**2).sum(axis=2)))
+    return np.asarray(np.exp(-0.5 * cdist(encoded, others, "sqeuclidean")))
 
 
 def completed(scores: Floats, encoded: npt.NDArray[np.floating]) -> Floats:

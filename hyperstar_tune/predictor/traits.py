@@ -4,7 +4,8 @@ Unlike an image embedding, traits look at the labels. They say how well the deep
 already separate the classes, how much better these do than the shallow features (which should tell how many layers to
 train), and how much more images help. Only training images are looked at.
 
-Accuracies are balanced, so that a class that has few images does not look like one that is hard to recognize.
+Accuracies are balanced, so that a class that has few images does not look like one that is hard to recognize, and 0 at
+chance: accuracy above the share of the largest class would leave little room where that share is large.
 
 Source: leave-one-out residuals of ridge regression: Hastie et al., "The Elements of Statistical Learning", Eq. 7.64.
 """
@@ -16,6 +17,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 import torch
+from sklearn.metrics import balanced_accuracy_score
 from torch import Tensor, nn
 
 from hyperstar_tune.predictor.backbone import CHUNK, Backbone, normalize
@@ -27,7 +29,6 @@ __all__ = [
     "SHIPPED_TRAITS",
     "TRAITS",
     "Look",
-    "above_chance",
     "class_shares",
     "features_of",
     "gram",
@@ -51,14 +52,7 @@ _memory: "WeakKeyDictionary[ImageTask, dict[int, dict[str, float]]]" = WeakKeyDi
 
 
 class Look:
-    """One look at a task: what several traits need is computed once.
-
-    Args:
-        images: A sample of its training images, uint8 [n, 3, S, S].
-        labels: Their labels, [n].
-        n_train: Number of its training images.
-        n_classes: Number of its classes.
-    """
+    """A look at a sample [n, 3, S, S] of its training images: what several traits need is computed once."""
 
     def __init__(self, images: Tensor, labels: npt.NDArray[np.int64], n_train: int, n_classes: int) -> None:
         self.images, self.n_train, self.n_classes = images, n_train, n_classes
@@ -153,14 +147,15 @@ def scaled(features: Floats) -> Floats:
 
 def probe(kernel: Floats, labels: Labels) -> float:
     """Balanced accuracy above chance of a ridge classifier that is judged on each image after a fit without it."""
-    return above_chance((left_out(kernel, labels) - class_shares(labels)).argmax(axis=1), labels)
+    decided = (left_out(kernel, labels) - class_shares(labels)).argmax(axis=1)
+    return float(balanced_accuracy_score(labels, decided, adjusted=True))
 
 
 def neighbours(kernel: Floats, labels: Labels) -> float:
     """Balanced accuracy above chance of the nearest neighbour's label."""
     nearest = kernel - 0.5 * (np.diag(kernel)[:, None] + np.diag(kernel)[None, :])
     np.fill_diagonal(nearest, -np.inf)
-    return above_chance(labels[nearest.argmax(axis=1)], labels)
+    return float(balanced_accuracy_score(labels, labels[nearest.argmax(axis=1)], adjusted=True))
 
 
 def left_out(kernel: Floats, labels: Labels) -> Floats:
@@ -194,13 +189,3 @@ def class_shares(labels: Labels) -> Floats:
     weighted = np.eye(labels.max() + 1)[labels] * weights_of(labels)[:, None]
     rest = weighted.sum(axis=0) - weighted
     return np.asarray(rest / rest.sum(axis=1, keepdims=True))
-
-
-def above_chance(decided: Labels, labels: Labels) -> float:
-    """The share of images that is recognized, averaged over classes; 0 at chance, 1 if all are.
-
-    Plain accuracy above the share of the largest class would leave little room where that share is large.
-    """
-    counts = np.bincount(labels)
-    recall = np.bincount(labels, weights=decided == labels) / counts
-    return float((recall.mean() - 1 / len(counts)) / (1 - 1 / len(counts)))
