@@ -24,8 +24,7 @@ from scoreboard.more_traits import ALL_TRAITS
 from scoreboard.side_by_side import run_side_by_side
 from scoreboard.tables import OURS
 
-from hyperstar_tune.predictor.backbone import Backbone
-from hyperstar_tune.predictor.pool import ImagePool
+from hyperstar_tune.predictor.backbone import Backbone, ImagePool
 from hyperstar_tune.predictor.targets import Targets, make_targets
 from hyperstar_tune.predictor.training import Trainer, TrainingSettings
 from hyperstar_tune.predictor.traits import traits_of

@@ -18,8 +18,7 @@ import torch
 from scoreboard.more_traits import ALL_TRAITS
 
 from hyperstar_tune.errors import TaskError
-from hyperstar_tune.predictor.backbone import Backbone
-from hyperstar_tune.predictor.pool import make_pool
+from hyperstar_tune.predictor.backbone import Backbone, make_pool
 from hyperstar_tune.predictor.traits import traits_of
 from hyperstar_tune.tasks.task import SUB_TASKS, ImageTask
 

@@ -7,7 +7,7 @@ from typing import Any
 from safetensors.torch import load_file, save
 
 from hyperstar_tune._files import write_file
-from hyperstar_tune.predictor.pool import ImagePool
+from hyperstar_tune.predictor.backbone import ImagePool
 from hyperstar_tune.rivals.features import FeatureStore
 from hyperstar_tune.shipped import backbone_hash
 from hyperstar_tune.tasks.task import ImageTask

@@ -1,12 +1,14 @@
 """The convolutional part of g: our own small ShuffleNet, cut into a frozen and a trained part.
 
-The layers below the first trained one always give the same features, so meta-training computes them once. Batch
-normalization keeps the statistics of pretraining, because a batch of one task would teach it that task's statistics.
+The layers below the first trained one always give the same features, so the images of a task are decoded and run
+through them once (``ImagePool``). Batch normalization keeps the statistics of pretraining, because a batch of one task
+would teach it that task's statistics.
 """
 
 import copy
 import itertools
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,10 +20,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.shipped import backbone_path
+from hyperstar_tune.tasks.task import ImageTask
 
-__all__ = ["CHUNK", "TRAINED_PARTS", "Backbone", "normalize", "to_tensor"]
+__all__ = ["CHUNK", "Backbone", "ImagePool", "make_pool", "normalize", "to_tensor"]
 
-TRAINED_PARTS = ("none", "last_stage", "all")
+_N_FROZEN = {"none": 7, "last_stage": 4, "all": 0}  # stages below the trained part
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of RGB in [0, 1], as in pretraining
 CHUNK = 64  # images per forward pass; more do not fit a CPU's cache
 
@@ -43,8 +46,10 @@ class Backbone(nn.Module):
 
     def __init__(self, trained: str = "none") -> None:
         super().__init__()
-        if trained not in TRAINED_PARTS:
-            raise PredictorError(f"the trained part of the backbone is one of {TRAINED_PARTS}, but got {trained!r}")
+        if trained not in _N_FROZEN:
+            raise PredictorError(
+                f"the trained part of the backbone is one of {', '.join(_N_FROZEN)}, but got {trained!r}"
+            )
         self.part = trained
         from torchvision.models import shufflenet_v2_x1_0  # takes a second to import: only for those who need a network
 
@@ -56,7 +61,7 @@ class Backbone(nn.Module):
         names = ("conv1", "maxpool", "stage2", "stage3", "stage4", "conv5")
         stages: list[tuple[str, nn.Module]] = [(name, getattr(network, name)) for name in names]
         stages.append(("pool", nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())))
-        cut = {"none": len(stages), "last_stage": 4, "all": 0}[trained]
+        cut = _N_FROZEN[trained]
         self.frozen = nn.Sequential(OrderedDict(stages[:cut]))
         self.trained = nn.Sequential(OrderedDict(stages[cut:]))
         self.requires_grad_(False)
@@ -101,6 +106,27 @@ class Backbone(nn.Module):
                     setattr(sequence, before, fuse_conv_bn_eval(convolution, normalization))
                     setattr(sequence, name, nn.Identity())
         return twin.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+@dataclass(frozen=True)
+class ImagePool:
+    """The input of the trained part of the backbone, for a fixed sample of a task's training images."""
+
+    cached: Tensor  # [n, ...]
+    image_hash: str  # ImageTask.sample_hash
+
+    def sample(self, n: int, rng: np.random.Generator) -> Tensor:
+        """A batch of ``n`` images, shape [n, ...]; none comes twice before all have come."""
+        size = len(self.cached)
+        rounds = [rng.permutation(size) for _ in range(-(-n // size))]
+        return self.cached[torch.from_numpy(np.concatenate(rounds)[:n])]
+
+
+def make_pool(task: ImageTask, backbone: Backbone, size: int, n_images: int, seed: int) -> ImagePool:
+    """Caches a seeded sample of at most ``n_images`` training images of a task at ``size`` pixels."""
+    chosen = np.sort(np.random.default_rng([seed, 2]).permutation(task.n_train)[:n_images])
+    images = to_tensor(task.images("train", size, chosen), next(backbone.parameters()).device)
+    return ImagePool(backbone.prefix(images), task.sample_hash())
 
 
 def normalize(images: Tensor) -> Tensor:

@@ -22,11 +22,10 @@ from torch import Tensor, nn
 
 from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.predictor import checkpoint as checkpoints
-from hyperstar_tune.predictor.backbone import Backbone
+from hyperstar_tune.predictor.backbone import Backbone, ImagePool, make_pool
 from hyperstar_tune.predictor.losses import adversarial_loss, discriminator_accuracy, performance_loss, similarity_loss
 from hyperstar_tune.predictor.network_predictor import NetworkPredictor
 from hyperstar_tune.predictor.networks import Architecture, Discriminator, PredictorNetwork
-from hyperstar_tune.predictor.pool import ImagePool, make_pool
 from hyperstar_tune.predictor.predictor import DEFAULT_IMAGE_SIZE, card_entry, check_images
 from hyperstar_tune.predictor.targets import Targets, make_targets
 from hyperstar_tune.tables.metadataset import MetaDataset

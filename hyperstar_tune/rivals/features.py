@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from hyperstar_tune.predictor.backbone import Backbone
-from hyperstar_tune.predictor.pool import ImagePool, make_pool
+from hyperstar_tune.predictor.backbone import Backbone, ImagePool, make_pool
 from hyperstar_tune.rivals.base import images_of
 from hyperstar_tune.tasks.task import ImageTask
 

@@ -7,8 +7,7 @@ import torch
 from scoreboard.side_by_side import fit_side_by_side, run_side_by_side
 
 from hyperstar_tune.errors import PredictorError
-from hyperstar_tune.predictor.backbone import Backbone
-from hyperstar_tune.predictor.pool import ImagePool
+from hyperstar_tune.predictor.backbone import Backbone, ImagePool
 from hyperstar_tune.predictor.targets import Targets, make_targets
 from hyperstar_tune.predictor.training import Trainer
 from hyperstar_tune.rivals.features import FeatureStore
