@@ -75,7 +75,7 @@ class PlusPredictor(Predictor):
             PredictorError: If the table is too small.
         """
         curve = settings.curve or default_curve(metadataset)
-        rows, columns, targets = plus_targets(metadataset, curve, settings.readings, settings.incomplete)
+        rows, encoded, targets = plus_targets(metadataset, curve, settings.readings, settings.incomplete)
         known = metadataset.tasks.iloc[rows][["name", "family"]].astype(str)
         families = known["family"].tolist()
         traits = np.stack([traits_by_name(name) for name in known["name"]])
@@ -84,15 +84,9 @@ class PlusPredictor(Predictor):
             "tasks": known.to_dict("records"),
             "versions": {"torch": torch.__version__, "numpy": np.__version__},
         }
-        return cls(
-            fit_plus(targets, traits, families, settings.penalty),
-            leave_out_error(targets, traits, families, settings.penalty),
-            metadataset.space.encode(metadataset.configs)[columns],
-            settings.traits,
-            metadataset.space,
-            metadataset.fingerprint,
-            card,
-        )
+        model = fit_plus(targets, traits, families, settings.penalty)
+        error = leave_out_error(targets, traits, families, settings.penalty)
+        return cls(model, error, encoded, settings.traits, metadataset.space, metadataset.fingerprint, card)
 
     @classmethod
     def restore(cls, card: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "PlusPredictor":

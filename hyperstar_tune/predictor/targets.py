@@ -114,11 +114,11 @@ def default_curve(table: MetaDataset) -> str:
 
 def plus_targets(
     metadataset: MetaDataset, curve: str, readings: Sequence[str] = tuple(READINGS), incomplete: bool = False
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Floats]:
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32], Floats]:
     """What HyperSTAR+ learns from a table; the other arguments are those of ``PlusSettings``.
 
     Returns:
-        Row numbers of T tasks and of H configurations, and their targets [T, H] without NaN.
+        Row numbers of T tasks, H encoded configurations [H, d], and their targets [T, H] without NaN.
 
     Raises:
         PredictorError: If fewer than two tasks or configurations were trained.
@@ -137,7 +137,7 @@ def plus_targets(
         )
     scores = robust_scores(accuracies[np.ix_(rows, columns)], [READINGS[name] for name in readings])
     encoded = metadataset.space.encode(metadataset.configs)[columns]
-    return rows, columns, completed(scores, encoded)
+    return rows, encoded, completed(scores, encoded)
 
 
 def robust_scores(accuracies: Floats, readings: Sequence[Callable[[Floats], Floats]]) -> Floats:

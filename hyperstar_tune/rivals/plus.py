@@ -26,8 +26,8 @@ class PlusAverageRanker(Ranker):
     name = "plus_average"
 
     def _fit(self, metadataset: MetaDataset) -> None:
-        _, columns, targets = plus_targets(metadataset, default_curve(metadataset))
-        self._encoded, self._mean = metadataset.space.encode(metadataset.configs)[columns], targets.mean(axis=0)
+        _, self._encoded, targets = plus_targets(metadataset, default_curve(metadataset))
+        self._mean = targets.mean(axis=0)
 
     def _scores(self, task: Any, configs: Sequence[Config]) -> Floats:
         return interpolated(self._mean, self._encoded, self.space.encode(configs))
