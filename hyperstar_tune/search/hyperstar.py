@@ -114,11 +114,7 @@ class HyperStarSearcher(DeckSearcher):
             self._deal(self._ranked)
 
     def search(self, space: SearchSpace, fixed: dict[str, Any]) -> None:
-        """Ranks the configurations of a space.
-
-        Raises:
-            SpaceError: If the predictor does not know it, naming the parameter.
-        """
+        """Ranks the configurations of a space."""
         try:
             self._deal(self._rank(space, fixed))
         except SpaceError as error:
@@ -128,11 +124,7 @@ class HyperStarSearcher(DeckSearcher):
             self.ranking, self.deck = None, random_deck(space, self.seed)
 
     def take_config(self, config: RaySpace) -> None:
-        """Searches what the run's config searches, and keeps to what it fixes.
-
-        Raises:
-            SpaceError: If the predictor does not know it, naming the parameter.
-        """
+        """Searches what the run's config searches, and keeps to what it fixes."""
         super().take_config(config)
         if config.space is None and self.space is None and self.ranking is not None:  # a ready ranking is all there is
             part = part_in_space(self.ranking, None, config.fixed)

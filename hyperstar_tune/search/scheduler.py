@@ -20,8 +20,7 @@ from hyperstar_tune.errors import HyperStarError, SearchError
 from hyperstar_tune.log import LOGGER
 from hyperstar_tune.plan import HyperBandPlan
 from hyperstar_tune.search.brackets import PAUSE, Gate, RungRecord
-from hyperstar_tune.search.compatible import find_gated
-from hyperstar_tune.search.metric_check import is_lenient, missing_metric, take_over_check
+from hyperstar_tune.search.checks import find_gated, is_lenient, missing_metric, take_over_check
 from hyperstar_tune.search.restore import SnapshotKeeper
 from hyperstar_tune.search.searcher import GatedSearcher, agreed
 
@@ -185,11 +184,7 @@ class TaskAwareHyperBand(TrialScheduler):
             self._gate.end(trial.trial_id)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """The promoted trial to resume next; Ray starts new ones by itself.
-
-        Raises:
-            SearchError: If the run cannot work, as the docstring of the class says.
-        """
+        """The promoted trial to resume next; Ray starts new ones by itself. An error of the run is raised here."""
         if self._error is not None:
             raise self._error
         if self._snapshot is not None:

@@ -97,7 +97,8 @@ class GatedSearcher(Searcher, ABC):
         """Takes what the run's config searches and fixes; by default a method has a space of its own.
 
         Raises:
-            SearchError: If the config searches something, naming the parameters.
+            SearchError: If config and searcher both search something, naming the parameters.
+            SpaceError: If the config fixes a value that is not in the space, naming the parameter.
         """
         if config.space is not None:
             raise SearchError(
@@ -173,11 +174,7 @@ class GatedSearcher(Searcher, ABC):
         return True
 
     def set_max_concurrency(self, max_concurrent: int) -> bool:
-        """Refuses to be wrapped in Ray's ``ConcurrencyLimiter``, which counts paused trials as running.
-
-        Raises:
-            SearchError: Always, naming the right way.
-        """
+        """Refuses to be wrapped in Ray's ``ConcurrencyLimiter``, which counts paused trials as running."""
         raise SearchError(
             f"max_concurrent_trials={max_concurrent} would wrap {type(self).__name__} in a ConcurrencyLimiter, which "
             f"counts paused trials as running; pass max_concurrent={max_concurrent} to the searcher instead"

@@ -52,12 +52,7 @@ class SpaceSearcher(GatedSearcher):
         """
 
     def take_config(self, config: RaySpace) -> None:
-        """Searches what the run's config searches, and keeps to the values that it fixes.
-
-        Raises:
-            SearchError: If the config searches something, but the searcher was given a space.
-            SpaceError: If the config fixes a value that is not in the space, naming the parameter.
-        """
+        """Searches what the run's config searches, and keeps to the values that it fixes."""
         if self._has_own:
             super().take_config(config)
         if config.space is not None:
@@ -80,11 +75,7 @@ class DeckSearcher(SpaceSearcher):
     without_deck = "needs a space, but neither it nor the run's config has one; pass space="
 
     def next_config(self) -> Config | None:
-        """The next configuration of the deck.
-
-        Raises:
-            SearchError: If there is no deck, because there is no space.
-        """
+        """The next configuration of the deck; an error if there is none, because there is no space."""
         if self.deck is None:
             raise SearchError(f"{type(self).__name__} {self.without_deck}")
         return self.deck.next()

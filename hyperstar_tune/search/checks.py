@@ -1,0 +1,85 @@
+"""What ``TaskAwareHyperBand`` asks of a run: a searcher that it can hold back, and a trainable that reports the metric.
+
+Ray too checks the metric, but raises a traceback of many lines before the scheduler sees the result. So in a run with
+our scheduler, the controller leaves the check to the scheduler. Other runs of the process keep Ray's check.
+
+Source: ray 2.60, ``tune/execution/tune_controller.py::_validate_result_metrics``.
+"""
+
+import os
+import sys
+from typing import Any
+
+from ray.tune.result import AUTO_RESULT_KEYS, DEBUG_METRICS
+
+from hyperstar_tune.errors import SearchError
+from hyperstar_tune.search.searcher import GatedSearcher
+
+__all__ = ["find_gated", "is_lenient", "missing_metric", "take_over_check"]
+
+_RAYS_CHECK = "_validate_result_metrics"
+_RAYS_OWN = {*AUTO_RESULT_KEYS, *DEBUG_METRICS, "done", "experiment_tag", "should_checkpoint"}
+
+
+def find_gated(search_alg: Any, n_samples: int) -> GatedSearcher | None:
+    """The searcher of a run, which will be the scheduler's gate.
+
+    Args:
+        search_alg: Ray's search algorithm, as its controller holds it.
+        n_samples: ``num_samples`` of the run.
+
+    Returns:
+        None for Ray's variant generator, which has no searcher: the scheduler itself holds its trials back.
+
+    Raises:
+        SearchError: If the run would be no Hyperband, or stall.
+    """
+    outermost = getattr(search_alg, "searcher", None)
+    if outermost is None:
+        name, limit = type(search_alg).__name__, getattr(search_alg, "max_concurrent", 0)
+        if n_samples >= sys.maxsize:
+            raise SearchError(
+                f"TaskAwareHyperBand cannot hold back the endless trials of a {name}; "
+                "pass search_alg=RandomSearcher(space) or a finite num_samples"
+            )
+        if limit:
+            raise SearchError(
+                f"max_concurrent_trials={limit} makes a {name} that counts paused trials as running; "
+                f"pass search_alg=RandomSearcher(space, max_concurrent={limit}) instead"
+            )
+        return None
+    searcher, name = outermost, type(outermost).__name__
+    while hasattr(searcher, "searcher") and not isinstance(searcher, GatedSearcher):
+        searcher = searcher.searcher
+    if not isinstance(searcher, GatedSearcher):
+        raise SearchError(f"TaskAwareHyperBand cannot hold back a {name}; pass search_alg=Gated({name}(...))")
+    if searcher is not outermost:
+        raise SearchError(f"{type(searcher).__name__} cannot be wrapped in a {name}, which hides it; unwrap it")
+    return searcher
+
+
+def take_over_check(tune_controller: Any) -> None:
+    """Switches Ray's own check off in one run.
+
+    Args:
+        tune_controller: The controller of the run, in the wrapper that Ray hands to schedulers. Any other object stays
+            as it is.
+    """
+    controller = getattr(tune_controller, "_tune_controller", None)
+    if hasattr(controller, _RAYS_CHECK):  # replaced in its class, as a controller's attributes are saved with the run
+        kind = type(controller)
+        controller.__class__ = type(kind.__name__, (kind,), {_RAYS_CHECK: lambda self, result: None})
+
+
+def is_lenient() -> bool:
+    """Whether the user has told Ray that results may lack the metric (an environment variable of Ray)."""
+    return os.environ.get("TUNE_DISABLE_STRICT_METRIC_CHECKING") == "1"
+
+
+def missing_metric(metric: str, result: dict[str, Any]) -> SearchError:
+    """Says which metric is missing and what there is instead."""
+    reported = sorted(key for key in result if key not in _RAYS_OWN and not key.startswith("config/"))
+    return SearchError(
+        f"the trainable must report {metric!r} in every result, but reports only {', '.join(reported) or 'nothing'}; "
+        "correct the run's metric"
+    )
