@@ -170,7 +170,7 @@ def unsummed(table: dict[str, bytes]) -> dict[str, bytes]:
 def read_image(folder: Path) -> None:
     """As a task does, the header first, then the pixels: also those that a task would leave alone for their header."""
     path = next(folder.iterdir())
-    problem = _images.header_problem(path)
+    problem, _ = _images.read_header(path)
     square = _images.Files([path]).square(0, 16)
     assert problem is None
     assert square.shape == (3, 16, 16)

@@ -8,6 +8,7 @@ import typer
 
 from hyperstar_tune.cli.app import app, console, find_task, predictors_app
 from hyperstar_tune.errors import PredictorError, TaskError
+from hyperstar_tune.log import LOGGER
 from hyperstar_tune.shipped import DEFAULT_PREDICTOR
 
 
@@ -30,6 +31,7 @@ def rank(
     if given is None or (folder and data):
         raise TaskError("rank needs one folder of images: hyperstar rank FOLDER")
     task = ImageTask.from_folder(given)
+    LOGGER.info(task.summary())  # to stderr: what is printed is the ranking alone
     ranking = Predictor.load(predictor).rank(task, seed=seed)
     if as_json:
         rows = zip(ranking.configs, ranking.scores, ranking.spread, strict=True)

@@ -15,7 +15,7 @@ def check_task(
     published: Annotated[str | None, typer.Option(help="Compare with the published size of this data set.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The whole report as JSON.")] = False,
 ) -> None:
-    """Counts classes and images, and finds unreadable files and duplicates; status 2 if training would be refused."""
+    """Counts classes and images, and finds unreadable files and duplicates; status 2 if training would go wrong."""
     from hyperstar_tune.tasks import check_folder
 
     report = check_folder(folder, published)
@@ -23,5 +23,5 @@ def check_task(
         print(json.dumps(report.to_json()))
     else:
         console.print(str(report), markup=False)
-    if report.refused:
+    if report.refused or report.wrong:
         raise typer.Exit(2)

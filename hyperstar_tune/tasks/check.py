@@ -6,22 +6,29 @@ is about to be trained needs no check: ``ImageTask`` itself refuses a folder tha
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any
+
+import numpy as np
+from PIL import Image
 
 from hyperstar_tune.errors import TaskError
-from hyperstar_tune.tasks.folders import TRAIN_FOLDERS, VAL_FOLDERS, split_folder
-from hyperstar_tune.tasks.sources import Files, UnreadableImageError, image_files, in_threads
-from hyperstar_tune.tasks.task import ImageTask
+from hyperstar_tune.tasks.folders import list_classes, remedy
+from hyperstar_tune.tasks.layout import Layout, find_layout
+from hyperstar_tune.tasks.lookalikes import AVAILABLE, look, lookalikes
+from hyperstar_tune.tasks.pixels import ValueRange
+from hyperstar_tune.tasks.report import TaskReport
+from hyperstar_tune.tasks.scan import NOTES, USUAL, by_ending
+from hyperstar_tune.tasks.sources import Files, UnreadableImageError, in_threads, read_square
+from hyperstar_tune.tasks.task import ImageTask, remarked
 
-__all__ = ["PUBLISHED_SIZES", "TaskReport", "check_folder"]
+__all__ = ["PUBLISHED_SIZES", "check_folder"]
 
 _DECODED_SIDE = 32  # pixels; the whole file is read whatever the size
-_SHOWN = 10
-_MAX_UNREADABLE = 0.1  # as ImageTask.from_folder
+_MAX_SHARE = 0.1  # of unreadable images, as ImageTask.from_folder, and of images of one colour
+_UNIFORM = 2  # of 255 levels, which compression may add
 
 # Published numbers of classes, training and validation images, for the data sets of the paper that torchvision does not
 # carry. Their sources and layouts are in docs/tasks.md.
@@ -33,47 +40,7 @@ PUBLISHED_SIZES: dict[str, tuple[int, int, int]] = {
 }
 
 
-@dataclass(frozen=True)
-class TaskReport:
-    """What was found in a folder. Paths are relative to it; duplicates have the same bytes."""
-
-    name: str
-    counts: dict[str, dict[str, int]]  # split -> class -> readable images
-    unreadable: tuple[str, ...]
-    duplicates_within: tuple[tuple[str, ...], ...]  # groups inside one split
-    duplicates_across: tuple[tuple[str, ...], ...]  # groups with a file in more than one split
-    duplicates_between_classes: tuple[tuple[str, ...], ...]  # groups with more than one label, also listed above
-    imbalance: float | None  # training images of the largest class over those of the smallest
-    refused: str | None  # why training would be refused
-    unexpected: tuple[str, ...]  # differences from the published sizes
-
-    def to_json(self) -> dict[str, Any]:
-        """The report as plain Python values."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
-
-    def __str__(self) -> str:
-        lines = [f"{self.name}:"]
-        for split, counts in self.counts.items():
-            lines.append(f"  {split}: {sum(counts.values())} readable images of {len(counts)} classes")
-        if self.imbalance is not None:
-            training = next(iter(self.counts.values()))
-            smallest, largest = min(training, key=lambda c: training[c]), max(training, key=lambda c: training[c])
-            lines.append(
-                f"  class balance: {training[largest]} images of {largest}, {training[smallest]} of {smallest} "
-                f"(ratio {self.imbalance:.1f})"
-            )
-        for what, found in (
-            ("unreadable", [(path,) for path in self.unreadable]),
-            ("duplicates across splits (they make validation look too good)", self.duplicates_across),
-            ("duplicates within a split", self.duplicates_within),
-            ("duplicates under several classes", self.duplicates_between_classes),
-        ):
-            lines.append(f"  {what}: {len(found)}")
-            lines += [f"    {' = '.join(group)}" for group in found[:_SHOWN]]
-            lines += [f"    and {len(found) - _SHOWN} more"] * (len(found) > _SHOWN)
-        lines += [f"  not as published: {difference}" for difference in self.unexpected]
-        lines.append(f"  training would be refused: {self.refused}" if self.refused else "  ready for training")
-        return "\n".join(lines)
+_File = tuple[Path, str, str]  # path, split, class
 
 
 def check_folder(path: str | Path, published: str | None = None, seed: int = 0) -> TaskReport:
@@ -93,81 +60,135 @@ def check_folder(path: str | Path, published: str | None = None, seed: int = 0) 
         raise TaskError(f"a task folder must exist and be a folder, but got {str(path)!r}; check the path")
     if published is not None and published not in PUBLISHED_SIZES:
         raise TaskError(f"a published data set is one of {', '.join(PUBLISHED_SIZES)}, but got {published!r}")
-    refused, split_of = _try(root, seed)
-    files = list(_files(root, split_of))
-    source = Files([path for path, _, _ in files])
-    readable = in_threads(partial(_is_readable, source), range(len(files)))
+    task, refused = _try(root, seed)
+    layout, files = _files(root, task)
+    value_range = task.value_range if task is not None else None
+    seen = in_threads(partial(_see, value_range), [path for path, _, _ in files], f"checking {root.name}")
     counts: dict[str, dict[str, int]] = {split: {} for split in sorted({s for _, s, _ in files}, key="train".__ne__)}
-    for (_, split, label), good in zip(files, readable, strict=True):
-        counts[split][label] = counts[split].get(label, 0) + good
-    unreadable = tuple(_name(root, path) for (path, _, _), good in zip(files, readable, strict=True) if not good)
+    for (_, split, label), found in zip(files, seen, strict=True):
+        counts[split][label] = counts[split].get(label, 0) + (found is not None)
+    bad = [path for (path, _, _), found in zip(files, seen, strict=True) if found is None]
+    readable = [(file, found) for file, found in zip(files, seen, strict=True) if found is not None]
+    uniform = tuple(_name(root, path) for (path, _, _), found in readable if found.uniform)
     training = next(iter(counts.values()), {})
     smallest = min(training.values(), default=0)
-    within, across, between = _duplicates(root, files)
+    within, across, between = _duplicates(root, [file for file, _ in readable])
+    alike = _lookalikes(root, readable, across) if AVAILABLE else None
+    held_out = {_name(root, path) for (path, split, _), _ in readable if split != "train"}
+    copies = held_out.intersection(chain(*across, *(pair for pair, is_copy in alike or () if is_copy)))
+    wrong = []
+    if len(copies) > _MAX_SHARE * len(held_out):
+        wrong.append(
+            f"{len(copies)} of {len(held_out)} validation images are in training too, as they are or in another size "
+            "or format, which makes accuracies look too good; delete the copies"
+        )
+    if len(uniform) > _MAX_SHARE * len(readable):
+        wrong.append(
+            f"{len(uniform)} of {len(readable)} images are of one uniform colour; if they are drawn in white on "
+            "transparency, save them on another background"
+        )
     return TaskReport(
         name=root.resolve().name,
         counts=counts,
-        unreadable=unreadable,
+        unreadable=tuple(_name(root, path) for path in bad if path.suffix.lower() in USUAL),
+        left_out=dict(Counter(path.suffix.lower() for path in bad if path.suffix.lower() not in USUAL).most_common()),
+        unused=tuple(folder.name for folder in layout.unused) if layout else (),
+        uniform=uniform,
         duplicates_within=within,
         duplicates_across=across,
         duplicates_between_classes=between,
+        lookalikes=tuple(pair for pair, _ in alike) if alike is not None else None,
         imbalance=max(training.values()) / smallest if smallest else None,
-        refused=refused or _refusal_when_decoding(counts, unreadable, len(files)),
+        value_range=value_range,
+        remarks=tuple(task.remarks()) if task is not None else (),
+        wrong=tuple(wrong),
+        refused=refused or _refusal_when_decoding(counts, bad, len(files)),
         unexpected=_unexpected(counts, published),
     )
 
 
-def _try(root: Path, seed: int) -> tuple[str | None, dict[Path, str]]:
-    """The reason why the folder makes no task (else None), and the split of each file."""
+def _try(root: Path, seed: int) -> tuple[ImageTask | None, str | None]:
+    """The task, or the reason why the folder makes none."""
+    remarked.add(root)  # the report tells them
     try:
-        task = ImageTask.from_folder(root, seed=seed)
+        return ImageTask.from_folder(root, seed=seed), None
     except TaskError as error:
-        return str(error), {}
-    files = ((split, source) for split, source in task.sources.items() if isinstance(source, Files))
-    return None, {path: split for split, source in files for path in source.paths}
+        return None, str(error)
 
 
-def _files(root: Path, split_of: dict[Path, str]) -> Iterable[tuple[Path, str, str]]:
-    """Image files with their split and class; files outside the folder are not looked at."""
-    resolved = root.resolve()
-    train, val = (split_folder(root, names) for names in (TRAIN_FOLDERS, VAL_FOLDERS))
-    folders = [(train, "train")] if train is not None else []
-    folders += [(val, val.name)] if val is not None else []
-    folders = folders or [(root, "")]
+def _files(root: Path, task: ImageTask | None) -> tuple[Layout | None, list[_File]]:
+    """Files that are or may be images with their split and class; files outside the folder are not looked at."""
+    split_of = _splits(task) if task else {}
     unlisted = "train" if split_of else "all"  # unreadable files belong to no split of the task
-    for folder, split in folders:
-        for class_folder in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
-            for path in image_files(class_folder):
-                if _leads_into(path, resolved):
-                    yield path, split or split_of.get(path, unlisted), class_folder.name
-
-
-def _leads_into(path: Path, root: Path) -> bool:
-    """Whether there is a file within the folder: not a symlink that is broken, is a loop or leaves the folder."""
     try:
-        return path.resolve(strict=True).is_relative_to(root)
-    except (OSError, RuntimeError):
-        return False
+        layout = find_layout(root)
+        listed = {split: list_classes(folder, root, strict=False) for split, folder in layout.splits.items()}
+    except TaskError:
+        return None, []
+    names = {"train": "train", "val": layout.val.name} if layout.val is not None else {}
+    return layout, [
+        (path, names.get(split) or split_of.get(path, unlisted), label)
+        for split, classes in listed.items()
+        for label, paths in classes.items()
+        for path in paths
+        if path.suffix.lower() not in NOTES
+    ]
 
 
-def _is_readable(source: Files, index: int) -> bool:
+def _splits(task: ImageTask) -> dict[Path, str]:
+    files = ((split, source) for split, source in task.sources.items() if isinstance(source, Files))
+    return {path: split for split, source in files for path in source.paths}
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What is kept of a decoded image."""
+
+    size: tuple[int, int]
+    format: str | None
+    uniform: bool
+    look: tuple[np.uint64, np.ndarray] | None
+
+
+def _see(value_range: ValueRange | None, path: Path) -> _Seen | None:
     try:
-        source.square(index, _DECODED_SIDE)
+        square = read_square(path, _DECODED_SIDE, value_range)
+        with Image.open(path) as image:
+            size, kind = image.size, image.format
     except UnreadableImageError:
-        return False
-    return True
+        return None
+    uniform = bool((square.max((1, 2)).astype(int) - square.min((1, 2)) <= _UNIFORM).all())
+    return _Seen(size, kind, uniform, look(square) if AVAILABLE and not uniform else None)
 
 
-def _duplicates(root: Path, files: list[tuple[Path, str, str]]) -> tuple[tuple[tuple[str, ...], ...], ...]:
+def _lookalikes(
+    root: Path, readable: list[tuple[_File, _Seen]], duplicates: tuple[tuple[str, ...], ...]
+) -> list[tuple[tuple[str, str], bool]]:
+    """Pairs of a training and a validation image that look alike, and whether size or format tell a copy."""
+    known = {path: number for number, group in enumerate(duplicates) for path in group}
+    sides: dict[bool, list[tuple[str, _Seen]]] = {True: [], False: []}
+    for (path, split, _), seen in readable:
+        if seen.look is not None:
+            sides[split == "train"].append((_name(root, path), seen))
+    pairs = lookalikes(*([seen.look for _, seen in sides[side] if seen.look is not None] for side in (True, False)))
+    named = [(*sides[True][i], *sides[False][j]) for i, j in pairs]
+    return [
+        ((one, other), (a.size, a.format) != (b.size, b.format))
+        for one, a, other, b in named
+        if one not in known or known[one] != known.get(other)
+    ]
+
+
+def _duplicates(root: Path, files: list[_File]) -> tuple[tuple[tuple[str, ...], ...], ...]:
     """Groups of equal bytes: within one split, across splits, and under several classes."""
     sizes = Counter(path.stat().st_size for path, _, _ in files)
-    alike: dict[str, list[tuple[Path, str, str]]] = defaultdict(list)
+    alike: dict[str, list[_File]] = defaultdict(list)
     for file in files:
         if sizes[file[0].stat().st_size] > 1:
             alike[hashlib.sha256(file[0].read_bytes()).hexdigest()].append(file)
     groups = [group for group in alike.values() if len(group) > 1]
 
-    def named(chosen: list[list[tuple[Path, str, str]]]) -> tuple[tuple[str, ...], ...]:
+    def named(chosen: list[list[_File]]) -> tuple[tuple[str, ...], ...]:
         return tuple(tuple(_name(root, path) for path, _, _ in group) for group in chosen)
 
     return (
@@ -177,13 +198,14 @@ def _duplicates(root: Path, files: list[tuple[Path, str, str]]) -> tuple[tuple[t
     )
 
 
-def _refusal_when_decoding(counts: dict[str, dict[str, int]], unreadable: tuple[str, ...], n: int) -> str | None:
+def _refusal_when_decoding(counts: dict[str, dict[str, int]], unreadable: list[Path], n: int) -> str | None:
     """Why training would be refused once images are decoded; None if it would not."""
     empty = next(((split, label) for split in counts for label, kept in counts[split].items() if not kept), None)
     if empty:
         return f"every class needs a readable image, but {empty[1]!r} has none in {empty[0]}"
-    if len(unreadable) > _MAX_UNREADABLE * n:
-        return f"at most {_MAX_UNREADABLE:.0%} of the images may be unreadable, but {len(unreadable)} of {n} are"
+    if len(unreadable) > _MAX_SHARE * n:
+        found = f"{len(unreadable)} of {n} are ({by_ending(unreadable)}){remedy(unreadable)}"
+        return f"at most {_MAX_SHARE:.0%} of the images may be unreadable, but {found}"
     return None
 
 

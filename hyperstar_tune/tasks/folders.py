@@ -1,95 +1,112 @@
 """Reads a folder of images, with one folder per class, and refuses one that makes no task."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from hyperstar_tune.errors import TaskError
-from hyperstar_tune.tasks.sources import header_problem, image_files, in_threads
+from hyperstar_tune.tasks.layout import Layout, find_layout, refuse_disguised_splits
+from hyperstar_tune.tasks.pixels import ValueRange, observed_range
+from hyperstar_tune.tasks.scan import Scan, by_ending, list_files, refuse_outside, scan_classes, visible_folders
+from hyperstar_tune.tasks.sources import in_threads, read_values
 from hyperstar_tune.tasks.splits import refuse_small_classes, stratified_cut
 
-TRAIN_FOLDERS = ("train", "training")
-VAL_FOLDERS = ("val", "valid", "validation", "test", "testing")
+_RANGE_IMAGES = 64  # training images whose values are looked at
 
 
-def read_splits(
-    root: Path, name: str, seed: int, max_unreadable: float
-) -> tuple[dict[str, dict[str, list[Path]]], list[str]]:
-    """Image files by split and class, and a text ``path: reason`` for each unreadable one."""
-    train_folder, val_folder = (split_folder(root, names) for names in (TRAIN_FOLDERS, VAL_FOLDERS))
-    if train_folder is None and val_folder is None:
-        names = {p.name.lower() for p in root.iterdir() if p.is_dir()}
-        if names and names <= {*TRAIN_FOLDERS, *VAL_FOLDERS}:
-            raise TaskError(f"{' and '.join(sorted(names))} need one folder per class, but {root} has none in them")
-        files, unreadable, n_found = list_folder(root, root)
-        refuse_unreadable(unreadable, n_found, max_unreadable, name)
-        refuse_small_classes(files, name)
-        splits: dict[str, dict[str, list[Path]]] = {"train": {}, "val": {}}
-        for label, (class_name, paths) in enumerate(files.items()):
+@dataclass(frozen=True)
+class Folder:
+    """The images of a task folder."""
+
+    files: dict[str, dict[str, list[Path]]]  # split -> class -> files
+    problems: dict[Path, str]
+    value_range: ValueRange | None  # of images of more than 8 bits
+    layout: Layout
+
+
+def read_folder(root: Path, name: str, seed: int, max_unreadable: float) -> Folder:
+    """Image files by split and class; raises a TaskError if they make no task."""
+    layout = find_layout(root)
+    scans = {split: _scan(folder, root) for split, folder in layout.splits.items()}
+    for folder, scan in zip(layout.splits.values(), scans.values(), strict=True):
+        refuse_empty_classes(scan, folder)
+    problems = {path: why for scan in scans.values() for path, why in (scan.problems | scan.left_out).items()}
+    refuse_unreadable(problems, sum(scan.n_files for scan in scans.values()), max_unreadable, name)
+    first = next(iter(scans.values()))
+    if layout.val is None:
+        refuse_small_classes(first.files, name)
+        files: dict[str, dict[str, list[Path]]] = {"train": {}, "val": {}}
+        for label, (class_name, paths) in enumerate(first.files.items()):
             kept, cut = stratified_cut(len(paths), seed, label)
-            splits["train"][class_name] = [paths[i] for i in kept]
-            splits["val"][class_name] = [paths[i] for i in cut]
-        return splits, unreadable
-    if train_folder is None or val_folder is None:
-        has, needs = (train_folder or val_folder or root).name, TRAIN_FOLDERS if train_folder is None else VAL_FOLDERS
-        raise TaskError(f"a folder with {has}/ also needs one of {', '.join(needs)}, but {root} has none")
-    train, unreadable, n_train = list_folder(train_folder, root)
-    val, val_unreadable, n_val = list_folder(val_folder, root)
-    unreadable += val_unreadable
-    refuse_unreadable(unreadable, n_train + n_val, max_unreadable, name)
-    only = sorted(set(train) ^ set(val))
-    if only:
-        where = (train_folder if only[0] in train else val_folder).name
-        raise TaskError(f"train and validation need the same classes, but class {only[0]!r} is only in {where}/")
-    refuse_small_classes(train, name)
-    return {"train": train, "val": val}, unreadable
+            files["train"][class_name] = [paths[i] for i in kept]
+            files["val"][class_name] = [paths[i] for i in cut]
+    else:
+        files = {split: scan.files for split, scan in scans.items()}
+        only = sorted(set(files["train"]) ^ set(files["val"]))
+        if only:
+            where = (layout.train if only[0] in files["train"] else layout.val).name
+            raise TaskError(f"train and validation need the same classes, but class {only[0]!r} is only in {where}/")
+        refuse_small_classes(files["train"], name)
+    return Folder(files, problems, _value_range(scans.values(), files["train"]), layout)
 
 
-def split_folder(root: Path, names: Sequence[str]) -> Path | None:
-    """The folder of a split, in upper or lower case. Unlike the folder of a class of that name, it holds folders."""
-    folders = {p.name.lower(): p for p in sorted(root.iterdir(), reverse=True) if p.is_dir()}
-    found = (folders[name] for name in names if name in folders)
-    return next((folder for folder in found if any(inner.is_dir() for inner in folder.iterdir())), None)
+def list_classes(folder: Path, root: Path, strict: bool = True) -> dict[str, list[Path]]:
+    """Files by class of a folder that holds one folder per class.
 
-
-def list_folder(folder: Path, root: Path) -> tuple[dict[str, list[Path]], list[str], int]:
-    """Readable files per class, a text ``path: reason`` for each other file, and the number of all files."""
+    Raises:
+        TaskError: If there is no class, or ``strict`` and a symlink leads out of the root.
+    """
     refuse_outside(folder, root)
-    classes = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    classes = visible_folders(folder)
     if not classes:
         raise TaskError(f"a task folder needs one folder per class, but {folder} has none; put images into CLASS/")
-    files: dict[str, list[Path]] = {}
-    unreadable: list[str] = []
-    n_found = 0
-    for class_folder in classes:
-        paths = image_files(class_folder)
-        for path in [class_folder, *paths]:
-            refuse_outside(path, root)
-        problems = in_threads(header_problem, paths)
-        unreadable += [f"{p}: {why}" for p, why in zip(paths, problems, strict=True) if why is not None]
-        files[class_folder.name] = [p for p, why in zip(paths, problems, strict=True) if why is None]
-        n_found += len(paths)
-        if not files[class_folder.name]:
-            why = f" ({unreadable[-1]})" if paths else ""
+    if strict:
+        for class_folder in classes:
+            refuse_outside(class_folder, root)
+    return {class_folder.name: list_files(class_folder, root, strict) for class_folder in classes}
+
+
+def refuse_empty_classes(scan: Scan, folder: Path) -> None:
+    """Raises a TaskError if a class has no image."""
+    problems = scan.problems | scan.left_out
+    for name, files in scan.files.items():
+        if not files:
+            why = next((f" ({path}: {why})" for path, why in problems.items() if (folder / name) in path.parents), "")
             raise TaskError(
-                f"every class needs readable images, but class {class_folder.name!r} in {folder} has none{why}"
+                f"every class needs readable images, but class {name!r} in {folder} has none{why}{remedy(problems)}"
             )
-    return files, unreadable, n_found
 
 
-def refuse_outside(path: Path, root: Path) -> None:
-    """The folder that the user named may be a symlink itself; what it holds may not lead out of it."""
-    try:
-        leaves = path.is_symlink() and not path.resolve().is_relative_to(root.resolve())
-    except (OSError, RuntimeError) as error:
-        raise TaskError(f"symlinks must lead to a file, but {path} is a loop; remove it") from error
-    if leaves:
-        raise TaskError(f"symlinks may not leave the task folder, but {path} does; copy the files into {root}")
-
-
-def refuse_unreadable(unreadable: Sequence[str], n_found: int, allowed: float, name: str) -> None:
+def refuse_unreadable(problems: Mapping[Path, str] | Sequence[str], n_files: int, allowed: float, name: str) -> None:
     """Raises a TaskError if more than the allowed share of a task's images is unreadable."""
-    if len(unreadable) > allowed * n_found:
-        raise TaskError(
-            f"at most {allowed:.0%} of a task's images may be unreadable, but {len(unreadable)} of {n_found} of {name} "
-            f"are, the first {unreadable[0]}; repair or remove them, or raise max_unreadable"
-        )
+    if len(problems) <= allowed * n_files:
+        return
+    first, kinds = str(next(iter(problems))), ""
+    if isinstance(problems, Mapping):
+        first, kinds = ": ".join(map(str, next(iter(problems.items())))), f" ({by_ending(problems)})"
+    raise TaskError(
+        f"at most {allowed:.0%} of a task's images may be unreadable, but {len(problems)} of {n_files} of {name} are"
+        f"{kinds}, the first {first}; repair or remove them, or raise max_unreadable{remedy(problems)}"
+    )
+
+
+def remedy(paths: Iterable[object]) -> str:
+    """What reads the files, if only a package is missing."""
+    phone = any(str(path).lower().endswith((".heic", ".heif", ".hif")) for path in paths)
+    return "; pip install pillow-heif reads HEIC" if phone else ""
+
+
+def _scan(folder: Path, root: Path) -> Scan:
+    listed = list_classes(folder, root)
+    refuse_disguised_splits(listed, folder)
+    return scan_classes(listed, folder.relative_to(root.parent).as_posix())
+
+
+def _value_range(scans: Iterable[Scan], train: Mapping[str, list[Path]]) -> ValueRange | None:
+    """The values of black and white in a sample of the training images of more than 8 bits; None if there are none."""
+    deep = [path for scan in scans for path in scan.deep]
+    training = {path for paths in train.values() for path in paths}
+    deep = [path for path in deep if path in training] or deep
+    values = in_threads(read_values, deep[:: max(1, -(-len(deep) // _RANGE_IMAGES))])
+    found = [sample for sample in values if sample is not None]
+    return observed_range(found) if found else None

@@ -1,23 +1,30 @@
-"""Where a task's images come from, and how they become small RGB arrays.
+"""Where a task's images come from: files, arrays, or a torchvision data set.
 
-Three sources (files, arrays, a torchvision data set) answer the same three questions: one image as RGB, its bytes for
-hashing, and a name for messages. Nothing here knows of labels.
+All answer the same questions: one image as RGB, its bytes for hashing, a stamp of it, and a name for messages.
+Nothing here knows of labels.
 """
 
+import hashlib
 import io
 import os
 import struct
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp", ".gif"})
+from hyperstar_tune.log import LOGGER
+from hyperstar_tune.tasks.pixels import ValueRange, deep_values, is_deep, to_rgb, to_square, upright_square
+
 MAX_PIXELS = 64_000_000  # one image; as RGB that is 192 MB, beyond it decoding in threads could exhaust a machine
 MAX_BYTES = 1 << 29  # one file; 64 megapixels of 16-bit RGB are 384 MB
+_WITHOUT_DECODER = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})  # Pillow knows them by name alone
+_TELL_EVERY_S = 5.0
 # What Pillow raises on damaged files; the last five come from its PNG and TIFF readers.
 _DECODE_ERRORS = (
     *(UnidentifiedImageError, OSError, ValueError, IndexError, Image.DecompressionBombError, MemoryError),
@@ -46,44 +53,36 @@ class Source(Protocol):
     def square(self, index: int, size: int) -> np.ndarray:
         """The image as RGB, ``uint8 [3, size, size]``."""
 
-
-def in_threads(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """Applies a function in threads, as it mostly waits for Pillow or the disk; the order is kept."""
-    workers = min(8, os.cpu_count() or 1, max(1, len(items) // 16))
-    if workers == 1:
-        return [function(item) for item in items]
-    with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(function, items))
+    def stamp(self, index: int) -> str:
+        """What changes if the image is exchanged, as far as that is known without reading a file."""
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """An image of any Pillow mode as 8-bit RGB; 16-bit and float images are scaled, not clipped."""
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.array(image, dtype=np.float32)  # changed in place: a large image would not fit several times
-        np.nan_to_num(values, copy=False)
-        top = float(values.max()) if values.size else 0.0
-        if image.mode.startswith("I;16") or top > 255:
-            values /= 257.0  # 65535 / 255
-        elif image.mode == "F" and top <= 1.0:
-            values *= 255.0
-        image = Image.fromarray(np.clip(values, 0, 255, out=values).astype(np.uint8))
-    elif image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")
-    return image if image.mode == "RGB" else image.convert("RGB")
+def in_threads(function: Callable[[T], R], items: Sequence[T], doing: str = "", threads: int | None = None) -> list[R]:
+    """Applies a function in threads, as it mostly waits for Pillow or the disk; the order is kept.
 
-
-def to_square(image: Image.Image, size: int) -> np.ndarray:
-    """Resizes to ``uint8 [3, size, size]``, antialiased bilinear; nothing is cut off, so the aspect ratio changes."""
-    if image.size != (size, size):
-        image = image.resize((size, size), Image.Resampling.BILINEAR)
-    return np.ascontiguousarray(np.asarray(image, dtype=np.uint8).transpose(2, 0, 1))
+    Args:
+        function: What is applied to each item.
+        items: The items.
+        doing: What is logged every few seconds, with the number of items done.
+        threads: The most threads, by default eight or one per core.
+    """
+    workers = min(threads or min(8, os.cpu_count() or 1), max(1, len(items) // 16))
+    with ThreadPoolExecutor(workers) if workers > 1 else nullcontext() as pool:
+        results: list[R] = []
+        told = time.monotonic()
+        for result in (pool.map if pool else map)(function, items):
+            results.append(result)
+            if doing and time.monotonic() - told > _TELL_EVERY_S:
+                told = time.monotonic()
+                LOGGER.info(f"{doing}: {len(results):,} of {len(items):,}")
+        return results
 
 
 class Files:
     """Image files on disk, which are decoded anew at every request."""
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = tuple(paths)
+    def __init__(self, paths: Sequence[Path], root: Path | None = None, value_range: ValueRange | None = None) -> None:
+        self.paths, self.root, self.value_range = tuple(paths), root, value_range
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -98,15 +97,12 @@ class Files:
 
     def square(self, index: int, size: int) -> np.ndarray:
         """The image as RGB, ``uint8 [3, size, size]``."""
-        try:
-            # From memory: of a file, Pillow asks for as many bytes as a damaged PNG claims to have, and gets a buffer.
-            _check_bytes(self.paths[index])
-            with Image.open(io.BytesIO(self.raw(index))) as image:
-                _check_size(image.size)
-                image.draft("RGB", (2 * size, 2 * size))  # large JPEGs: decode at a fraction, still above the target
-                return to_square(to_rgb(image), size)
-        except _DECODE_ERRORS as error:
-            raise UnreadableImageError(f"{self.paths[index]}: {error}") from error
+        return read_square(self.paths[index], size, self.value_range)
+
+    def stamp(self, index: int) -> str:
+        """Path below the root and size of the file."""
+        path = self.paths[index]
+        return f"{path.relative_to(self.root).as_posix() if self.root else path.name} {path.stat().st_size}"
 
 
 class Arrays:
@@ -125,6 +121,10 @@ class Arrays:
     def raw(self, index: int) -> bytes:
         """Bytes of its pixels."""
         return np.ascontiguousarray(self.images[index]).tobytes()
+
+    def stamp(self, index: int) -> str:
+        """Digest of its pixels."""
+        return hashlib.sha256(self.raw(index)).hexdigest()
 
     def square(self, index: int, size: int) -> np.ndarray:
         """The image as RGB, ``uint8 [3, size, size]``."""
@@ -151,9 +151,13 @@ class Dataset:
     def square(self, index: int, size: int) -> np.ndarray:
         """The image as RGB, ``uint8 [3, size, size]``."""
         try:
-            return to_square(to_rgb(self.dataset[index][0]), size)
+            return upright_square(self.dataset[index][0], size)
         except _DECODE_ERRORS as error:
             raise UnreadableImageError(f"{self.name(index)}: {error}") from error
+
+    def stamp(self, index: int) -> str:
+        """Nothing: the images of a data set can only be told apart by decoding them."""
+        return ""
 
 
 class Subset:
@@ -177,22 +181,54 @@ class Subset:
         """The image as RGB, ``uint8 [3, size, size]``."""
         return self.source.square(int(self.indices[index]), size)
 
+    def stamp(self, index: int) -> str:
+        """What the other source has."""
+        return self.source.stamp(int(self.indices[index]))
 
-def header_problem(path: Path) -> str | None:
-    """Why a file cannot be an image, from its header alone; None if it looks readable."""
+
+def read_header(path: Path) -> tuple[str | None, bool]:
+    """Why a file cannot be an image (None if it looks readable), and whether it has more than 8 bits per value."""
     try:
         _check_bytes(path)
         with Image.open(path) as image:
             _check_size(image.size)
+            if image.format in _WITHOUT_DECODER:
+                raise UnidentifiedImageError(f"a file of format {image.format}, which is no image")
+            return None, is_deep(image)
     except _DECODE_ERRORS as error:
-        return str(error).replace("\n", " ")
-    return None
+        return str(error).replace("\n", " "), False
 
 
-def image_files(folder: Path) -> list[Path]:
-    """Image files below a class folder, sorted, hidden files left out."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and not path.name.startswith("."))
-    return sorted(path for path in found if path.is_file() or path.is_symlink())
+def read_values(path: Path) -> np.ndarray | None:
+    """Values of an image of more than 8 bits, as ``deep_values`` gives them; None for others and unreadable ones."""
+    try:
+        _check_bytes(path)
+        with Image.open(io.BytesIO(path.read_bytes())) as image:
+            _check_size(image.size)
+            return deep_values(image)
+    except _DECODE_ERRORS:
+        return None
+
+
+def read_square(path: Path, size: int, value_range: ValueRange | None = None) -> np.ndarray:
+    """An image file as RGB, ``uint8 [3, size, size]``.
+
+    Args:
+        path: The file.
+        size: Side in pixels.
+        value_range: ``ImageTask.value_range`` of the task that the image belongs to.
+
+    Raises:
+        UnreadableImageError: If the file holds no image that can be decoded.
+    """
+    try:
+        # From memory: of a file, Pillow asks for as many bytes as a damaged PNG claims to have, and gets a buffer.
+        _check_bytes(path)
+        with Image.open(io.BytesIO(path.read_bytes())) as image:
+            _check_size(image.size)
+            return upright_square(image, size, value_range)
+    except _DECODE_ERRORS as error:
+        raise UnreadableImageError(f"{path}: {error}") from error
 
 
 def _check_bytes(path: Path) -> None:

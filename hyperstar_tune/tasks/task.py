@@ -15,18 +15,26 @@ from uuid import uuid4
 import numpy as np
 
 from hyperstar_tune.errors import TaskError
-from hyperstar_tune.tasks.folders import read_splits, refuse_unreadable
+from hyperstar_tune.log import LOGGER
+from hyperstar_tune.tasks.folders import read_folder, refuse_unreadable
+from hyperstar_tune.tasks.pixels import ValueRange
 from hyperstar_tune.tasks.sources import Arrays, Files, Source, Subset, UnreadableImageError, in_threads
-from hyperstar_tune.tasks.splits import check_array, check_labels, hold_out, shares
+from hyperstar_tune.tasks.splits import check_array, check_labels, hold_out
+from hyperstar_tune.tasks.sub_tasks import SUB_TASKS, choose_sub_task
 from hyperstar_tune.tasks.torchvision_sets import read_torchvision
 
 __all__ = ["SUB_TASKS", "ImageTask"]
 
 SPLITS = ("train", "val")
-_SUB_TASK_SIZES = {"small": (80, 160), "large": (200, 320)}  # training images, docs/protocol.md
-SUB_TASKS = (*_SUB_TASK_SIZES, "100")
-_SUB_TASK_PER_CLASS = 5  # least training images per class of a sub-task, so that there is something to learn
 _HASHED_IMAGES = 64
+_IDENTIFYING_IMAGES = 256  # of each split
+_FEW_DECIDING = 50  # validation images in half A below which chance decides
+_SHOWN_CLASSES = 10
+remarked: set[Path] = set()  # folders whose remarks this process has told
+
+
+def _sample(n: int, size: int) -> list[int]:
+    return [int(i) for i in np.random.default_rng(0).permutation(n)[:size]]
 
 
 class ImageTask:
@@ -43,6 +51,8 @@ class ImageTask:
         location: Where the images came from.
         family: Name that related tasks share (a sub-task has its parent's).
         unreadable: Images that could not be read: skipped at the start, or replaced when they were first decoded.
+        value_range: Values of black and white in images of more than 8 bits; None if all have 8. New images for a
+            network that was trained on the task are read with it: ``read_square(path, size, task.value_range)``.
         parent: The task it was cut from, if any.
     """
 
@@ -57,6 +67,7 @@ class ImageTask:
         family: str | None = None,
         unreadable: Sequence[str] = (),
         max_unreadable: float = 0.1,
+        value_range: ValueRange | None = None,
     ) -> None:
         self.name = name
         self.classes = tuple(str(c) for c in classes)
@@ -66,6 +77,7 @@ class ImageTask:
         self.family = family or name
         self.unreadable: list[str] = list(unreadable)
         self._max_unreadable = max_unreadable
+        self.value_range = value_range
         self.sources = dict(sources)
         self.parent: ImageTask | None = None
         self._hash: str | None = None
@@ -102,7 +114,8 @@ class ImageTask:
     ) -> "ImageTask":
         """Reads ``{train,val|valid|validation|test}/CLASS/*`` or ``CLASS/*``, which is split 70/30, stratified.
 
-        Only the headers are read here; pixels are decoded when asked for.
+        Other usual names of splits are known too, and one more folder may be wrapped around. Only headers are read
+        here; pixels are decoded when asked for.
 
         Args:
             path: The folder. Symlinks in it may not leave it.
@@ -118,17 +131,23 @@ class ImageTask:
         if not root.is_dir():
             raise TaskError(f"a task folder must exist and be a folder, but got {str(path)!r}; check the path")
         name = name or root.resolve().name
-        split_files, unreadable = read_splits(root, name, seed, max_unreadable)
-        classes = sorted(split_files["train"])
-        return cls(
+        found = read_folder(root, name, seed, max_unreadable)
+        classes = sorted(found.files["train"])
+        files = {s: [found.files[s][c] for c in classes] for s in SPLITS}
+        task = cls(
             name,
             classes,
-            {s: Files([p for c in classes for p in split_files[s][c]]) for s in SPLITS},
-            {s: np.repeat(np.arange(len(classes)), [len(split_files[s][c]) for c in classes]) for s in SPLITS},
+            {s: Files([path for paths in files[s] for path in paths], root, found.value_range) for s in SPLITS},
+            {s: np.repeat(np.arange(len(classes)), [len(paths) for paths in files[s]]) for s in SPLITS},
             str(root),
-            unreadable=[line.split(": ", 1)[0] for line in unreadable],
+            unreadable=[str(path) for path in found.problems],
             max_unreadable=max_unreadable,
+            value_range=found.value_range,
         )
+        for remark in task.remarks() if root not in remarked else ():
+            LOGGER.warning(f"{name}: {remark}")
+        remarked.add(root)
+        return task
 
     @classmethod
     def from_torchvision(cls, name: str, root: str | Path = "data", download: bool = False) -> "ImageTask":
@@ -246,38 +265,7 @@ class ImageTask:
         Raises:
             TaskError: If the task has too few images for the kind.
         """
-        n_classes = len(self.classes)
-        if kind == "100":
-            return self._cut(kind, np.arange(n_classes), [round(100 / n_classes)] * n_classes, seed)
-        if kind not in _SUB_TASK_SIZES:
-            raise TaskError(f"a sub-task is one of {', '.join(SUB_TASKS)}, but got {kind!r}")
-        low, high = _SUB_TASK_SIZES[kind]
-        if self.n_train < low:
-            raise TaskError(f"sub-task {kind} needs {low} training images, but {self.name} has {self.n_train}")
-        digest = hashlib.sha256(f"{self.name}@{kind}:{seed}".encode()).digest()
-        rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
-        target = int(rng.integers(low, min(high, self.n_train) + 1))
-        if n_classes > 2:
-            n_classes = int(rng.integers(2, max(2, min(n_classes, target // _SUB_TASK_PER_CLASS)) + 1))
-        order = rng.permutation(len(self.classes))
-        counts = np.bincount(self.train_labels, minlength=len(self.classes))
-        while counts[order[:n_classes]].sum() < low:  # classes too small for the size: take more of them
-            n_classes += 1
-        chosen = np.sort(order[:n_classes])
-        n_images = shares(counts[chosen], min(target, int(counts[chosen].sum())))
-        return self._cut(kind, chosen, n_images, rng)
-
-    def _cut(
-        self, kind: str, chosen: np.ndarray, n_images: Sequence[int] | np.ndarray, rng: int | np.random.Generator
-    ) -> "ImageTask":
-        """The chosen classes, with the given number of training images each and their validation images."""
-        rng = np.random.default_rng(rng)
-        train = np.concatenate(
-            [
-                np.sort(rng.permutation(np.flatnonzero(self.train_labels == c))[: max(1, n)])
-                for c, n in zip(chosen, n_images, strict=True)
-            ]
-        )
+        chosen, train = choose_sub_task(self.name, self.train_labels, len(self.classes), kind, seed)
         picked = {"train": train, "val": np.flatnonzero(np.isin(self.val_labels, chosen))}
         cut = ImageTask(
             f"{self.name}@{kind}",
@@ -287,9 +275,52 @@ class ImageTask:
             self.location,
             family=self.family,
             max_unreadable=self._max_unreadable,
+            value_range=self.value_range,
         )
         cut.parent = self
         return cut
+
+    def summary(self) -> str:
+        """Classes with their numbers of training images, and the size of the splits, in one line."""
+        counts = np.bincount(self.train_labels, minlength=len(self.classes))
+        shown = [f"{name} {n}" for name, n in zip(self.classes, counts, strict=True)][:_SHOWN_CLASSES]
+        more = f" and {len(self.classes) - len(shown)} more" if len(self.classes) > len(shown) else ""
+        return (
+            f"{self.name}: {len(self.classes)} classes ({', '.join(shown)}{more}), {self.n_train} training and "
+            f"{self.n_val} validation images"
+        )
+
+    def remarks(self) -> list[str]:
+        """What the user should know before training, one line each."""
+        found = []
+        deciding = len(self.val_halves()[0])
+        if deciding < _FEW_DECIDING:
+            found.append(
+                f"{self.n_val} validation images, of which {deciding} decide between configurations; below "
+                f"{_FEW_DECIDING} this is left to chance: move images into the validation folder, from a test "
+                "folder if there is one, else from the training images"
+            )
+        if self.value_range is not None:
+            low, high = self.value_range
+            found.append(f"images of more than 8 bits are scaled from {low:g} (black) to {high:g} (white)")
+        return found
+
+    def identity(self) -> str:
+        """SHA-256 that changes if labels or images of either split do: for what is kept beside results.
+
+        It covers class names, all labels, and for all files their path below the folder and size; also the content of
+        a sample of each split. Unlike ``sample_hash`` it depends on names, and notices that labels were exchanged.
+        """
+        digest = hashlib.sha256("\n".join(self.classes).encode())
+        for split in SPLITS:
+            source, labels = self.sources[split], self.labels(split)
+            stamps = in_threads(source.stamp, range(len(labels)), threads=32)
+            digest.update(
+                "\n".join([split, *(f"{stamp} {y}" for stamp, y in zip(stamps, labels, strict=True))]).encode()
+            )
+            for content in in_threads(source.raw, _sample(len(labels), _IDENTIFYING_IMAGES)):
+                digest.update(hashlib.sha256(content).digest())
+        return digest.hexdigest()
 
     def sample_hashes(self) -> list[str]:
         """The task's own ``sample_hash`` and those of the tasks it was cut from."""
@@ -301,9 +332,9 @@ class ImageTask:
         It does not depend on the names of folders and files beyond their order.
         """
         if self._hash is None:
-            sample = np.random.default_rng(0).permutation(self.n_train)[:_HASHED_IMAGES]
             source = self.sources["train"]
-            digests = in_threads(lambda i: hashlib.sha256(source.raw(i)).digest(), [int(i) for i in sample])
+            sample = _sample(self.n_train, _HASHED_IMAGES)
+            digests = in_threads(lambda i: hashlib.sha256(source.raw(i)).digest(), sample)
             self._hash = hashlib.sha256(b"".join([str(self.n_train).encode(), *sorted(digests)])).hexdigest()
         return self._hash
 

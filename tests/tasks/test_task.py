@@ -134,7 +134,7 @@ def test_enormous_image_is_skipped_unread(tmp_path):
     bomb_png(tmp_path / "a" / "bomb.png")
     task = ImageTask.from_folder(tmp_path)
     assert len(task.unreadable) == 1
-    problem = _images.header_problem(tmp_path / "a" / "bomb.png")
+    problem = _images.read_header(tmp_path / "a" / "bomb.png")[0]
     assert problem is not None
     assert "pixels" in problem
     with pytest.raises(TaskError, match="bomb"):

@@ -1,0 +1,98 @@
+"""Names and places of splits."""
+
+import pytest
+from folder_makers import write_pets
+
+from hyperstar_tune.errors import TaskError
+from hyperstar_tune.tasks import ImageTask, check_folder
+from hyperstar_tune.tasks.layout import split_kind
+
+
+@pytest.mark.parametrize(
+    ("train", "val"),
+    [
+        ("training_set", "test_set"),
+        ("train_set", "validation_set"),
+        ("Training", "Testing"),
+        ("TRAIN", "VAL"),
+        ("train", "dev"),
+        ("train", "eval"),
+        ("train", "holdout"),
+        ("train", "hold-out"),
+        ("training_data", "validation data"),
+        ("seg_train", "seg_test"),
+        ("train2017", "val2017"),
+        ("train_images", "test_images"),
+        ("TrainingSet", "EvaluationSet"),
+        ("trainset", "testset"),
+    ],
+)
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("wrapper", ["", "archive", "a/b"])
+def test_usual_names_of_splits_are_known_wherever_they_are(tmp_path, train, val, nested, wrapper):
+    for name, n in ((train, 6), (val, 3)):
+        write_pets(tmp_path / wrapper / name / (name if nested else ""), n)
+    task = ImageTask.from_folder(tmp_path)
+    assert (task.classes, task.n_train, task.n_val) == (("cats", "dogs"), 12, 6)
+    assert list(check_folder(tmp_path).counts) == ["train", val]
+
+
+def test_a_wrapper_around_plain_classes_is_looked_through(tmp_path):
+    write_pets(tmp_path / "PetImages", 10)
+    (tmp_path / "readme.txt").write_text("pets")
+    task = ImageTask.from_folder(tmp_path)
+    assert (task.classes, task.n_train, task.n_val) == (("cats", "dogs"), 14, 6)
+
+
+def test_validation_is_preferred_to_test_and_what_is_not_used_is_named(tmp_path):
+    for name, n in (("train", 6), ("valid", 3), ("test", 5), ("extra", 2)):
+        write_pets(tmp_path / name, n)
+    assert ImageTask.from_folder(tmp_path).n_val == 6
+    report = check_folder(tmp_path)
+    assert report.unused == ("extra", "test")
+    assert "folders that are not used: extra, test" in str(report)
+
+
+@pytest.mark.parametrize("names", [("part1", "part2"), ("fold_a", "fold_b"), ("images", "augmented")])
+def test_classes_that_are_all_divided_alike_are_refused(tmp_path, names):
+    for name in names:
+        write_pets(tmp_path / name)
+    with pytest.raises(
+        TaskError, match=r"may not be divided alike, but all folders in .* hold cats, dogs; .* train and val"
+    ):
+        ImageTask.from_folder(tmp_path)
+    assert "divided alike" in check_folder(tmp_path).refused
+
+
+@pytest.mark.parametrize("inner", [("train", "val"), ("images", "masks"), ("Train", "Test")])
+def test_splits_and_masks_below_the_classes_are_refused(tmp_path, inner):
+    for name in ("cats", "dogs"):
+        write_pets(tmp_path / name, classes=inner)
+    with pytest.raises(TaskError, match="may not be divided alike"):
+        ImageTask.from_folder(tmp_path)
+
+
+def test_one_inner_folder_per_class_or_different_ones_are_no_splits(tmp_path):
+    for name in ("cats", "dogs"):
+        write_pets(tmp_path / name, classes=("images",))
+    write_pets(tmp_path / "birds", classes=("wild", "tame"))
+    assert ImageTask.from_folder(tmp_path).classes == ("birds", "cats", "dogs")
+
+
+def test_images_straight_in_folders_named_like_splits_are_refused(tmp_path):
+    write_pets(tmp_path, classes=("training_set", "test_set"))
+    with pytest.raises(TaskError, match="test_set and training_set need one folder per class"):
+        ImageTask.from_folder(tmp_path)
+
+
+def test_two_folders_for_one_split_are_refused(tmp_path):
+    for name in ("train", "training_set", "val"):
+        write_pets(tmp_path / name)
+    with pytest.raises(TaskError, match="one folder for train, but .* has train and training_set; keep one"):
+        ImageTask.from_folder(tmp_path)
+
+
+def test_names_of_things_are_no_splits():
+    assert [split_kind(n) for n in ("bus", "trainer", "testudo", "valley", "latest", "devil", "data", "set", "10")] == [
+        None
+    ] * 9
