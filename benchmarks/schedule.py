@@ -20,7 +20,7 @@ import ray
 from _common import ROOT, environment, write_json
 from ConfigSpace import ConfigurationSpace
 
-from hyperstar_tune.comparison import bootstrap_mean
+from hyperstar_tune.comparison.statistics import bootstrap_mean
 from hyperstar_tune.finetune import FineTuneSettings, collect
 from hyperstar_tune.space import Config, SearchSpace
 from hyperstar_tune.tables import MetaDataset
