@@ -73,16 +73,9 @@ def true_scores(table: MetaDataset, families: Iterable[str]) -> Truth:
 
 
 def judged(half_a: Floats, half_b: Floats, order: npt.NDArray[np.intp], has_b: bool) -> dict[str, float]:
-    """All measures of one ranking of one task.
+    """All ``MEASURES`` of one ranking (indices of all H configurations, best first) of one task of a ``Truth``.
 
-    Args:
-        half_a: True scores, shape [H].
-        half_b: The same on half B, shape [H].
-        order: Indices of all H configurations, best predicted first.
-        has_b: Whether half B differs from half A.
-
-    Returns:
-        The entries of ``MEASURES``. Regret is in points of accuracy (0 to 100); AP@10 on half B is NaN without half B.
+    Regret is in points of accuracy (0 to 100); AP@10 on half B is NaN without half B.
     """
     k = min(10, len(half_a))
     return {

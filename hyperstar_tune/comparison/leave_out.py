@@ -4,7 +4,7 @@ The scores are kept in a flat table (ranker, seed, family, task, config, score),
 """
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,22 +29,18 @@ def leave_family_out(
     make: Callable[[int], Ranker],
     table: MetaDataset,
     seeds: Iterable[int] = (0,),
-    families: Iterable[str] | None = None,
+    families: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """Ranks every complete task of every family with a ranker fitted to all other families.
+    """Ranks every complete task of some families (all by default) with rankers fitted to all other families.
 
-    Args:
-        make: Function that makes a ranker from a seed.
-        table: Table of learning curves. Tasks that lack a configuration are learnt from but not ranked.
-        seeds: Seeds of the rankers.
-        families: Families to leave out, one at a time; all when None.
+    ``make`` makes a ranker from a seed. Tasks that lack a configuration are learnt from but not ranked.
 
     Returns:
         One row per task, seed and configuration, with the columns ``LOO_COLUMNS``; ``config`` is its ``config_key``.
     """
     parts = []
     for seed in seeds:
-        for family in families if families is not None else table.families:
+        for family in families or table.families:
             if complete_rows(table, family).size:
                 parts.append(rank_family(make(seed).fit(table.without(family)), seed, table, family))
     if not parts:
@@ -70,14 +66,13 @@ def scores_without_images(rankers: Iterable[str], table: MetaDataset) -> pd.Data
 
 def rank_family(ranker: Ranker, seed: int, table: MetaDataset, family: str) -> pd.DataFrame:
     """The rows of ``leave_family_out`` for one family, by a ranker that was fitted to all others."""
-    keys = [config_key(config) for config in table.configs]
     parts = []
     for row in complete_rows(table, family):
         task = table.tasks.iloc[row]
         ranking = ranker.rank(task, table.configs)
-        scores = dict(zip(map(config_key, ranking.configs), ranking.scores, strict=True))
-        part = pd.DataFrame({"config": keys, "score": np.asarray([scores[key] for key in keys], dtype=np.float32)})
-        parts.append(part.assign(ranker=ranker.name, seed=seed, family=family, task=task["name"])[list(LOO_COLUMNS)])
+        keys, scores = [config_key(config) for config in ranking.configs], np.asarray(ranking.scores, dtype=np.float32)
+        values = (ranker.name, seed, family, task["name"], keys, scores)
+        parts.append(pd.DataFrame(dict(zip(LOO_COLUMNS, values, strict=True))))
     return pd.concat(parts)
 
 
@@ -87,14 +82,10 @@ def complete_rows(table: MetaDataset, family: str) -> npt.NDArray[np.intp]:
 
 
 class LooScores:
-    """Leave-family-out scores, looked up by ranker, task and seed.
-
-    Args:
-        frame: Scores, with the columns ``LOO_COLUMNS``.
-        configs: The configurations of the table, in its order.
+    """Leave-family-out scores (``LOO_COLUMNS``) of a table's configurations, looked up by ranker, task and seed.
 
     Raises:
-        MetaDatasetError: If a column is missing.
+        MetaDatasetError: If a column is missing, or a ranking holds other configurations.
     """
 
     def __init__(self, frame: pd.DataFrame, configs: Iterable[Config]) -> None:

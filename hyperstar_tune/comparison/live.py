@@ -34,30 +34,20 @@ def run_live(
     setting: Setting,
     trainable: Any,
     storage_path: str | Path,
-    name: str = "run",
     resources: dict[str, float] | None = None,
 ) -> LiveRun:
-    """Runs a method with ``tune.run`` on the Ray that is up.
+    """Runs a method with ``tune.run`` on the Ray that is up, until the budget of the setting's plan is spent.
 
-    Args:
-        method: A method of ``make_method``.
-        setting: What the method may know; its plan's budget ends the run.
-        trainable: A trainable that reports ``val_accuracy`` and, where it has it, ``val_accuracy_b`` after every epoch.
-        storage_path: Folder for Ray's files.
-        name: Name of the run within that folder.
-        resources: What a trial reserves.
+    The trainable reports ``val_accuracy`` and, where it has it, ``val_accuracy_b`` after every epoch. ``resources`` are
+    what a trial reserves.
 
     Raises:
         SearchError: If no trial reported anything.
     """
     searcher, scheduler = method.make(setting)
     results = ResultHistory()
-    options: dict[str, Any] = {}
-    if not method.has_plan:
-        # Ray's HyperBandScheduler breaks down if someone else ends its trials.
-        options["stop"] = _BudgetStopper(setting.plan, method.reports == "end")
-    if resources is not None:
-        options["resources_per_trial"] = resources
+    # Ray's HyperBandScheduler breaks down if someone else ends its trials.
+    stopper = None if method.has_plan else _BudgetStopper(setting.plan, ends_trials=method.reports == "end")
     trials = tune.run(
         trainable,
         search_alg=searcher,
@@ -66,12 +56,13 @@ def run_live(
         mode=MODE,
         num_samples=-1,
         storage_path=str(storage_path),
-        name=name,
+        name="run",
         callbacks=[results],
         reuse_actors=True,
         verbose=0,
         raise_on_failed_trial=False,
-        **options,
+        stop=stopper,
+        resources_per_trial=resources,
     ).trials
     if not results.history:
         raise SearchError("no trial of the live run reported a result; see the errors that Ray printed")

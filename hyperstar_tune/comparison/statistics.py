@@ -1,6 +1,8 @@
 """Means over families with their intervals, comparisons, and how many epochs a method saves.
 
 The unit is the family: its tasks are averaged first, then all families weigh the same (docs/protocol.md, "Statistics").
+So values come one per family, shape [F], in the same order for every method. ``seed`` is the random seed of resampling,
+and ``n_samples`` the number of resamples.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,11 +45,6 @@ class Interval(NamedTuple):
 def bootstrap_mean(values: npt.ArrayLike, seed: int = 0, n_samples: int = _N_SAMPLES) -> Interval:
     """Mean over families with a percentile bootstrap.
 
-    Args:
-        values: One value per family, shape [F].
-        seed: Random seed of the resampling.
-        n_samples: Number of resamples.
-
     Raises:
         HyperStarError: If there is no value or one is not finite.
     """
@@ -62,15 +59,8 @@ def bootstrap_mean(values: npt.ArrayLike, seed: int = 0, n_samples: int = _N_SAM
 def paired_p_value(first: npt.ArrayLike, second: npt.ArrayLike, seed: int = 0, n_samples: int = _N_SAMPLES) -> float:
     """Two-sided bootstrap p-value of the mean difference of two methods over the same families.
 
-    Args:
-        first: One value per family, shape [F].
-        second: Those of the other method, in the same order.
-        seed: Random seed of the resampling.
-        n_samples: Number of resamples.
-
-    Returns:
-        The share of resamples of the centred differences whose mean is at least as far from 0 as the observed one; at
-        least 1 / (n_samples + 1).
+    It is the share of resamples of the centred differences whose mean is at least as far from 0 as the observed one; at
+    least 1 / (n_samples + 1).
     """
     difference = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
     observed = abs(difference.mean())
@@ -90,12 +80,9 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 
 
 def epochs_to_target(accuracy: npt.ArrayLike, target: float, not_reached: float) -> float:
-    """Epochs until a mean incumbent is within half a point of accuracy of a target, or ``not_reached``.
+    """Epochs until a mean incumbent is within half a point of a target, or ``not_reached`` if it never is.
 
-    Args:
-        accuracy: Mean incumbent after each epoch, shape [E]; NaN before the first result.
-        target: The rival's final accuracy.
-        not_reached: Value to return if it never comes near; in the protocol twice the largest budget.
+    The incumbent has a value after each epoch, NaN before the first result.
     """
     reached = np.flatnonzero(np.asarray(accuracy, dtype=np.float64) >= target - _NEAR)
     return float(reached[0] + 1) if len(reached) else float(not_reached)
@@ -110,10 +97,7 @@ def geometric_ratio(first: npt.ArrayLike, second: npt.ArrayLike, seed: int = 0) 
 def epochs_over_rivals(own: npt.ArrayLike, rival: npt.ArrayLike, grid: Sequence[int]) -> tuple[Interval, float]:
     """Epochs of a method until the rival's final accuracy, over those of the rival; if never, twice the last budget.
 
-    Args:
-        own: Mean accuracy of every family at every budget of the grid, shape [F, B].
-        rival: The same for the rival, in the same order.
-        grid: Budgets in epochs, rising, B of them.
+    Both have the mean accuracy of every family at every budget of the rising grid, shape [F, B].
 
     Returns:
         The geometric mean over families, and the share of families in which the method gets there.

@@ -20,12 +20,7 @@ _BASES = ("hyperband", "average_top1+hyperband", "average_top1+alone")
 
 
 def summarize(frame: pd.DataFrame, table: MetaDataset, budgets: Sequence[Budgets]) -> dict[str, Any]:
-    """Sums up the result of ``sweep``.
-
-    Args:
-        frame: The result of ``sweep``; its budgets may be finer than ``budgets``, for curves.
-        table: The table that it was made from.
-        budgets: Budgets to report.
+    """Sums up the result of ``sweep`` on a table at some budgets; those of the result may be ``finer``, for curves.
 
     Returns:
         ``half`` ("B", or "A" where half B was not recorded), ``regret_unit`` and, by eta: the ``grid`` of epochs, for

@@ -16,17 +16,10 @@ __all__ = ["report_sweep"]
 def report_sweep(
     results: pd.DataFrame, table: MetaDataset, budgets: Sequence[Budgets], figures: Path | None = None
 ) -> str:
-    """Makes tables of the mean best accuracy and of the epochs to a rival's accuracy, and draws figures if asked to.
+    """Makes tables of the mean best accuracy and of the epochs to a rival's accuracy, as lines of text.
 
-    Args:
-        results: Results of ``sweep`` at ``finer`` budgets.
-        table: The table that they were made from.
-        budgets: Budgets to report.
-        figures: Folder for Figures 3 and 4 (one panel per task), 5b (the average), and regret against epochs and
-            seconds.
-
-    Returns:
-        Lines of text.
+    The arguments are those of ``summarize``. If there is a folder for figures, Figures 3 and 4 (one panel per task), 5b
+    (the average), and regret against epochs and seconds are drawn there.
     """
     summary = summarize(results, table, budgets)
     methods = list(dict.fromkeys(results["method"]))
@@ -34,8 +27,10 @@ def report_sweep(
     for eta, part in summary["by_eta"].items():
         lines += [f"Mean best accuracy over families (half {summary['half']}), eta = {eta}, by budget in epochs:"]
         rows = {
-            method: [f"{at[str(b)]['accuracy']['mean']:.3f}" for b in part["budgets"]]
-            for method, at in ((method, part["methods"][method]["at_budgets"]) for method in methods)
+            method: [
+                f"{part['methods'][method]['at_budgets'][str(b)]['accuracy']['mean']:.3f}" for b in part["budgets"]
+            ]
+            for method in methods
         }
         lines += [pd.DataFrame(rows, index=part["budgets"]).T.to_string(), ""]
         ratios = {

@@ -39,7 +39,7 @@ class SweepProgress:
 
     method: str
     task: str
-    done: int  # runs that are done, of those to be done now
+    done: int  # runs that are done, of the total to be done now
     total: int
     seconds: float  # seconds since the start
 
@@ -51,14 +51,9 @@ def run_method(
     n_workers: int = 1,
     reports: Sequence[int] | str | None = None,
 ) -> Run:
-    """Replays one run of a method.
+    """Replays one run of a method on a task, with so many trials side by side.
 
-    Args:
-        method: A method of ``make_method``.
-        curves: The recorded curves of the task.
-        setting: What the method may know.
-        n_workers: Number of trials that run side by side.
-        reports: Which results are delivered, as in ``replay``; by default the fewest that give exact results.
+    The results delivered are those of ``reports``, as in ``replay``; by default the fewest that give exact results.
 
     Raises:
         SearchError: If the plan's R is not that of the curves.

@@ -95,11 +95,9 @@ def incumbent_curve(history: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def results_table(history: list[dict[str, Any]], trials: list[Any]) -> pd.DataFrame:
-    """What was found with each configuration, the best half-A accuracy first.
+    """What a ``ResultHistory`` found with each configuration, the best half-A accuracy first.
 
-    Args:
-        history: The results that ``ResultHistory`` kept.
-        trials: The trials of Tune's result, for their checkpoints.
+    Checkpoints are taken from the trials of Tune's result.
 
     Returns:
         One row per configuration: its parameters, ``epochs`` trained, ``best_epoch``, ``val_accuracy`` and

@@ -1,7 +1,8 @@
 """How much tasks disagree about configurations, and how much of that is noise: plain arithmetic on scores.
 
 A ranking made for a task can beat the average ranking only where tasks disagree by more than noise. To judge a ranking,
-use ``hyperstar_tune.metrics``.
+use ``hyperstar_tune.metrics``. ``half_a`` and ``half_b`` are the accuracies of T tasks, H configurations and S seeds on
+the two halves of the validation images, as ``last_values`` gives them: shape [T, H, S], NaN where not measured.
 
 Source: halves, seeds and the noise ceiling as in docs/protocol.md; variance components by the two-way analysis of
 variance with random effects (Searle, Casella & McCulloch, "Variance Components", 1992).
@@ -91,25 +92,16 @@ def size_of(name: str) -> str:
 
 
 def rank_correlation(scores: npt.ArrayLike) -> Floats:
-    """Spearman's rank correlation of every two tasks over the configurations both have.
+    """Spearman's rank correlation of every two tasks over the configurations both have, from scores [T, H].
 
-    Args:
-        scores: Shape [T, H], NaN where not measured.
-
-    Returns:
-        Symmetric, shape [T, T]; NaN where a task's scores are all equal.
+    It has the shape [T, T], and is NaN where a task's scores are all equal.
     """
     frame = pd.DataFrame(np.asarray(scores, dtype=np.float64).T)
     return np.asarray(frame.corr(method="spearman", min_periods=2), dtype=np.float64)
 
 
 def mean_correlations(correlation: Floats, families: Sequence[str], sizes: Sequence[str]) -> dict[str, float]:
-    """Means over pairs of tasks.
-
-    Args:
-        correlation: Shape [T, T].
-        families: Family of each task.
-        sizes: Size of each task, as ``size_of`` gives it.
+    """Means over pairs of tasks of a correlation [T, T], given the family and the size (``size_of``) of each task.
 
     Returns:
         ``all``; ``within family``; ``between families``; and for each size the pairs of two such tasks of different
@@ -133,10 +125,6 @@ def noise_variance(half_a: Floats, half_b: Floats) -> tuple[float, str] | None:
     training. If some tasks have two seeds, the halves of one seed show how noisy each task is, and the tasks with more
     seeds show how much another training adds.
 
-    Args:
-        half_a: Accuracy, shape [T, H, S], NaN where not measured.
-        half_b: The same on half B.
-
     Returns:
         The mean over tasks and a text that says where it comes from, or None if nothing was repeated.
     """
@@ -156,15 +144,10 @@ def noise_variance(half_a: Floats, half_b: Floats) -> tuple[float, str] | None:
 
 
 def variance_split(half_a: Floats, half_b: Floats) -> VarianceSplit:
-    """Splits the variance of the scores of one seed, normalized per task, into its components.
+    """Splits the variance of the scores of each task's first seed, normalized per task, into its components.
 
-    Args:
-        half_a: Accuracy, shape [T, H, S], with at least two tasks and two configurations. The first seed of each task
-            is split, and the others show the noise.
-        half_b: The same on half B, NaN where there is none.
-
-    Returns:
-        Shares of the sum of the components; a negative estimate counts as 0.
+    There must be at least two tasks and two configurations. The other seeds and half B show the noise. A negative
+    estimate of a component counts as 0.
     """
     first = np.stack([task[:, _seeds(task)[0]] for task in half_a])
     z = np.asarray(normalize_scores(first))  # [T, H]: no task effect is left
@@ -190,14 +173,8 @@ def noise_ceiling(half_a: Floats, half_b: Floats, families: Sequence[str], k: in
     (docs/protocol.md); more seeds would rank better still. If no task has so many, half B of one seed judges its own
     half A. Both share the training run, so this is too high.
 
-    Args:
-        half_a: Accuracy, shape [T, H, S], NaN where not measured.
-        half_b: The same on half B.
-        families: Family of each task.
-        k: Places that count.
-
     Returns:
-        The mean over families, or None if half B was not measured.
+        The mean over ``families`` (one per task), or None if half B was not measured.
     """
     ceilings: dict[str, list[float]] = {}  # by family, one value per task
     of_one_seed: dict[str, list[float]] = {}
@@ -208,8 +185,7 @@ def noise_ceiling(half_a: Floats, half_b: Floats, families: Sequence[str], k: in
             judged = [average_precision(b[:, s], ranking_of(mean), k) for s, mean in zip(seeds, others, strict=True)]
             ceilings.setdefault(family, []).append(float(np.mean(judged)))
         elif seeds:
-            judged_alone = average_precision(b[:, seeds[0]], ranking_of(a[:, seeds[0]]), k)
-            of_one_seed.setdefault(family, []).append(judged_alone)
+            of_one_seed.setdefault(family, []).append(average_precision(b[:, seeds[0]], ranking_of(a[:, seeds[0]]), k))
     used = ceilings or of_one_seed
     if not used:
         return None
