@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -42,24 +43,22 @@ def draw_average(summary: Mapping[str, Any], path: Path, looks: Looks) -> None:
     """Draws Figure 5b: the mean over families at the reported budgets with 95 % intervals, one marker per eta."""
     figure = Figure(figsize=(9, 5.5), layout="constrained")
     axis = figure.add_subplot()
-    ticks: list[int] = []
     drawn: set[str] = set()
     for (eta, part), marker in zip(summary["by_eta"].items(), "osD^", strict=False):
         budgets = part["budgets"]
-        ticks += budgets
         shown = [name for name in looks if name in part["methods"]]
         for place, method in enumerate(shown):
             at = [part["methods"][method]["at_budgets"][str(budget)]["accuracy"] for budget in budgets]
             means, low, high = ([100 * value[end] for value in at] for end in ("mean", "low", "high"))
-            below = [mean - end for mean, end in zip(means, low, strict=True)]
-            above = [end - mean for mean, end in zip(means, high, strict=True)]
+            ends = np.abs(np.subtract([low, high], means))
             beside = [budget * (1 + 0.02 * (place - len(shown) / 2)) for budget in budgets]  # or bars would hide bars
             look = {**looks[method], **({"label": ""} if method in drawn else {})}
-            axis.errorbar(beside, means, [below, above], marker=marker, ms=4, capsize=2, lw=1.2, **look)
+            axis.errorbar(beside, means, ends, marker=marker, ms=4, capsize=2, lw=1.2, **look)
             drawn.add(method)
         axis.annotate(f"eta = {eta}", (budgets[-1], 1.0), xycoords=("data", "axes fraction"), ha="center", va="top")
     axis.set(xscale="log", xlabel="epoch budget", ylabel=f"mean best accuracy (half {summary['half']}), %")
-    axis.set_xticks(ticks, [str(tick) for tick in ticks])
+    ticks = [budget for part in summary["by_eta"].values() for budget in part["budgets"]]
+    axis.set_xticks(ticks, map(str, ticks))
     axis.minorticks_off()
     axis.grid(alpha=0.3)
     figure.legend(fontsize=8, loc="outside lower center", ncols=2)

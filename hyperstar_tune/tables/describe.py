@@ -24,7 +24,7 @@ from hyperstar_tune.tables.disagreement import (
 )
 from hyperstar_tune.tables.metadataset import MetaDataset
 
-__all__ = ["Best", "Description", "describe"]
+__all__ = ["Description", "describe"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -79,8 +79,8 @@ class Description:
             f"{self.configurations} configurations x {self.seeds} seeds, {self.epochs} epochs, "
             f"{self.coverage:.1%} of (task, configuration) measured"
         ]
-        if (self.tasks_compared, self.configurations_compared) != (self.tasks, self.configurations):
-            compared = f"{self.tasks_compared} tasks x {self.configurations_compared} configurations"
+        compared = f"{self.tasks_compared} tasks x {self.configurations_compared} configurations"
+        if compared != f"{self.tasks} tasks x {self.configurations} configurations":
             lines.append(f"compared: {compared}, all measured")
         if self.rank_correlations:
             pairs = ", ".join(f"{name} {value:.2f}" for name, value in self.rank_correlations.items())
@@ -92,9 +92,9 @@ class Description:
             lines.append(str(self.noise_ceiling))
         lines.append(f"best on average: {_config_text(self.average_best)}")
         if self.tasks_with_other_best is not None:
-            better = f"; their own best is {100 * (self.own_best_gain or 0):+.2f} points better on half B"
-            gain = "" if self.own_best_gain is None else better
-            lines.append(f"another best on {self.tasks_with_other_best:.0%} of the tasks{gain}")
+            lines.append(f"another best on {self.tasks_with_other_best:.0%} of the tasks")
+            if self.own_best_gain is not None:
+                lines[-1] += f"; their own best is {100 * self.own_best_gain:+.2f} points better on half B"
         width = max(len(best.task) for best in self.best)
         for best in self.best:
             mark = "=" if best.is_average_best else " "

@@ -52,9 +52,7 @@ class VarianceSplit:
 
     def __str__(self) -> str:
         known = f"{self.configuration:.0%} configuration, {self.interaction:.0%} task x configuration"
-        return (
-            f"{known} with noise" if self.noise is None else f"{known}, {self.noise:.0%} noise (from {self.noise_from})"
-        )
+        return known + (" with noise" if self.noise is None else f", {self.noise:.0%} noise (from {self.noise_from})")
 
 
 @dataclass(frozen=True)
