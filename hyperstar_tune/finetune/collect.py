@@ -28,8 +28,8 @@ from hyperstar_tune.finetune.cell_searcher import CellSearcher, Progress, Wanted
 from hyperstar_tune.finetune.cells import Cell
 from hyperstar_tune.finetune.knobs import check_config
 from hyperstar_tune.finetune.settings import FineTuneSettings
-from hyperstar_tune.space import Config, SearchSpace
-from hyperstar_tune.tables.collection import cell_key
+from hyperstar_tune.space import Config, SearchSpace, config_key
+from hyperstar_tune.tables.collection import Collection
 from hyperstar_tune.tables.journal import Journal
 from hyperstar_tune.tasks.task import ImageTask
 
@@ -131,7 +131,7 @@ def collect(
     images = [ImageTask.of(task) for task in tasks]
     network = {**settings.normalization(), "kwargs": settings.model_kwargs, "epochs": settings.evaluate_at}
     rows = [_row(task, families or {}, licences or {}) for task in images]
-    journal = Journal(out_dir, settings.fingerprint(space), space, json.loads(json.dumps(network)), rows)
+    journal = Journal(out_dir, Collection(settings.fingerprint(space), space, json.loads(json.dumps(network)), rows))
     try:
         began = time.monotonic()
         deadline = math.inf if max_hours is None else began + 3600 * max_hours
@@ -140,7 +140,7 @@ def collect(
         pending = [
             (task, config, seed)
             for task, config, seed in wanted
-            if finished[task].get(cell_key(config, seed), _NOT_YET)["error"] is not None
+            if finished[task].get((config_key(config), seed), _NOT_YET)["error"] is not None
         ]
         report = Progress(len(wanted), pending, progress)
         with _ray(workers) if pending else nullcontext():

@@ -1,6 +1,6 @@
 """Makes the parts of a table from a collection, or from a long frame of curves that were measured elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,45 +24,42 @@ _TASK_DEFAULTS = {"location": "", "classes": 0, "n_train": 0, "n_val": 0, "licen
 
 
 def parts_of_collection(directory: Path) -> dict[str, Any]:
-    """The arguments of ``MetaDataset`` from the files of a collection.
+    """The arguments of ``MetaDataset`` for ``MetaDataset.from_collection``.
 
     The configurations are all those of a finite space, else those that appear. Tasks without a measured cell are left
     out.
-
-    Raises:
-        MetaDatasetError: If a file is missing or damaged, or no cell was measured.
     """
     collection = Collection.read(directory)
-    space = collection.space
-    read = {name: read_cells(directory, name).values() for name in collection.tasks}
-    measured = {
-        name: [cell for cell in cells if cell["error"] is None and cell["epochs"]] for name, cells in read.items()
-    }
-    cells = [(name, cell) for name, found in measured.items() for cell in found]
+    known = collection.tasks
+    cells = [
+        (task, cell)
+        for task in known
+        for cell in read_cells(directory, task).values()
+        if cell["error"] is None and cell["epochs"]
+    ]
     if not cells:
         raise MetaDatasetError(f"a table needs a finished cell, but {directory} has none yet")
+    space = collection.space
     appearing = {config_key(cell["config"]): cell["config"] for _, cell in cells}
     configs = space.grid() if space.is_finite else list(appearing.values())
-    rows = {config_key(config): row for row, config in enumerate(configs)}
-    tasks = {name: row for row, name in enumerate(name for name, found in measured.items() if found)}
-    seeds = {seed: row for row, seed in enumerate(sorted({cell["seed"] for _, cell in cells}))}
-    epochs = sorted({epoch for _, cell in cells for epoch in cell["epochs"]})
-    columns = {epoch: column for column, epoch in enumerate(epochs)}
+    rows = _places(map(config_key, configs))
+    tasks = _places(task for task, _ in cells)
+    seeds = _places(sorted({cell["seed"] for _, cell in cells}))
+    epochs = _places(sorted({epoch for _, cell in cells for epoch in cell["epochs"]}))
     evaluations = _blank(len(tasks), len(configs), len(seeds), len(epochs))
-    for name, cell in cells:
+    for task, cell in cells:
         row = rows.get(config_key(cell["config"]))
         if row is None:
-            raise MetaDatasetError(f"cells must lie in the collection's space, but {name!r} has {cell['config']}")
-        reached = [columns[epoch] for epoch in cell["epochs"]]
-        for column, objective in enumerate(OBJECTIVES):
-            curve = [np.nan if value is None else value for value in cell[objective]]
-            evaluations[tasks[name], row, seeds[cell["seed"]], reached, column] = curve
+            raise MetaDatasetError(f"cells must lie in the collection's space, but {task!r} has {cell['config']}")
+        reached = [epochs[epoch] for epoch in cell["epochs"]]
+        curves = np.array([cell[objective] for objective in OBJECTIVES], dtype=np.float64)  # null becomes NaN
+        evaluations[tasks[task], row, seeds[cell["seed"]], reached] = curves.T
     return {
         "space": space,
         "configs": configs,
-        "epochs": np.array(epochs),
+        "epochs": np.array(list(epochs)),
         "evaluations": evaluations,
-        "tasks": pd.DataFrame([collection.tasks[name] for name in tasks]),
+        "tasks": pd.DataFrame([known[task] for task in tasks]),
         "fingerprint": collection.fingerprint,
     }
 
@@ -79,7 +76,7 @@ def parts_of_frame(
     given: Any = frame[parameters].drop_duplicates().to_dict("records")
     own = [space.from_row(row) for row in given]
     configs = list({config_key(config): config for config in own}.values())
-    rows = {config_key(config): row for row, config in enumerate(configs)}
+    rows = _places(map(config_key, configs))
     config_codes = np.array([rows[config_key(config)] for config in own])[codes]
     seeds, seed_codes = np.unique(_whole(frame, "seed", 0, _LARGEST_SEED), return_inverse=True)
     epochs, epoch_codes = np.unique(_whole(frame, "epoch", 1, LAST_EPOCH), return_inverse=True)
@@ -179,6 +176,11 @@ def _task_rows(frame: pd.DataFrame, names: list[str], tasks: pd.DataFrame | None
     return pd.DataFrame(
         [{"name": name, "family": families[name], **_TASK_DEFAULTS, **known.get(name, {})} for name in names]
     )
+
+
+def _places(values: Iterable[Any]) -> dict[Any, int]:
+    """The place of each distinct value, in order of appearance."""
+    return {value: place for place, value in enumerate(dict.fromkeys(values))}
 
 
 def _blank(n_tasks: int, n_configs: int, n_seeds: int, n_epochs: int) -> npt.NDArray[np.float32]:

@@ -9,7 +9,7 @@ epochs since the one listed before, so that the sum over all epochs is kept alth
 """
 
 import json
-import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
@@ -20,12 +20,11 @@ import numpy as np
 from hyperstar_tune._files import write_file
 from hyperstar_tune.errors import MetaDatasetError
 from hyperstar_tune.fingerprint import Fingerprint
-from hyperstar_tune.space import Config, SearchSpace, config_key
+from hyperstar_tune.space import SearchSpace, config_key
 from hyperstar_tune.tables.objectives import OBJECTIVES
 
-__all__ = ["LAST_EPOCH", "CellKey", "Collection", "append_cell", "cell_key", "cells_path", "read_cells"]
+__all__ = ["LAST_EPOCH", "Collection", "cells_path", "check_task_names", "read_cells"]
 
-CellKey = tuple[str, int]  # configuration, seed
 LAST_EPOCH = 1_000_000
 _FILE = "collection.json"
 _FORMAT = 1
@@ -36,12 +35,24 @@ _READ_ERRORS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, 
 
 @dataclass(frozen=True)
 class Collection:
-    """What the cells of a collection are measured with."""
+    """What the cells of a collection are measured with.
+
+    Raises:
+        MetaDatasetError: If the name of a task is no file name or appears twice.
+    """
 
     fingerprint: Fingerprint
     space: SearchSpace
-    network: dict[str, Any]  # settings that the fingerprint does not hold
-    tasks: dict[str, dict[str, Any]]  # by name: the rows of a table's tasks
+    network: dict[str, Any]  # settings that the fingerprint does not hold, as JSON has them
+    rows: list[dict[str, Any]]  # what a table says of each task
+
+    def __post_init__(self) -> None:
+        check_task_names(str(row["name"]) for row in self.rows)
+
+    @property
+    def tasks(self) -> dict[str, dict[str, Any]]:
+        """The rows by the names of their tasks."""
+        return {str(row["name"]): row for row in self.rows}
 
     @classmethod
     def read(cls, directory: Path) -> "Collection":
@@ -55,14 +66,11 @@ class Collection:
             about = json.loads(path.read_text(encoding="utf-8"))
             if about.get("format", _FORMAT) != _FORMAT:
                 raise ValueError(f"its format is {about['format']!r}, not {_FORMAT}")
-            tasks = {str(row["name"]): dict(row) for row in about["tasks"]}
-            for name in tasks:
-                check_task_name(name)
             return cls(
                 Fingerprint.from_json(about["fingerprint"]),
                 SearchSpace.from_json(about["space"]),
                 dict(about.get("network", {})),
-                tasks,
+                [dict(row) for row in about["tasks"]],
             )
         except FileNotFoundError:
             raise MetaDatasetError(f"a collection needs {_FILE}, but {directory} has none") from None
@@ -80,7 +88,7 @@ class Collection:
             "fingerprint": self.fingerprint.to_json(),
             "network": self.network,
             "space": self.space.to_json(),
-            "tasks": list(self.tasks.values()),
+            "tasks": self.rows,
         }
         write_file(directory / _FILE, json.dumps(content, indent=1).encode())
 
@@ -91,25 +99,26 @@ class Collection:
             found = [f"space: {space}", *(line for line in found if not line.startswith("space"))]
         here, there = self.network, other.network
         pairs = [(key, here.get(key), there.get(key)) for key in sorted({*here, *there})]
-        for name in self.tasks.keys() & other.tasks.keys():
-            here, there = self.tasks[name], other.tasks[name]
+        mine, theirs = self.tasks, other.tasks
+        for name in mine.keys() & theirs.keys():
+            here, there = mine[name], theirs[name]
             pairs += [(f"{field} of task {name}", here.get(field), there.get(field)) for field in _TASK_FIELDS]
-        return found + [f"{what}: {mine} here, {theirs} there" for what, mine, theirs in pairs if mine != theirs]
+        return found + [f"{what}: {one} here, {two} there" for what, one, two in pairs if one != two]
 
 
-def check_task_name(name: str) -> None:
-    """Refuses a name that leads out of a folder of tasks, to which names are joined.
+def check_task_names(names: Iterable[str]) -> None:
+    """Refuses names that lead out of a folder of tasks, to which they are joined, and equal ones.
 
     Raises:
-        MetaDatasetError: If it is no plain file name.
+        MetaDatasetError: If a name is no plain file name or appears twice.
     """
-    if name in ("", ".", "..") or set(name) & set("/\\\0"):
-        raise MetaDatasetError(f"a task name must be a file name, but got {name!r}; rename the task")
-
-
-def cell_key(config: Config, seed: int) -> CellKey:
-    """Identifies a cell within a task."""
-    return config_key(config), seed
+    seen = set()
+    for name in names:
+        if name in ("", ".", "..") or set(name) & set("/\\\0"):
+            raise MetaDatasetError(f"a task name must be a file name, but got {name!r}; rename the task")
+        if name in seen:
+            raise MetaDatasetError(f"task names must be distinct, but {name!r} appears twice; rename one")
+        seen.add(name)
 
 
 def cells_path(directory: Path, task: str) -> Path:
@@ -117,17 +126,8 @@ def cells_path(directory: Path, task: str) -> Path:
     return directory / "cells" / f"{task}.jsonl"
 
 
-def append_cell(directory: Path, task: str, cell: dict[str, Any]) -> None:
-    """Adds a finished cell; it is on disk when this returns."""
-    line = json.dumps(cell, allow_nan=False) + "\n"
-    with cells_path(directory, task).open("a") as file:
-        file.write(line)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def read_cells(directory: Path, task: str) -> dict[CellKey, dict[str, Any]]:
-    """Finished cells of a task by their last line, failed ones included.
+def read_cells(directory: Path, task: str) -> dict[tuple[str, int], dict[str, Any]]:
+    """Finished cells of a task by ``config_key`` and seed, of equal ones the last; failed ones included.
 
     Raises:
         MetaDatasetError: If the file cannot be read or a line is no cell.
@@ -144,7 +144,7 @@ def read_cells(directory: Path, task: str) -> dict[CellKey, dict[str, Any]]:
         try:
             cell = json.loads(line)
             _check_cell(cell)
-            cells[cell_key(cell["config"], cell["seed"])] = cell
+            cells[config_key(cell["config"]), cell["seed"]] = cell
         except _READ_ERRORS as error:
             raise MetaDatasetError(f"{path} is damaged in line {number}: {error!r}; remove that line") from error
     return cells

@@ -38,29 +38,27 @@ def syne_space(space: SearchSpace) -> dict[str, Any]:
 
 def syne_fidelity_space(max_epochs: int) -> dict[str, Any]:
     """The epochs as Syne Tune's fidelity space."""
-    return {"epoch": _domain("Integer", {"lower": 1, "upper": max_epochs}, "Uniform")}
+    return {"epoch": _domain("Integer", {"lower": 1, "upper": max_epochs})}
 
 
 def _syne_domain(hp: Any) -> dict[str, Any]:
     if isinstance(hp, FloatHyperparameter | IntegerHyperparameter):
-        kind = float if isinstance(hp, FloatHyperparameter) else int
-        bounds = {"lower": kind(hp.lower), "upper": kind(hp.upper)}
-        return _domain(kind.__name__.replace("int", "integer").title(), bounds, "LogUniform" if hp.log else "Uniform")
+        kind, number = ("Float", float) if isinstance(hp, FloatHyperparameter) else ("Integer", int)
+        return _domain(kind, {"lower": number(hp.lower), "upper": number(hp.upper)}, hp.log)
     values = values_of(hp) or []
     if len({type(choice) for choice in values}) > 1:
         raise MetaDatasetError(
             f"a table stores one type of value per parameter, but {hp.name!r} has {values}; write them all alike"
         )
-    return _domain("Categorical", {"categories": values}, "Uniform")
+    return _domain("Categorical", {"categories": values})
 
 
-def _domain(kind: str, arguments: dict[str, Any], sampler: str) -> dict[str, Any]:
-    sampler_arguments = {"base": float(np.e)} if sampler == "LogUniform" else {}
+def _domain(kind: str, arguments: dict[str, Any], log: bool = False) -> dict[str, Any]:
     return {
         "domain_cls": kind,
         "domain_kwargs": arguments,
-        "sampler_cls": sampler,
-        "sampler_kwargs": sampler_arguments,
+        "sampler_cls": "LogUniform" if log else "Uniform",
+        "sampler_kwargs": {"base": float(np.e)} if log else {},
     }
 
 

@@ -1,20 +1,17 @@
 """A collection that is being measured. One process at a time begins it or goes on with it."""
 
+import json
 import os
-import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from hyperstar_tune.errors import MetaDatasetError
-from hyperstar_tune.fingerprint import Fingerprint
-from hyperstar_tune.space import SearchSpace
-from hyperstar_tune.tables.collection import CellKey, Collection, append_cell, cells_path, read_cells
+from hyperstar_tune.tables.collection import Collection, cells_path, read_cells
 
 __all__ = ["Journal"]
-
-_FILE_NAME = re.compile(r"[A-Za-z0-9_.@+-]+")
 
 
 class Journal:
@@ -22,24 +19,14 @@ class Journal:
 
     Args:
         directory: A collection to go on with, or a folder to begin one in.
-        fingerprint: What its cells are measured with.
-        space: The space of their configurations.
-        network: Settings of the network that the fingerprint does not hold, as JSON has them.
-        task_rows: What a table says of each task. An empty family or licence leaves what the collection says of it.
+        wanted: What its cells are measured with. An empty family or licence leaves what the collection says of it.
 
     Raises:
-        MetaDatasetError: If the directory holds a collection that differs in anything, if another process is writing
-            to it, or if task names are no file names or not distinct.
+        MetaDatasetError: If the directory holds a collection that differs in anything, or if another process is
+            writing to it.
     """
 
-    def __init__(
-        self,
-        directory: str | Path,
-        fingerprint: Fingerprint,
-        space: SearchSpace,
-        network: dict[str, Any],
-        task_rows: list[dict[str, Any]],
-    ) -> None:
+    def __init__(self, directory: str | Path, wanted: Collection) -> None:
         self.directory = Path(directory)
         (self.directory / "cells").mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(self.directory / "lock")
@@ -50,13 +37,13 @@ class Journal:
                 f"one process at a time may collect into {self.directory}; wait for the other one"
             ) from error
         try:
-            self._begin(Collection(fingerprint, space, network, _by_name(task_rows)))
+            self._begin(wanted)
         except BaseException:
             self.close()
             raise
 
-    def finished(self, task: str) -> dict[CellKey, dict[str, Any]]:
-        """Cells of a task by their last line, failed ones included; an unfinished last line is removed."""
+    def finished(self, task: str) -> dict[tuple[str, int], dict[str, Any]]:
+        """Cells of a task as ``read_cells`` gives them; an unfinished last line is removed."""
         cells = read_cells(self.directory, task)
         path = cells_path(self.directory, task)
         if path.exists():
@@ -66,7 +53,11 @@ class Journal:
 
     def append(self, task: str, cell: dict[str, Any]) -> None:
         """Adds a finished cell; it is on disk when this returns."""
-        append_cell(self.directory, task, cell)
+        line = json.dumps(cell, allow_nan=False) + "\n"
+        with cells_path(self.directory, task).open("a") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
 
     def close(self) -> None:
         """Lets another process write."""
@@ -82,20 +73,9 @@ class Journal:
                     f"{'; '.join(differences)}; use another folder"
                 )
             old = begun.tasks
-        for name, row in wanted.tasks.items():
+        tasks = wanted.tasks
+        for name, row in tasks.items():
             for field in ("family", "licence"):  # what a call leaves open stays as it was
                 row[field] = row.get(field) or old.get(name, {}).get(field, "")
             row["family"] = row["family"] or name.partition("@")[0]
-        Collection(wanted.fingerprint, wanted.space, wanted.network, {**old, **wanted.tasks}).write(self.directory)
-
-
-def _by_name(task_rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    rows: dict[str, dict[str, Any]] = {}
-    for row in task_rows:
-        name = row["name"]
-        if not _FILE_NAME.fullmatch(name):
-            raise MetaDatasetError(f"a task name must fit a file name, but got {name!r}; rename the task")
-        if name in rows:
-            raise MetaDatasetError(f"task names must differ, but {name!r} is there twice; rename one")
-        rows[name] = row
-    return rows
+        replace(wanted, rows=list((old | tasks).values())).write(self.directory)

@@ -23,7 +23,7 @@ from hyperstar_tune.metrics import worst_for_diverged
 from hyperstar_tune.space import Config, SearchSpace, config_key
 from hyperstar_tune.tables import files
 from hyperstar_tune.tables.building import parts_of_collection, parts_of_frame
-from hyperstar_tune.tables.collection import check_task_name
+from hyperstar_tune.tables.collection import check_task_names
 from hyperstar_tune.tables.objectives import OBJECTIVES, SHARES
 
 __all__ = ["MetaDataset"]
@@ -246,19 +246,11 @@ class MetaDataset:
         return tuple(dict.fromkeys(self.tasks["family"]))
 
     def without(self, families: str | Iterable[str]) -> "MetaDataset":
-        """The table without some families.
-
-        Raises:
-            MetaDatasetError: If a family is unknown or no task remains.
-        """
+        """The table without some families; a ``MetaDatasetError`` if one is unknown or no task remains."""
         return self.subset(np.flatnonzero(~self._in(families)))
 
     def only(self, families: str | Iterable[str]) -> "MetaDataset":
-        """The table with some families only.
-
-        Raises:
-            MetaDatasetError: If a family is unknown.
-        """
+        """The table with some families only; a ``MetaDatasetError`` if one is unknown."""
         return self.subset(np.flatnonzero(self._in(families)))
 
     def subset(self, tasks: Sequence[int] | npt.NDArray[np.intp]) -> "MetaDataset":
@@ -284,11 +276,7 @@ def _checked_tasks(tasks: pd.DataFrame) -> pd.DataFrame:
         checked = tasks[list(_TASK_COLUMNS)].astype(_TASK_COLUMNS).reset_index(drop=True)
     except (TypeError, ValueError, OverflowError) as error:
         raise MetaDatasetError(f"a column of the tasks has the wrong type: {first_line(error)}") from error
-    repeated = checked["name"][checked["name"].duplicated()]
-    if len(repeated):
-        raise MetaDatasetError(f"task names must be distinct, but {repeated.iloc[0]!r} appears twice")
-    for name in checked["name"]:
-        check_task_name(name)
+    check_task_names(checked["name"])
     return checked
 
 

@@ -16,8 +16,8 @@ from hyperstar_tune.finetune.cell_searcher import CellSearcher, Progress
 from hyperstar_tune.finetune.cells import failed_cell
 from hyperstar_tune.finetune.collect import ORDERS, _in_order
 from hyperstar_tune.fingerprint import Fingerprint
-from hyperstar_tune.space import SearchSpace
-from hyperstar_tune.tables.collection import cell_key
+from hyperstar_tune.space import SearchSpace, config_key
+from hyperstar_tune.tables.collection import Collection
 from hyperstar_tune.tables.journal import Journal
 from hyperstar_tune.tasks.task import ImageTask
 
@@ -97,7 +97,7 @@ def test_orders_measure_the_same_cells(tasks):
     pixels, labels = digit_pixels(n_classes=2, per_class=20)
     three = [*tasks, ImageTask.from_arrays("smallest", pixels, labels)]
     cells = {order: _in_order(three, configs, (0, 1), order, 3) for order in ORDERS}
-    keys = {order: [(task, *cell_key(config, seed)) for task, config, seed in cells[order]] for order in ORDERS}
+    keys = {order: [(task, config_key(config), seed) for task, config, seed in cells[order]] for order in ORDERS}
     assert len(set(keys["by-task"])) == 36
     assert set(keys["cheap-first"]) == set(keys["round-robin"]) == set(keys["by-task"])
     assert [task for task, _, _ in cells["by-task"]] == ["digits"] * 12 + ["inverse"] * 12 + ["smallest"] * 12
@@ -164,9 +164,12 @@ def test_a_failing_cell_is_tried_twice_and_recorded(ray_local, tmp_path):
     assert (again.before, again.measured, again.failed) == (0, 2, 2)  # whatever broke them may have passed
 
 
+def about(rows):
+    return Collection(Fingerprint(space=space().fingerprint), space(), {}, rows)
+
+
 def test_cells_lost_with_their_process_or_an_interruption(tmp_path):
-    rows = [{"name": "t"}]
-    journal = Journal(tmp_path, Fingerprint(space=space().fingerprint), space(), {}, rows)
+    journal = Journal(tmp_path, about([{"name": "t"}]))
     cells = [("t", config, 0) for config in space().grid()[:2]]
     searcher = CellSearcher(cells, journal, math.inf, Progress(2, cells, lambda _: None))
     first = searcher.suggest("a")
@@ -191,18 +194,18 @@ def test_a_space_of_other_parameters_is_refused(tasks, tmp_path):
 
 
 def test_one_writer_at_a_time_and_no_strange_lines(tmp_path):
-    arguments = (tmp_path, Fingerprint(space=space().fingerprint), space(), {}, [{"name": "t"}])
-    journal = Journal(*arguments)
+    wanted = about([{"name": "t"}])
+    journal = Journal(tmp_path, wanted)
     with pytest.raises(MetaDatasetError, match="one process at a time"):
-        Journal(*arguments)
+        Journal(tmp_path, wanted)
     journal.close()
     (tmp_path / "cells" / "t.jsonl").write_text('{"config": {}, "seed": 0, "error": "failed"}\nnonsense\n')
-    journal = Journal(*arguments)
+    journal = Journal(tmp_path, wanted)
     with pytest.raises(MetaDatasetError, match="line 2"):
         journal.finished("t")
     journal.close()
     with pytest.raises(MetaDatasetError, match=r"'a/b'"):
-        Journal(tmp_path, Fingerprint(), space(), {}, [{"name": "a/b"}])
+        about([{"name": "a/b"}])
 
 
 def test_what_a_later_call_leaves_open_stays_as_it_was(tmp_path):
@@ -210,9 +213,9 @@ def test_what_a_later_call_leaves_open_stays_as_it_was(tmp_path):
         return [{"name": "pacs_photo@small", "family": "", "licence": ""} | given]
 
     for given in ({"family": "pacs", "licence": "CC"}, {}, {"family": "other"}):
-        Journal(tmp_path, Fingerprint(space=space().fingerprint), space(), {}, rows(**given)).close()
+        Journal(tmp_path, about(rows(**given))).close()
         (row,) = json.loads((tmp_path / "collection.json").read_text())["tasks"]
         assert (row["family"], row["licence"]) == (given.get("family", "pacs"), "CC")
     fresh = tmp_path / "fresh"
-    Journal(fresh, Fingerprint(space=space().fingerprint), space(), {}, rows()).close()
+    Journal(fresh, about(rows())).close()
     assert json.loads((fresh / "collection.json").read_text())["tasks"][0]["family"] == "pacs_photo"
