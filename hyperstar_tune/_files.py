@@ -63,11 +63,9 @@ def replacing_directory(directory: Path) -> Iterator[Path]:
 def recover_directory(directory: Path) -> None:
     """Puts the old directory back if the process was killed between the two renames of ``replacing_directory``."""
     aside = _aside(directory)
-    if not aside.exists():
-        return
-    if directory.exists():
+    if aside.exists() and directory.exists():
         shutil.rmtree(aside)
-    else:
+    elif aside.exists():
         aside.rename(directory)
 
 

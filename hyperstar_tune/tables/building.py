@@ -100,7 +100,7 @@ def parts_of_frame(
         "configs": configs,
         "epochs": epochs,
         "evaluations": evaluations,
-        "tasks": _task_rows(frame, [str(name) for name in names], tasks),
+        "tasks": _task_rows(frame, tasks),
         "fingerprint": replace(about, space=about.space or space.fingerprint),
     }
 
@@ -161,20 +161,19 @@ def _whole(frame: pd.DataFrame, name: str, least: int, most: int) -> npt.NDArray
     return values.astype(np.int64)
 
 
-def _task_rows(frame: pd.DataFrame, names: list[str], tasks: pd.DataFrame | None) -> pd.DataFrame:
-    families = {name: name.partition("@")[0] for name in names}
-    if "family" in frame:
-        stated = frame[["task", "family"]].astype(str).drop_duplicates()
-        if repeated := stated["task"][stated["task"].duplicated()].tolist():
-            raise MetaDatasetError(
-                f"a task belongs to one family, but {repeated[0]!r} has several in the rows; keep one"
-            )
-        families = dict(zip(stated["task"], stated["family"], strict=True))
+def _task_rows(frame: pd.DataFrame, tasks: pd.DataFrame | None) -> pd.DataFrame:
+    """What is known of each task, in order of appearance."""
+    stated = frame[[name for name in ("task", "family") if name in frame]].astype(str).drop_duplicates()
+    if "family" not in stated:
+        stated["family"] = stated["task"].str.partition("@")[0]
+    if repeated := stated["task"][stated["task"].duplicated()].tolist():
+        raise MetaDatasetError(f"a task belongs to one family, but {repeated[0]!r} has several in the rows; keep one")
     if tasks is not None and "name" not in tasks:
         raise MetaDatasetError(f"tasks need the column 'name', but have {', '.join(map(str, tasks))}")
     known = {} if tasks is None else {str(row["name"]): row for row in tasks.to_dict("records")}
+    rows = zip(stated["task"], stated["family"], strict=True)
     return pd.DataFrame(
-        [{"name": name, "family": families[name], **_TASK_DEFAULTS, **known.get(name, {})} for name in names]
+        [{"name": name, "family": family, **_TASK_DEFAULTS, **known.get(name, {})} for name, family in rows]
     )
 
 

@@ -24,11 +24,12 @@ from hyperstar_tune.space import Config, SearchSpace, config_key
 from hyperstar_tune.tables import files
 from hyperstar_tune.tables.building import parts_of_collection, parts_of_frame
 from hyperstar_tune.tables.collection import check_task_names
-from hyperstar_tune.tables.objectives import OBJECTIVES, SHARES
+from hyperstar_tune.tables.objectives import OBJECTIVES
 
 __all__ = ["MetaDataset"]
 
 _SCHEMA = 1
+_SHARES = ("val_accuracy", "val_accuracy_b")  # objectives that lie in [0, 1]
 _TASK_COLUMNS: dict[str, type] = {
     "name": str,
     "family": str,
@@ -79,8 +80,6 @@ class MetaDataset:
         """
         directory = Path(directory)
         recover_directory(directory)
-        if not directory.is_dir():
-            raise MetaDatasetError(f"a meta-dataset is a directory, but {directory} is not one")
         metadata = files.read_file(directory, files.METADATA)
         own = metadata.get("hyperstar") if isinstance(metadata, dict) else None
         if not isinstance(own, dict) or own.get("schema") != _SCHEMA:
@@ -305,16 +304,15 @@ def _check_configs(table: MetaDataset) -> None:
 
 
 def _check_values(table: MetaDataset) -> None:
-    for place, objective in enumerate(table.objectives):
-        values = table.evaluations[..., place]
-        lower = -np.inf if objective not in (*SHARES, "epoch_seconds") else 0.0
-        upper = 1.0 if objective in SHARES else np.finfo(np.float32).max
-        bad = (values < lower) | (values > upper) | np.isinf(values)
+    for objective in table.objectives:
+        values = table.curve(objective)
+        share = objective in _SHARES
+        bad = np.isinf(values) | (values < 0) & (share or objective == "epoch_seconds") | (values > 1) & share
         if bad.any():
             task = table.tasks["name"].iloc[int(np.argwhere(bad)[0][0])]
             raise MetaDatasetError(
-                f"{objective} must be NaN or finite{' in [0, 1]' if objective in SHARES else ''}, "
-                f"but is {values[bad][0]} on task {task!r}{'; divide percentages by 100' * (objective in SHARES)}"
+                f"{objective} must be NaN or finite{' in [0, 1]' * share}, "
+                f"but is {values[bad][0]} on task {task!r}{'; divide percentages by 100' * share}"
             )
 
 

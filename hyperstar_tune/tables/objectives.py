@@ -3,7 +3,7 @@
 A trainable reports these, a line of a collection lists them, and a table holds them.
 """
 
-__all__ = ["OBJECTIVES", "SHARES"]
+__all__ = ["OBJECTIVES"]
 
 OBJECTIVES = (
     "val_accuracy",  # on half A of the validation images, which decides
@@ -13,4 +13,3 @@ OBJECTIVES = (
     "train_loss",
     "epoch_seconds",
 )
-SHARES = ("val_accuracy", "val_accuracy_b")  # these lie in [0, 1]
