@@ -35,11 +35,7 @@ _READ_ERRORS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, 
 
 @dataclass(frozen=True)
 class Collection:
-    """What the cells of a collection are measured with.
-
-    Raises:
-        MetaDatasetError: If the name of a task is no file name or appears twice.
-    """
+    """What the cells of a collection are measured with. The names of its tasks are distinct file names."""
 
     fingerprint: Fingerprint
     space: SearchSpace
@@ -107,11 +103,7 @@ class Collection:
 
 
 def check_task_names(names: Iterable[str]) -> None:
-    """Refuses names that lead out of a folder of tasks, to which they are joined, and equal ones.
-
-    Raises:
-        MetaDatasetError: If a name is no plain file name or appears twice.
-    """
+    """Refuses a name that leads out of a folder of tasks, to which it is joined, and one that appears twice."""
     seen = set()
     for name in names:
         if name in ("", ".", "..") or set(name) & set("/\\\0"):

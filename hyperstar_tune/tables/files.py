@@ -74,20 +74,12 @@ def write_file(directory: Path, name: str, data: Any) -> None:
 
 
 def sums(directory: Path) -> dict[str, str]:
-    """SHA-256 of the files of a table but the one that states them, by name.
-
-    Raises:
-        MetaDatasetError: If a file is missing.
-    """
+    """SHA-256 of the files of a table but the one that states them, by name."""
     return {name: sha256(_existing(directory, name)) for name in _SUMMED}
 
 
 def check_sums(directory: Path, stated: Any) -> None:
-    """Compares the files of a table with the checksums that it states.
-
-    Raises:
-        MetaDatasetError: If a file is missing, is not stated or has another checksum.
-    """
+    """Refuses a table of which a file is missing, has no stated checksum or has another one."""
     for name, found in sums(directory).items():
         if not isinstance(stated, dict) or stated.get(name) != found:
             raise MetaDatasetError(

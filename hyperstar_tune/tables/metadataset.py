@@ -208,13 +208,10 @@ class MetaDataset:
         return np.where(self.measured, worst_for_diverged(values, axis=(1, 2)), values)
 
     def scores(self, seed: int | None = None) -> npt.NDArray[np.float64]:
-        """Half-A accuracy after the last epoch: what configurations are ranked by (docs/protocol.md).
+        """Half-A accuracy after the last epoch: what configurations are ranked by (docs/protocol.md), shape [T, H].
 
-        Args:
-            seed: Index of one seed; the mean over the seeds that were trained when None.
-
-        Returns:
-            Shape [T, H]; a diverged cell has its task's worst accuracy, one that was not trained is NaN.
+        Of one seed, by its index, or the mean over the seeds that were trained. A diverged cell has its task's worst
+        accuracy, one that was not trained is NaN.
         """
         last = self.filled(self.curve("val_accuracy")[..., -1].astype(np.float64))
         if seed is not None:
