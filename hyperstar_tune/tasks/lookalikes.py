@@ -1,7 +1,7 @@
 """Finds validation images that look like a training image: copies of another size, compression or format.
 
-Images whose perceptual hashes differ in at most three of 64 bits are compared pixel by pixel at a small size. Such
-hashes agree in one of four quarters, so that only images with an equal quarter are compared, not all pairs.
+Images whose perceptual hashes differ in few of 64 bits are compared pixel by pixel at a small size. Such hashes have
+one of their eight bytes in common, so that only images with an equal byte are compared, not all pairs.
 """
 
 import importlib.util
@@ -13,7 +13,8 @@ from PIL import Image
 from hyperstar_tune.tasks.pixels import to_square
 
 AVAILABLE = importlib.util.find_spec("imagehash") is not None  # the extra "check"
-_MOST_BITS = 3
+_MOST_BITS = 10  # up to seven are always found, most of the others
+_COMPARED = 50  # nearest training images that are compared with one validation image: drawings have few hashes
 _SIDE = 16  # pixels of the images that are compared
 _MOST_DIFFERENCE = 6.0  # mean difference of two looks of the same image, of 255
 _LEAST_CORRELATION = 0.99
@@ -35,18 +36,19 @@ def lookalikes(
     if not train or not val:
         return []
     hashes, small = np.array([code for code, _ in train]), np.array([pixels for _, pixels in train])
-    quarters = hashes.view(np.uint16).reshape(-1, 4)
-    orders = np.argsort(quarters, axis=0, kind="stable")
-    in_order = np.take_along_axis(quarters, orders, axis=0)
+    octets = hashes.view(np.uint8).reshape(-1, 8)
+    orders = np.argsort(octets, axis=0, kind="stable")
+    in_order = np.take_along_axis(octets, orders, axis=0)
     pairs = []
     for index, (code, pixels) in enumerate(val):
         near = []
-        for i, quarter in enumerate(np.array([code]).view(np.uint16)):
-            first, last = (np.searchsorted(in_order[:, i], quarter, side=side) for side in ("left", "right"))
+        for i, octet in enumerate(np.array([code]).view(np.uint8)):
+            first, last = (np.searchsorted(in_order[:, i], octet, side=side) for side in ("left", "right"))
             near.append(orders[first:last, i])
         members = np.unique(np.concatenate(near))
         bits = _BITS_OF_BYTE[(hashes[members] ^ code).view(np.uint8).reshape(-1, 8)].sum(axis=1)
-        members = members[bits <= _MOST_BITS]
+        order = np.argsort(bits, kind="stable")[:_COMPARED]
+        members = members[order][bits[order] <= _MOST_BITS]
         same = members[_alike(small[members].astype(np.float32), pixels.astype(np.float32))]
         if len(same):
             pairs.append((int(same[0]), index))

@@ -3,6 +3,8 @@ import shutil
 
 import pytest
 from digit_images import write_digits
+from folder_makers import noise, write_pets
+from PIL import Image, ImageDraw
 
 from hyperstar_tune.errors import TaskError
 from hyperstar_tune.tasks.check import PUBLISHED_SIZES, check_folder
@@ -102,3 +104,84 @@ def test_links_that_lead_nowhere_are_not_looked_at(digits_folder):
     folder = digits_folder / "train" / "digit0"
     (folder / "broken.png").symlink_to(folder / "gone.png")
     assert check_folder(digits_folder).counts == before.counts
+
+
+def write_balls(folder, colour, n=12):
+    """White or black balls and boxes on transparency, of different places and sizes."""
+    for name in ("ball", "box"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for i in range(n):
+            image = Image.new("RGBA", (64, 64))
+            draw = ImageDraw.Draw(image)
+            (draw.ellipse if name == "ball" else draw.rectangle)((2 + 2 * i, 4, 40 + 2 * i, 30 + 2 * i), fill=colour)
+            image.save(folder / name / f"{i}.png")
+    return folder
+
+
+def test_images_that_vanish_on_the_background_are_found(tmp_path, hyperstar):
+    report = check_folder(write_balls(tmp_path / "white", (255, 255, 255, 255)))
+    assert len(report.uniform) == 24
+    assert "24 of 24 images are of one uniform colour" in report.wrong[0]
+    assert hyperstar("tasks", "check", tmp_path / "white")[0] == 2
+    status, out, _ = hyperstar("tasks", "check", write_balls(tmp_path / "black", (0, 0, 0, 255)))
+    assert status == 0
+    assert "ready for training" in out
+    assert "uniform" not in out
+    assert ImageTask.from_folder(tmp_path / "black").images("train", 64).std() > 50
+
+
+def test_copies_of_another_size_or_format_are_found_across_splits(tmp_path):
+    pytest.importorskip("imagehash")
+    for split, first in (("train", 0), ("val", 100)):
+        for label, name in enumerate(("a", "b")):
+            (tmp_path / split / name).mkdir(parents=True)
+            for i in range(20):
+                Image.fromarray(noise(label, first + i, side=96)).save(tmp_path / split / name / f"{i}.png")
+    assert check_folder(tmp_path).lookalikes == ()
+    original = Image.open(tmp_path / "train/a/3.png")
+    original.resize((60, 60)).save(tmp_path / "val/a/thumb.png")
+    original.save(tmp_path / "val/a/again.jpg", quality=75)
+    report = check_folder(tmp_path)
+    assert report.lookalikes == (("train/a/3.png", "val/a/again.jpg"), ("train/a/3.png", "val/a/thumb.png"))
+    assert (report.wrong, report.duplicates_across) == ((), ())
+    for i in range(6):
+        Image.open(tmp_path / f"train/b/{i}.png").resize((50, 50)).save(tmp_path / f"val/b/{i}.png")
+    assert "8 of 42 validation images are in training too" in check_folder(tmp_path).wrong[0]
+
+
+def test_many_equal_files_across_splits_are_wrong(digits_folder, hyperstar):
+    for i in range(3):
+        shutil.copy(digits_folder / f"train/digit0/{i}.png", digits_folder / f"val/digit0/copy{i}.png")
+    status, out, _ = hyperstar("tasks", "check", digits_folder)
+    assert status == 2
+    assert "training would go wrong: 3 of 27 validation images are in training too" in out
+
+
+def test_a_small_validation_split_is_remarked_on_once(tmp_path, caplog, hyperstar):
+    for split, n in (("train", 30), ("val", 8), ("test", 200)):
+        write_pets(tmp_path / "pets" / split, n)
+    ImageTask.from_folder(tmp_path / "pets")
+    ImageTask.from_folder(tmp_path / "pets")
+    remarks = [line for line in caplog.messages if "16 validation images, of which 8 decide" in line]
+    assert len(remarks) == 1
+    assert "from a test folder if there is one" in remarks[0]
+    _, out, _ = hyperstar("tasks", "check", tmp_path / "pets")
+    assert "remark: 16 validation images, of which 8 decide" in out
+    assert "folders that are not used: test" in out
+    assert ImageTask.from_folder(write_pets(tmp_path / "many", 170)).remarks() == []
+
+
+def test_classes_and_counts_are_told_in_one_line(digits_folder):
+    task = ImageTask.from_folder(digits_folder)
+    assert task.summary() == (
+        "digits: 3 classes (digit0 12, digit1 12, digit2 12), 36 training and 24 validation images"
+    )
+    assert "    digit0 12, digit1 12, digit2 12" in str(check_folder(digits_folder))
+
+
+def test_splits_that_pose_as_classes_end_the_check_with_status_2(tmp_path, hyperstar):
+    for part in ("part1", "part2"):
+        write_pets(tmp_path / part)
+    status, out, _ = hyperstar("tasks", "check", tmp_path)
+    assert status == 2
+    assert "training would be refused: classes may not be divided alike" in out
