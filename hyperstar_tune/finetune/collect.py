@@ -10,11 +10,10 @@ import json
 import logging
 import math
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -131,8 +130,8 @@ def collect(
     images = [ImageTask.of(task) for task in tasks]
     network = {**settings.normalization(), "kwargs": settings.model_kwargs, "epochs": settings.evaluate_at}
     rows = [_row(task, families or {}, licences or {}) for task in images]
-    journal = Journal(out_dir, Collection(settings.fingerprint(space), space, json.loads(json.dumps(network)), rows))
-    try:
+    collection = Collection(settings.fingerprint(space), space, json.loads(json.dumps(network)), rows)
+    with closing(Journal(out_dir, collection)) as journal:
         began = time.monotonic()
         deadline = math.inf if max_hours is None else began + 3600 * max_hours
         wanted = _in_order(images, configs, [int(seed) for seed in seeds], order, settings.max_epochs or _MAX_EPOCHS)
@@ -154,8 +153,6 @@ def collect(
                     report.line(f"{len(pending) - report.measured} cells left")
                     break
         failed = sum(c["error"] is not None for task in images for c in journal.finished(task.name).values())
-    finally:
-        journal.close()
     before = len(wanted) - len(pending)
     return CollectionSummary(len(wanted), before, report.measured, failed, time.monotonic() - began)
 
@@ -184,16 +181,11 @@ def _in_order(
 
 
 def _measure(
-    tasks: dict[str, ImageTask],
-    settings: FineTuneSettings,
-    searcher: CellSearcher,
-    gpus_per_cell: float,
-    nice: int | None,
+    tasks: dict[str, ImageTask], settings: FineTuneSettings, searcher: CellSearcher, gpus: float, nice: int | None
 ) -> None:
     cell = tune.with_parameters(Cell, tasks=tasks, settings=settings, nice=nice)
-    resources: dict[str, float] = {"cpu": 1, **({"gpu": gpus_per_cell} if gpus_per_cell else {})}
-    scratch = tempfile.mkdtemp(prefix="hyperstar-collect-")
-    try:
+    resources: dict[str, float] = {"cpu": 1, **({"gpu": gpus} if gpus else {})}
+    with tempfile.TemporaryDirectory(prefix="hyperstar-collect-", ignore_cleanup_errors=True) as scratch:
         tune.run(
             tune.with_resources(cell, resources),
             search_alg=searcher,
@@ -203,14 +195,12 @@ def _measure(
             raise_on_failed_trial=False,
             verbose=0,
         )
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextmanager
 def _ray(workers: int | None) -> Iterator[None]:
     """Starts a Ray of our own unless one is running, and keeps it quiet."""
-    saved = {name: os.environ.get(name) for name in _QUIET}
+    saved = {name: os.environ[name] for name in _QUIET if name in os.environ}
     os.environ.update(_QUIET)
     analysis = logging.getLogger("ray.tune.analysis.experiment_analysis")
     level = analysis.level
@@ -227,11 +217,9 @@ def _ray(workers: int | None) -> Iterator[None]:
         if ours:
             ray.shutdown()
         analysis.setLevel(level)
-        for name, value in saved.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        for name in _QUIET:
+            del os.environ[name]
+        os.environ.update(saved)
 
 
 def _row(task: ImageTask, families: Mapping[str, str], licences: Mapping[str, str]) -> dict[str, Any]:

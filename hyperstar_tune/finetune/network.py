@@ -23,13 +23,7 @@ class Network:
     """Normalization, network and trained layers of one run; ``split`` is None if no frozen part can run separately."""
 
     def __init__(
-        self,
-        settings: FineTuneSettings,
-        n_classes: int,
-        layers: str,
-        seed: int,
-        cache: TensorCache,
-        dropout: float = 0.0,
+        self, settings: FineTuneSettings, n_classes: int, layers: str, seed: int, cache: TensorCache, dropout: float
     ) -> None:
         kwargs = json.dumps(settings.model_kwargs, sort_keys=True, default=repr)
         about = (settings.model, str(settings.weights), settings.image_size, str(settings.normalization()), kwargs)
