@@ -13,10 +13,13 @@ from hyperstar_tune.errors import PredictorError, first_line
 
 __all__ = ["identity", "read", "write"]
 
+_FORMAT = 2  # of what a checkpoint holds: one of another format belongs to another run
+
 
 def identity(run: dict[str, Any], *tensors: Tensor) -> str:
     """A hash of everything that a run depends on."""
-    parts = [json.dumps(run, sort_keys=True).encode(), *(tensor.cpu().numpy().tobytes() for tensor in tensors)]
+    about = {"format": _FORMAT, **run}
+    parts = [json.dumps(about, sort_keys=True).encode(), *(tensor.cpu().numpy().tobytes() for tensor in tensors)]
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 

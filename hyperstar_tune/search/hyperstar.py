@@ -55,8 +55,11 @@ class HyperStarSearcher(DeckSearcher):
             widest bracket takes, and it ends early, once these are trained as far as the brackets ask.
         unknown_space: What to do with a space that the predictor does not know: "error", or "random" for random
             configurations.
+        metric: Reported metric to optimize; usually given to ``tune.run``.
+        mode: "max" or "min".
+        plan: The run's plan; makes sure that the scheduler has the same one.
+        max_concurrent: Trials that may run at a time. Tune's own limit counts paused trials too, so pass it here.
         seed: Random seed of "mixed" and "sampled".
-        options: ``metric``, ``mode``, ``plan`` and ``max_concurrent`` of ``GatedSearcher``.
 
     Raises:
         SearchError: If an argument is missing or out of range.
@@ -86,8 +89,11 @@ class HyperStarSearcher(DeckSearcher):
         temperature: float = 0.5,
         restart: bool = False,
         unknown_space: str = "error",
+        metric: str | None = None,
+        mode: str | None = None,
+        plan: HyperBandPlan | None = None,
+        max_concurrent: int | None = None,
         seed: int = 0,
-        **options: Any,
     ) -> None:
         if unknown_space not in ("error", "random"):
             raise SearchError(f"unknown_space must be 'error' or 'random', but got {unknown_space!r}")
@@ -107,7 +113,7 @@ class HyperStarSearcher(DeckSearcher):
                 predictor = Predictor.load(predictor)
             self._known, self.fingerprint = predictor.space, predictor.fingerprint
             self._ask = partial(predictor.rank, task)
-        super().__init__(space, seed=seed, **options)
+        super().__init__(space, metric=metric, mode=mode, plan=plan, max_concurrent=max_concurrent, seed=seed)
         if space is None and self._known is not None:
             self._begin(self._known, {})
         elif space is None:

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from typing import Any
 
 from hyperstar_tune.errors import SearchError
+from hyperstar_tune.plan import HyperBandPlan
 from hyperstar_tune.search.decks import Deck, random_deck
 from hyperstar_tune.search.ray_space import RaySpace, as_space, restrict
 from hyperstar_tune.search.searcher import GatedSearcher
@@ -20,8 +21,11 @@ class SpaceSearcher(GatedSearcher):
 
     Args:
         space: A search space, its name, or a Ray dict space; None: what the run's config searches.
+        metric: Reported metric to optimize; usually given to ``tune.run``.
+        mode: "max" or "min".
+        plan: The run's plan; makes sure that the scheduler has the same one.
+        max_concurrent: Trials that may run at a time. Tune's own limit counts paused trials too, so pass it here.
         seed: Random seed of the order.
-        options: ``metric``, ``mode``, ``plan`` and ``max_concurrent`` of ``GatedSearcher``.
 
     Raises:
         SpaceError: If the space is unknown or cannot be searched.
@@ -31,10 +35,13 @@ class SpaceSearcher(GatedSearcher):
         self,
         space: SearchSpace | str | dict[str, Any] | None = None,
         *,
+        metric: str | None = None,
+        mode: str | None = None,
+        plan: HyperBandPlan | None = None,
+        max_concurrent: int | None = None,
         seed: int = 0,
-        **options: Any,
     ) -> None:
-        super().__init__(**options)
+        super().__init__(metric=metric, mode=mode, plan=plan, max_concurrent=max_concurrent)
         self.seed = seed
         self.space: SearchSpace | None = None  # what is searched
         self._has_own = space is not None
