@@ -10,7 +10,7 @@ import copy
 import os
 import pickle
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, TypedDict
 
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
@@ -22,7 +22,16 @@ from hyperstar_tune.search.ledger import Ledger
 from hyperstar_tune.search.ray_space import RaySpace, from_ray, nest
 from hyperstar_tune.space import Config, config_key
 
-__all__ = ["GatedSearcher"]
+__all__ = ["GatedSearcher", "RunOptions"]
+
+
+class RunOptions(TypedDict, total=False):
+    """Keyword arguments of ``GatedSearcher``, which all searchers take."""
+
+    metric: str | None
+    mode: str | None
+    plan: HyperBandPlan | None
+    max_concurrent: int | None
 
 
 class GatedSearcher(Searcher, ABC):

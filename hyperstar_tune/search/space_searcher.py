@@ -1,14 +1,16 @@
 """Searchers of a space, which is their own or the one in the run's config. Most of them deal it from a deck."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hyperstar_tune.errors import SearchError
-from hyperstar_tune.plan import HyperBandPlan
 from hyperstar_tune.search.decks import Deck, random_deck
 from hyperstar_tune.search.ray_space import RaySpace, as_space, restrict
-from hyperstar_tune.search.searcher import GatedSearcher
+from hyperstar_tune.search.searcher import GatedSearcher, RunOptions
 from hyperstar_tune.space import Config, SearchSpace
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["DeckSearcher", "RandomSearcher", "SpaceSearcher"]
 
@@ -21,11 +23,8 @@ class SpaceSearcher(GatedSearcher):
 
     Args:
         space: A search space, its name, or a Ray dict space; None: what the run's config searches.
-        metric: Reported metric to optimize; usually given to ``tune.run``.
-        mode: "max" or "min".
-        plan: The run's plan; makes sure that the scheduler has the same one.
-        max_concurrent: Trials that may run at a time. Tune's own limit counts paused trials too, so pass it here.
         seed: Random seed of the order.
+        options: Keyword arguments of ``GatedSearcher``.
 
     Raises:
         SpaceError: If the space is unknown or cannot be searched.
@@ -35,13 +34,10 @@ class SpaceSearcher(GatedSearcher):
         self,
         space: SearchSpace | str | dict[str, Any] | None = None,
         *,
-        metric: str | None = None,
-        mode: str | None = None,
-        plan: HyperBandPlan | None = None,
-        max_concurrent: int | None = None,
         seed: int = 0,
+        **options: "Unpack[RunOptions]",
     ) -> None:
-        super().__init__(metric=metric, mode=mode, plan=plan, max_concurrent=max_concurrent)
+        super().__init__(**options)
         self.seed = seed
         self.space: SearchSpace | None = None  # what is searched
         self._has_own = space is not None
