@@ -123,7 +123,7 @@ def _files(root: Path, task: ImageTask | None) -> tuple[Layout | None, list[_Fil
     try:
         layout = find_layout(root)
         listed = {split: list_classes(folder, root, strict=False) for split, folder in layout.splits.items()}
-    except TaskError:
+    except (TaskError, OSError):
         return None, []
     names = {"train": "train", "val": layout.val.name} if layout.val is not None else {}
     return layout, [

@@ -75,11 +75,11 @@ def refuse_disguised_splits(listed: Mapping[str, list[Path]], folder: Path) -> N
     inner = [_subfolders(folder / name, paths) for name, paths in listed.items()]
     shared = sorted(set.intersection(*inner)) if len(inner) > 1 else []
     by_split = {split_kind(name) for names in inner for name in names} - {None}
-    if len(shared) > 1 or (len(by_split) > 1 and sum(map(bool, inner)) > 1):
+    if len(shared) > 1 or len(by_split) > 1:
         shown = ", ".join((shared or sorted(set.union(*inner)))[:4])
         raise TaskError(
-            f"classes may not be divided alike, but all folders in {folder} hold {shown}; if the outer folders are "
-            "splits, call them train and val; if the inner ones are, put them above the classes; else leave one of them"
+            f"classes may not be divided alike or into splits, but folders in {folder} hold {shown}; if the "
+            "outer folders are splits, call them train and val; if the inner ones are, put them above the classes; else leave one of them"
         )
 
 

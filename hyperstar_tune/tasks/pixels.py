@@ -33,6 +33,7 @@ _ORIENTATION = 0x0112  # of EXIF
 _NO_DATA = 42113  # the TIFF tag in which geographic software keeps the value of pixels that were not measured
 _TOPS = (1, 255, 1023, 4095, 16383, 65535)  # what white is in the usual depths; 1 for shares
 _SAMPLED_VALUES = 4096  # per image
+_ROWS = 256
 # Pillow reads 16-bit colour by its upper bytes. Read with the bytes of each value exchanged, it gives the lower ones.
 _EXCHANGED = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
 
@@ -45,7 +46,11 @@ def is_deep(image: Image.Image) -> bool:
 
 
 def deep_values(image: Image.Image) -> np.ndarray | None:
-    """Values of an image of more than 8 bits, float32 [H, W] or [H, W, 3], NaN where unknown; None if it has 8 bits."""
+    """Values of an image of more than 8 bits; None if it has 8.
+
+    Returns:
+        float32 [H, W], NaN where unknown, or uint16 [H, W, 3].
+    """
     if image.mode.startswith("I") or image.mode == "F":
         values = np.array(image, dtype=np.float32)
         with suppress(AttributeError, KeyError, ValueError, TypeError):
@@ -60,18 +65,26 @@ def deep_values(image: Image.Image) -> np.ndarray | None:
             tile._replace(args=(exchanged, *tile.args[1:]) if isinstance(tile.args, tuple) else exchanged)
             for tile in getattr(low, "tile", ())
         ]
-        lower = np.asarray(low)[..., :3].astype(np.float32)
-    lower += 256.0 * np.asarray(image, dtype=np.float32)[..., :3]
-    return lower
+        values = np.asarray(low)[..., :3].astype(np.uint16)
+    values += np.left_shift(np.asarray(image)[..., :3], 8, dtype=np.uint16)
+    return values
+
+
+def sample_values(image: Image.Image) -> np.ndarray | None:
+    """Some of the values that ``deep_values`` gives, float32 [n]."""
+    values = deep_values(image)
+    if values is None or values.size <= _SAMPLED_VALUES:
+        return None if values is None else values.ravel().astype(np.float32)
+    return values.ravel()[np.random.default_rng(0).integers(0, values.size, _SAMPLED_VALUES)].astype(np.float32)
 
 
 def observed_range(samples: Sequence[np.ndarray]) -> ValueRange:
-    """Which values become black and white, from the values of some images.
+    """Which values become black and white, from samples of the values of some images.
 
     These are 0 and the white of a usual depth (1, 8, 10, 12, 14 or 16 bits) if the values fill more than half of it.
     Otherwise they are the values that 0.1 % of the pixels lie below and above.
     """
-    values = np.concatenate([sample.ravel()[:: max(1, sample.size // _SAMPLED_VALUES)] for sample in samples])
+    values = np.concatenate([sample.ravel() for sample in samples])
     values = values[np.isfinite(values)]
     low, high = (float(v) for v in np.percentile(values, [0.1, 99.9])) if values.size else (0.0, 0.0)
     top = next((top for top in _TOPS if high <= top), high)
@@ -89,11 +102,7 @@ def to_rgb(image: Image.Image, value_range: ValueRange | None = None) -> Image.I
     """
     values = deep_values(image)
     if values is not None:
-        low, high = observed_range([values]) if value_range is None else value_range
-        values = np.nan_to_num(values, copy=False, nan=low)
-        values -= low
-        values *= 255.0 / (high - low)
-        scaled = Image.fromarray(np.rint(np.clip(values, 0, 255, out=values), out=values).astype(np.uint8))
+        scaled = Image.fromarray(_scaled(values, observed_range([values]) if value_range is None else value_range))
         if image.mode == "RGBA":
             scaled.putalpha(image.getchannel("A"))
         image = scaled
@@ -123,6 +132,17 @@ def upright_square(image: Image.Image, size: int, value_range: ValueRange | None
         return to_square(rgb, size)
     small = rgb.resize((size, size), Image.Resampling.BILINEAR)
     return to_square(small.transpose(turn), size)
+
+
+def _scaled(values: np.ndarray, value_range: ValueRange) -> np.ndarray:
+    """Values as uint8 of the same shape; some rows at a time, since a large image would not fit several times."""
+    low, high = value_range
+    scaled = np.empty(values.shape, np.uint8)
+    for start in range(0, len(values), _ROWS):
+        part = np.nan_to_num(values[start : start + _ROWS].astype(np.float32), copy=False, nan=low)
+        part = (part - np.float32(low)) * np.float32(255.0 / (high - low))
+        scaled[start : start + _ROWS] = np.rint(np.clip(part, 0, 255))
+    return scaled
 
 
 def _deep_colour(image: Image.Image) -> str | None:

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from hyperstar_tune.log import LOGGER
-from hyperstar_tune.tasks.pixels import ValueRange, deep_values, is_deep, to_rgb, to_square, upright_square
+from hyperstar_tune.tasks.pixels import ValueRange, is_deep, sample_values, to_rgb, to_square, upright_square
 
 MAX_PIXELS = 64_000_000  # one image; as RGB that is 192 MB, beyond it decoding in threads could exhaust a machine
 MAX_BYTES = 1 << 29  # one file; 64 megapixels of 16-bit RGB are 384 MB
@@ -200,12 +200,12 @@ def read_header(path: Path) -> tuple[str | None, bool]:
 
 
 def read_values(path: Path) -> np.ndarray | None:
-    """Values of an image of more than 8 bits, as ``deep_values`` gives them; None for others and unreadable ones."""
+    """Some values of an image of more than 8 bits, float32 [n]; None for other images and unreadable ones."""
     try:
         _check_bytes(path)
         with Image.open(io.BytesIO(path.read_bytes())) as image:
             _check_size(image.size)
-            return deep_values(image)
+            return sample_values(image)
     except _DECODE_ERRORS:
         return None
 

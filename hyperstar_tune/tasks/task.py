@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from hyperstar_tune.errors import TaskError
+from hyperstar_tune.errors import TaskError, first_line
 from hyperstar_tune.log import LOGGER
 from hyperstar_tune.tasks.folders import read_folder, refuse_unreadable
 from hyperstar_tune.tasks.pixels import ValueRange
@@ -131,7 +131,10 @@ class ImageTask:
         if not root.is_dir():
             raise TaskError(f"a task folder must exist and be a folder, but got {str(path)!r}; check the path")
         name = name or root.resolve().name
-        found = read_folder(root, name, seed, max_unreadable)
+        try:
+            found = read_folder(root, name, seed, max_unreadable)
+        except OSError as error:
+            raise TaskError(f"a task folder must be readable, but: {first_line(error)}") from error
         classes = sorted(found.files["train"])
         files = {s: [found.files[s][c] for c in classes] for s in SPLITS}
         task = cls(

@@ -58,7 +58,7 @@ def test_classes_that_are_all_divided_alike_are_refused(tmp_path, names):
     for name in names:
         write_pets(tmp_path / name)
     with pytest.raises(
-        TaskError, match=r"may not be divided alike, but all folders in .* hold cats, dogs; .* train and val"
+        TaskError, match=r"may not be divided alike or into splits, but folders in .* hold cats, dogs; .* train and val"
     ):
         ImageTask.from_folder(tmp_path)
     assert "divided alike" in check_folder(tmp_path).refused
@@ -96,3 +96,30 @@ def test_names_of_things_are_no_splits():
     assert [split_kind(n) for n in ("bus", "trainer", "testudo", "valley", "latest", "devil", "data", "set", "10")] == [
         None
     ] * 9
+
+
+def test_a_data_set_beside_another_folder_of_images_is_no_class(tmp_path):
+    for split in ("train", "val"):
+        write_pets(tmp_path / "dataset" / split)
+    write_pets(tmp_path, classes=("figures",))
+    with pytest.raises(TaskError, match="hold train, val; if the outer"):
+        ImageTask.from_folder(tmp_path)
+
+
+def test_a_folder_that_may_not_be_read_is_an_error_in_one_line(tmp_path, monkeypatch):
+    write_pets(tmp_path)
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("os.scandir", refuse)
+    with pytest.raises(TaskError, match="must be readable, but: .*Permission denied"):
+        ImageTask.from_folder(tmp_path)
+    assert "must be readable" in check_folder(tmp_path).refused
+
+
+def test_a_loop_of_folders_is_an_error_in_one_line(tmp_path):
+    write_pets(tmp_path)
+    (tmp_path / "birds").symlink_to(tmp_path / "birds")
+    with pytest.raises(TaskError, match="birds"):
+        ImageTask.from_folder(tmp_path)
