@@ -185,9 +185,12 @@ def read_predictor(folder: Path) -> None:
 def _images_of_all_kinds() -> dict[str, bytes]:
     pixels = np.random.default_rng(0).integers(0, 255, (12, 10, 3), dtype=np.uint8)
     images = {}
+    turned = Image.Exif()
+    turned[0x0112] = 6  # as phones store photographs that were taken upright
     for suffix, mode in (
         *(("png", "RGB"), ("png", "P"), ("png", "I;16"), ("png", "LA"), ("jpg", "RGB"), ("jpg", "CMYK"), ("gif", "P")),
         *(("bmp", "RGB"), ("tiff", "RGB"), ("tiff", "F"), ("webp", "RGB"), ("ppm", "RGB")),
+        *(("png", "RGBA"), ("webp", "RGBA"), ("tiff", "RGBA"), ("avif", "RGB"), ("mpo", "RGB"), ("ico", "RGBA")),
     ):
         image = Image.fromarray(pixels).convert("L" if mode in ("I;16", "F") else mode)
         if mode == "I;16":
@@ -195,7 +198,8 @@ def _images_of_all_kinds() -> dict[str, bytes]:
         elif mode == "F":
             image = image.convert("F")
         buffer = io.BytesIO()
-        image.save(buffer, {"jpg": "jpeg"}.get(suffix, suffix))
+        exif = {} if suffix in ("gif", "bmp", "ppm", "ico") else {"exif": turned}
+        image.save(buffer, {"jpg": "jpeg"}.get(suffix, suffix), **exif)
         images[f"{mode.replace(';', '')}.{suffix}"] = buffer.getvalue()
     return images
 

@@ -78,8 +78,9 @@ def refuse_disguised_splits(listed: Mapping[str, list[Path]], folder: Path) -> N
     if len(shared) > 1 or len(by_split) > 1:
         shown = ", ".join((shared or sorted(set.union(*inner)))[:4])
         raise TaskError(
-            f"classes may not be divided alike or into splits, but folders in {folder} hold {shown}; if the "
-            "outer folders are splits, call them train and val; if the inner ones are, put them above the classes; else leave one of them"
+            f"classes may not be divided alike or into splits, but folders in {folder} hold {shown}; if the outer "
+            "folders are splits, call them train and val; if the inner ones are, put them above the classes; else keep "
+            "one of them"
         )
 
 

@@ -9,6 +9,7 @@ import io
 import os
 import struct
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -25,10 +26,10 @@ MAX_PIXELS = 64_000_000  # one image; as RGB that is 192 MB, beyond it decoding 
 MAX_BYTES = 1 << 29  # one file; 64 megapixels of 16-bit RGB are 384 MB
 _WITHOUT_DECODER = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})  # Pillow knows them by name alone
 _TELL_EVERY_S = 5.0
-# What Pillow raises on damaged files; the last five come from its PNG and TIFF readers.
+# What Pillow raises on damaged files; the last ones come from its PNG, TIFF, GIF and AVIF readers.
 _DECODE_ERRORS = (
     *(UnidentifiedImageError, OSError, ValueError, IndexError, Image.DecompressionBombError, MemoryError),
-    *(SyntaxError, TypeError, KeyError, OverflowError, struct.error),
+    *(SyntaxError, TypeError, KeyError, OverflowError, struct.error, EOFError, RuntimeError, zlib.error),
 )
 
 T = TypeVar("T")

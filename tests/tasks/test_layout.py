@@ -88,7 +88,7 @@ def test_images_straight_in_folders_named_like_splits_are_refused(tmp_path):
 def test_two_folders_for_one_split_are_refused(tmp_path):
     for name in ("train", "training_set", "val"):
         write_pets(tmp_path / name)
-    with pytest.raises(TaskError, match="one folder for train, but .* has train and training_set; keep one"):
+    with pytest.raises(TaskError, match=r"one folder for train, but .* has train and training_set; keep one"):
         ImageTask.from_folder(tmp_path)
 
 
@@ -113,7 +113,7 @@ def test_a_folder_that_may_not_be_read_is_an_error_in_one_line(tmp_path, monkeyp
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr("os.scandir", refuse)
-    with pytest.raises(TaskError, match="must be readable, but: .*Permission denied"):
+    with pytest.raises(TaskError, match=r"must be readable, but: .*Permission denied"):
         ImageTask.from_folder(tmp_path)
     assert "must be readable" in check_folder(tmp_path).refused
 
