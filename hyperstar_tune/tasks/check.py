@@ -20,7 +20,7 @@ from hyperstar_tune.tasks.layout import Layout, find_layout
 from hyperstar_tune.tasks.lookalikes import AVAILABLE, look, lookalikes
 from hyperstar_tune.tasks.pixels import ValueRange
 from hyperstar_tune.tasks.report import TaskReport
-from hyperstar_tune.tasks.scan import NOTES, USUAL, by_ending
+from hyperstar_tune.tasks.scan import NOTES, USUAL, by_ending, visible_files
 from hyperstar_tune.tasks.sources import Files, UnreadableImageError, in_threads, read_square
 from hyperstar_tune.tasks.task import ImageTask, remarked
 
@@ -92,7 +92,7 @@ def check_folder(path: str | Path, published: str | None = None, seed: int = 0) 
         counts=counts,
         unreadable=tuple(_name(root, path) for path in bad if path.suffix.lower() in USUAL),
         left_out=dict(Counter(path.suffix.lower() for path in bad if path.suffix.lower() not in USUAL).most_common()),
-        unused=tuple(folder.name for folder in layout.unused) if layout else (),
+        unused=_unused(root, layout) if layout is not None else (),
         uniform=uniform,
         duplicates_within=within,
         duplicates_across=across,
@@ -133,6 +133,16 @@ def _files(root: Path, task: ImageTask | None) -> tuple[Layout | None, list[_Fil
         for path in paths
         if path.suffix.lower() not in NOTES
     ]
+
+
+def _unused(root: Path, layout: Layout) -> tuple[str, ...]:
+    """Folders beside the splits, and how many files lie outside the folders of classes."""
+    loose = [
+        f"{n} files straight in {folder.name}/"
+        for folder in dict.fromkeys([root, *layout.splits.values()])
+        if (n := sum(path.suffix.lower() not in NOTES for path in visible_files(folder)))
+    ]
+    return (*(f"{folder.name}/" for folder in layout.unused), *loose)
 
 
 def _splits(task: ImageTask) -> dict[Path, str]:

@@ -16,7 +16,7 @@ class TaskReport:
     counts: dict[str, dict[str, int]]  # split -> class -> readable images
     unreadable: tuple[str, ...]
     left_out: dict[str, int]  # ending -> files that are not read as images
-    unused: tuple[str, ...]  # folders beside the splits
+    unused: tuple[str, ...]  # folders beside the splits, files outside the folders of classes
     uniform: tuple[str, ...]  # images of one colour
     duplicates_within: tuple[tuple[str, ...], ...]  # groups inside one split
     duplicates_across: tuple[tuple[str, ...], ...]  # groups with a file in more than one split
@@ -52,7 +52,7 @@ class TaskReport:
             kinds = ", ".join(f"{n} {ending or 'without ending'}" for ending, n in self.left_out.items())
             lines.append(f"  files left out, as they are no images or cannot be read: {kinds}")
         if self.unused:
-            lines.append(f"  folders that are not used: {', '.join(self.unused)}")
+            lines.append(f"  not used: {', '.join(self.unused)}")
         if self.uniform:
             lines += _listed("images of one uniform colour", [(path,) for path in self.uniform])
         lines += _listed("duplicates across splits (they make validation look too good)", self.duplicates_across)

@@ -55,6 +55,12 @@ def visible_folders(folder: Path) -> list[Path]:
         return sorted(Path(entry.path) for entry in entries if not _skipped(entry.name) and entry.is_dir())
 
 
+def visible_files(folder: Path) -> list[Path]:
+    """The files straight in a folder, without hidden ones."""
+    with os.scandir(folder) as entries:
+        return [Path(entry.path) for entry in entries if not _skipped(entry.name) and entry.is_file()]
+
+
 def list_files(folder: Path, root: Path, strict: bool = True) -> list[Path]:
     """Files below a class folder, sorted, without hidden ones; a link to a folder counts as a file.
 

@@ -167,7 +167,7 @@ def test_a_small_validation_split_is_remarked_on_once(tmp_path, caplog, hypersta
     assert "from a test folder if there is one" in remarks[0]
     _, out, _ = hyperstar("tasks", "check", tmp_path / "pets")
     assert "remark: 16 validation images, of which 8 decide" in out
-    assert "folders that are not used: test" in out
+    assert "not used: test/" in out
     assert ImageTask.from_folder(write_pets(tmp_path / "many", 170)).remarks() == []
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 from folder_makers import write_pets
+from PIL import Image
 
 from hyperstar_tune.errors import TaskError
 from hyperstar_tune.tasks import ImageTask, check_folder
@@ -49,8 +50,9 @@ def test_validation_is_preferred_to_test_and_what_is_not_used_is_named(tmp_path)
         write_pets(tmp_path / name, n)
     assert ImageTask.from_folder(tmp_path).n_val == 6
     report = check_folder(tmp_path)
-    assert report.unused == ("extra", "test")
-    assert "folders that are not used: extra, test" in str(report)
+    assert report.unused == ("extra/", "test/")
+    Image.new("RGB", (4, 4)).save(tmp_path / "train" / "loose.png")
+    assert "not used: extra/, test/, 1 files straight in train/" in str(check_folder(tmp_path))
 
 
 @pytest.mark.parametrize("names", [("part1", "part2"), ("fold_a", "fold_b"), ("images", "augmented")])

@@ -14,6 +14,21 @@ from hyperstar_tune.tasks.sources import read_square
 
 SHAPE = np.zeros((24, 24), bool)
 SHAPE[4:12, 6:20] = True  # no symmetry
+STORED = {  # how a camera that writes an orientation lays the pixels down
+    1: lambda a: a,
+    2: np.fliplr,
+    3: lambda a: np.rot90(a, 2),
+    4: np.flipud,
+    5: np.transpose,
+    6: np.rot90,
+    7: lambda a: np.rot90(np.transpose(a), 2),
+    8: lambda a: np.rot90(a, -1),
+}
+ENCODINGS = (
+    *(("jpeg", "L"), ("jpeg", "RGB"), ("jpeg", "CMYK"), ("mpo", "RGB"), ("png", "L"), ("png", "P"), ("png", "LA")),
+    *(("png", "RGBA"), ("png", "I;16"), ("webp", "RGB"), ("webp", "RGBA"), ("avif", "RGB"), ("avif", "RGBA")),
+    *(("tiff", "L"), ("tiff", "RGBA"), ("tiff", "LA"), ("tiff", "I;16"), ("tiff", "F"), ("tiff", "CMYK")),
+)
 
 
 def cut_out(mode):
@@ -75,16 +90,7 @@ def test_opaque_alpha_changes_nothing():
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "tiff", "avif", "mpo"])
 def test_images_lie_as_a_viewer_shows_them(tmp_path, kind, orientation):
     shown = np.where(SHAPE, 220, 30).astype(np.uint8)
-    stored = {
-        1: lambda a: a,
-        2: np.fliplr,
-        3: lambda a: np.rot90(a, 2),
-        4: np.flipud,
-        5: np.transpose,
-        6: np.rot90,
-        7: lambda a: np.rot90(np.transpose(a), 2),
-        8: lambda a: np.rot90(a, -1),
-    }[orientation](shown)
+    stored = STORED[orientation](shown)
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(np.ascontiguousarray(stored)).convert("RGB").resize((96, 96), 0).save(
@@ -121,6 +127,43 @@ def encoded(values, kind):
     else:
         Image.fromarray(values).save(buffer, kind)
     return buffer.getvalue()
+
+
+def varied(shown, chance):
+    """A picture, uint8 [24, 24], in some container, mode and orientation; where it is white, it may be transparent."""
+    kind, mode = ENCODINGS[chance.integers(len(ENCODINGS))]
+    orientation = int(chance.integers(1, 9))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    pixels = np.kron(STORED[orientation](shown), np.ones((4, 4))).astype(np.uint8)
+    if mode in ("LA", "RGBA"):
+        image = Image.fromarray(np.where(pixels == 255, 0, pixels).astype(np.uint8)).convert(mode)
+        image.putalpha(Image.fromarray(np.where(pixels == 255, 0, 255).astype(np.uint8)))
+    elif mode == "I;16":
+        image = Image.fromarray(pixels.astype(np.uint16) * 16)  # 12 bits
+    elif mode == "F":
+        image = Image.fromarray(pixels.astype(np.float32) * 16)
+    else:
+        image = Image.fromarray(pixels).convert(mode)
+    buffer = io.BytesIO()
+    image.save(buffer, kind, exif=exif, **({"quality": 95} if kind in ("jpeg", "mpo", "webp", "avif") else {}))
+    return buffer.getvalue()
+
+
+def test_known_pictures_are_recognized_in_every_container_depth_mode_and_orientation(tmp_path):
+    chance = np.random.default_rng(0)
+    pictures = [np.where(np.roll(SHAPE, 3 * k, axis=0), 255, 20 + 50 * k).astype(np.uint8) for k in range(4)]
+    for split, n in (("train", 60), ("val", 20)):
+        for label, picture in enumerate(pictures):
+            (tmp_path / split / f"c{label}").mkdir(parents=True)
+            for i in range(n):
+                (tmp_path / split / f"c{label}" / f"{i}.image").write_bytes(varied(picture, chance))
+    task = ImageTask.from_folder(tmp_path)
+    for split in ("train", "val"):
+        seen = task.images(split, 24)[:, 0].astype(int)
+        distance = np.stack([np.abs(seen - picture).mean((1, 2)) for picture in pictures], axis=1)
+        assert np.array_equal(distance.argmin(axis=1), task.labels(split))
+        assert distance.min(axis=1).max() < 12
 
 
 @pytest.mark.parametrize("what", DEEP)
