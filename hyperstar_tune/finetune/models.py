@@ -7,6 +7,7 @@ connection.
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from hyperstar_tune.shipped import OWN_MODEL, backbone_path
 
 __all__ = ["build_model", "check_model_name", "normalization", "weights_id"]
 
+_TWO_ANSWERS = ("googlenet", "inception_v3")  # torchvision's networks that answer twice or thrice while they train
+_AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # their other heads, which are left out
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
@@ -30,18 +33,27 @@ def check_model_name(name: str) -> tuple[str, str]:
     """Splits a name into ``("timm" | "torchvision", plain name)``.
 
     Raises:
-        ModelError: If neither library has the network.
+        ModelError: If neither library has the network, or timm has it without this tag.
     """
     if not isinstance(name, str):
         raise ModelError(f"a model is named by text, but got {type(name).__name__}")
     library, _, plain = name.rpartition("/") if name.startswith(("timm/", "torchvision/")) else ("", "", name)
-    if library in ("", "timm") and timm.is_model(plain.split(".")[0]):
-        return "timm", plain
-    if library in ("", "torchvision") and plain in torchvision.models.list_models(module=torchvision.models):
+    of_torchvision = [] if library == "timm" else torchvision.models.list_models(module=torchvision.models)
+    network = plain.partition(".")[0]
+    if library != "torchvision" and timm.is_model(network):
+        tags = timm.list_models(f"{network}.*", include_tags=True)
+        if network == plain or plain in tags:
+            return "timm", plain
+        names, rule = tags or [network], f"{network} must have a tag that timm knows, or none"
+    elif plain in of_torchvision:
         return "torchvision", plain
-    near = ", ".join(timm.list_models(f"*{plain.split('_')[0].split('.')[0]}*")[:3]) if library != "torchvision" else ""
-    hint = f"timm has {near}" if near else "timm.list_models() lists names"
-    raise ModelError(f"a model must be known to timm or torchvision, but got {name!r}; {hint}")
+    else:
+        names = of_torchvision + ([] if library == "torchvision" else timm.list_models())
+        rule, plain = "a model must be known to timm or torchvision", network
+    near = [n for n in names if plain and n.startswith(plain)] or get_close_matches(plain.lower(), set(names), 3, 0.5)
+    prefix = f"{library}/" if library else ""
+    hint = f"near are {', '.join(prefix + n for n in near[:3])}" if near else "timm.list_models() lists names"
+    raise ModelError(f"{rule}, but got {name!r}; {hint}")
 
 
 def build_model(
@@ -108,6 +120,9 @@ def _construct(
     library: str, plain: str, n_classes: int, from_hub: bool, image_size: int | None, kwargs: dict[str, Any]
 ) -> nn.Module:
     if library == "torchvision":
+        if plain in _TWO_ANSWERS:
+            # As torchvision sets them for its own weights, which want their images in another scale.
+            kwargs = {"aux_logits": False, "transform_input": True, "init_weights": False, **kwargs}
         model = torchvision.models.get_model(plain, weights=None, num_classes=n_classes, **kwargs)
         if from_hub:
             with _needing_the_hub(plain):
@@ -165,7 +180,8 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
 def _load_weights(model: nn.Module, state: dict[str, Tensor], where: str) -> None:
     own = model.state_dict()
     head = _head_names(model)
-    given = {k: v for k, v in state.items() if not k.startswith(head)}
+    left_out = tuple(name for name in _AUXILIARY if not any(k.startswith(name) for k in own))
+    given = {k: v for k, v in state.items() if not k.startswith(head + left_out)}
     wanted = {k for k in own if not k.startswith(head) and not k.endswith("num_batches_tracked")}
     problems = [f"lacks {k}" for k in sorted(wanted - set(given))]
     problems += [f"has the unknown {k}" for k in sorted(set(given) - set(own))]

@@ -28,6 +28,42 @@ def test_unknown_model_is_named(name):
         build_model(name, 3)
 
 
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("mobilenet_v2_100", "near are mobilenetv2_100,"),
+        ("ResNet-18", "resnet18"),
+        ("vit_tiny", "vit_tiny_patch16_224"),
+        ("resnet18.a9_in1k", "resnet18 must have a tag .* resnet18.a1_in1k"),
+        ("timm/resnet18.", "timm/resnet18.a1_in1k"),
+        ("resnet_18.a1_in1k", "resnet18"),
+        ("torchvision/mobilenetv2", "torchvision/mobilenet_v2"),
+        ("qqqq", "list_models"),
+    ],
+)
+def test_the_nearest_names_are_given(name, near):
+    with pytest.raises(ModelError, match=near) as caught:
+        check_model_name(name)
+    assert "\n" not in str(caught.value)
+    assert repr(name) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+@pytest.mark.parametrize("from_hub", [True, False])
+def test_auxiliary_heads_are_left_out(tmp_path, monkeypatch, name, from_hub):
+    import torchvision
+
+    source = torchvision.models.get_model(name, weights=None, init_weights=False, num_classes=11)
+    assert any(k.startswith(("aux1.", "AuxLogits.")) for k in source.state_dict())
+    torch.save(source.state_dict(), tmp_path / "w.pth")
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", lambda *_, **__: source.state_dict())
+    model = build_model(f"torchvision/{name}", 3, weights="hub" if from_hub else tmp_path / "w.pth").train()
+    assert model(torch.zeros(2, 3, 96, 96)).shape == (2, 3)
+    convolution = next(k for k in source.state_dict() if k.endswith("conv.weight"))
+    assert torch.equal(model.state_dict()[convolution], source.state_dict()[convolution])
+    assert model.transform_input
+
+
 def test_own_backbone_is_shipped_and_loaded():
     torch.manual_seed(0)
     model = build_model(OWN_MODEL, 7, weights="own").eval()
