@@ -5,6 +5,8 @@ is meant. The library itself ships one small backbone (data/backbones), so that 
 connection.
 """
 
+import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from difflib import get_close_matches
@@ -12,17 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import timm
-import torch
 import torchvision
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from hyperstar_tune._files import sha256
 from hyperstar_tune.errors import ModelError, first_line
+from hyperstar_tune.finetune.checkpoints import read_checkpoint
 from hyperstar_tune.finetune.packages import find_package, read_package
 from hyperstar_tune.shipped import OWN_MODEL, backbone_path
 
 __all__ = ["build_model", "check_model_name", "normalization", "weights_id"]
+
+_logger = logging.getLogger("hyperstar_tune")
 
 _TWO_ANSWERS = ("googlenet", "inception_v3")  # torchvision's networks that answer twice or thrice while they train
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # their other heads, which are left out
@@ -92,7 +95,7 @@ def build_model(
         _load_weights(model, read_package(plain, model.state_dict()), find_package(plain).name)
     elif str(weights) != "hub":
         path = _weights_path(weights)
-        _load_weights(model, _read_weights(path), str(path))
+        _load_weights(model, read_checkpoint(path, model.state_dict()), str(path))
     return model
 
 
@@ -159,25 +162,32 @@ def _weights_path(weights: str | Path) -> Path:
     return path
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    """The named tensors of a safetensors or torch file; a pickle with anything else in it is refused."""
-    try:
-        if path.suffix == ".safetensors":
-            state: Any = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            for wrapper in ("state_dict", "model", "model_state_dict"):
-                if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
-                    state = state[wrapper]
-    except Exception as error:  # the readers raise many kinds
-        why = first_line(error)[:120]
-        raise ModelError(f"weights must be a safetensors or torch file of tensors, but {path}: {why}") from error
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ModelError(f"weights must be a dict of tensors, but {path} holds something else")
-    return {k.removeprefix("module."): v.float() if v.is_floating_point() else v for k, v in state.items()}
-
-
 def _load_weights(model: nn.Module, state: dict[str, Tensor], where: str) -> None:
+    given, problems = _compare(model, state)
+    if problems:
+        # timm knows older names of its networks, and resizes what belongs to another image size.
+        adapted = _adapt(model, state)
+        if adapted is not None and not (after := _compare(model, adapted))[1]:
+            _logger.info("weights in %s: adapted by timm, since the file %s", where, problems[0])
+            given, problems = after
+    if problems:
+        raise ModelError(f"weights must fit {type(model).__name__}, but {where} {problems[0]}")
+    model.load_state_dict(given, strict=False)
+
+
+def _adapt(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor] | None:
+    """The weights as timm's own filter for this network adapts them; None if there is no such filter."""
+    network = getattr(model, "pretrained_cfg", {}).get("architecture")
+    module = sys.modules[timm.model_entrypoint(network).__module__] if network else None
+    change = getattr(module, "checkpoint_filter_fn", None)
+    try:
+        return None if change is None else change(dict(state), model)
+    except Exception:  # whatever a filter raises for the weights of another network
+        return None
+
+
+def _compare(model: nn.Module, state: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """The weights without those of heads, and in what they do not fit the network."""
     own = model.state_dict()
     head = _head_names(model)
     left_out = tuple(name for name in _AUXILIARY if not any(k.startswith(name) for k in own))
@@ -190,9 +200,7 @@ def _load_weights(model: nn.Module, state: dict[str, Tensor], where: str) -> Non
         for k in sorted(set(given) & set(own))
         if given[k].shape != own[k].shape
     ]
-    if problems:
-        raise ModelError(f"weights must fit {type(model).__name__}, but {where} {problems[0]}")
-    model.load_state_dict(given, strict=False)
+    return given, problems
 
 
 def _head_names(model: nn.Module) -> tuple[str, ...]:

@@ -1,3 +1,4 @@
+import argparse
 import json
 
 import pytest
@@ -105,6 +106,87 @@ def test_file_of_another_network_is_refused(tmp_path):
     save_file(build_model(OWN_MODEL, 3, weights="own").state_dict(), tmp_path / "w.safetensors")
     with pytest.raises(ModelError, match=r"must fit ResNet, but .* lacks bn1"):
         build_model("resnet18", 3, weights=tmp_path / "w.safetensors")
+
+
+def _renamed(state, prefix):
+    return {f"{prefix}{k}": v for k, v in state.items()}
+
+
+CHECKPOINTS = {
+    "timm": lambda s: {"state_dict": s, "arch": "resnet18", "args": argparse.Namespace(lr=0.1), "epoch": 3},
+    "timm with EMA": lambda s: {
+        "state_dict": {k: v + 1 for k, v in s.items()},
+        "state_dict_ema": s,
+        "args": argparse.Namespace(lr=0.1),
+    },
+    "torchvision with EMA": lambda s: {
+        "model": {k: v + 1 for k, v in s.items()},
+        "model_ema": {"n_averaged": torch.tensor(4), **_renamed(s, "module.")},
+        "optimizer": {"state": {}, "param_groups": []},
+        "args": argparse.Namespace(lr=0.1),
+    },
+    "DDP": lambda s: _renamed(s, "module."),
+    "compiled": lambda s: _renamed(s, "_orig_mod."),
+    "DDP of compiled": lambda s: {"model": _renamed(s, "module._orig_mod.")},
+    "compiled DDP": lambda s: _renamed(s, "_orig_mod.module."),
+    "Lightning": lambda s: {"state_dict": {**_renamed(s, "model."), "loss.weight": torch.ones(3)}, "epoch": 3},
+    "compiled Lightning": lambda s: {"state_dict": _renamed(s, "model._orig_mod.")},
+    "another attribute": lambda s: {"state_dict": _renamed(s, "net.backbone.")},
+    "another wrapper": lambda s: {"weights": s, "epoch": 3, "optimizer": {"state": {}, "param_groups": []}},
+}
+
+
+@pytest.mark.parametrize("kind", CHECKPOINTS)
+def test_checkpoints_of_training_programs_are_loaded(tmp_path, caplog, kind):
+    import timm
+
+    state = timm.create_model("resnet18", num_classes=5).state_dict()
+    torch.save(CHECKPOINTS[kind](state), tmp_path / "best.pth")
+    with caplog.at_level("INFO", logger="hyperstar_tune"):
+        model = build_model("resnet18", 3, weights=tmp_path / "best.pth")
+    loaded = model.state_dict()
+    assert all(torch.equal(loaded[k], v) for k, v in state.items() if not k.startswith("fc."))
+    (record,) = caplog.records
+    assert "best.pth: " in record.getMessage()
+
+
+def test_a_plain_file_is_loaded_without_a_word(tmp_path, caplog):
+    save_file(build_model(OWN_MODEL, 5, weights="own").state_dict(), tmp_path / "w.safetensors")
+    with caplog.at_level("INFO", logger="hyperstar_tune"):
+        build_model(OWN_MODEL, 3, weights=tmp_path / "w.safetensors")
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({}, "holds an empty dict"),
+        ({"epoch": 3, "state_dict": {}}, "no dict of them under epoch, state_dict"),
+        ([torch.zeros(2)], "holds a list"),
+        (torch.zeros(2), "holds a Tensor"),
+        (torch.nn.Linear(2, 2), r"it holds torch\.nn\.modules\.linear\.Linear, which could run code; write torch.save"),
+    ],
+)
+def test_files_without_named_tensors_are_refused_in_one_line(tmp_path, content, message):
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(ModelError, match=message) as caught:
+        build_model("resnet18", 3, weights=tmp_path / "w.pth")
+    assert "\n" not in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "deit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
+def test_a_transformer_takes_weights_of_another_size(tmp_path, name):
+    import timm
+
+    source = timm.create_model(name, num_classes=5)
+    torch.save(source.state_dict(), tmp_path / "w.pth")
+    model = build_model(name, 3, weights=tmp_path / "w.pth", image_size=64).eval()
+    assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 3)
+    if hasattr(source, "pos_embed"):
+        expected = timm.layers.resample_abs_pos_embed(source.pos_embed, (4, 4))
+        torch.testing.assert_close(model.pos_embed, expected)
+    assert torch.equal(model.patch_embed.proj.weight, source.patch_embed.proj.weight)
 
 
 def test_broken_missing_and_unsafe_files_are_refused(tmp_path):
