@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import timm
+import torch
 import torchvision
 from torch import Tensor, nn
 
@@ -23,12 +24,13 @@ from hyperstar_tune.finetune.checkpoints import read_checkpoint
 from hyperstar_tune.finetune.packages import find_package, read_package
 from hyperstar_tune.shipped import OWN_MODEL, backbone_path
 
-__all__ = ["build_model", "check_model_name", "normalization", "weights_id"]
+__all__ = ["build_model", "check_image_size", "check_model_name", "normalization", "weights_id"]
 
 _logger = logging.getLogger("hyperstar_tune")
 
 _TWO_ANSWERS = ("googlenet", "inception_v3")  # torchvision's networks that answer twice or thrice while they train
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # their other heads, which are left out
+_USUAL_SIZES = (32, 64, 96, 128, 160, 192, 224, 256, 299, 320, 384)  # one of these is named where another fails
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
@@ -91,12 +93,50 @@ def build_model(
         model = _construct(library, plain, n_classes, str(weights) == "hub", image_size, dict(kwargs or {}))
     except TypeError as error:
         raise ModelError(f"model_kwargs must be known to {name}, but: {first_line(error)}") from error
+    except ModelError:
+        raise
+    except (RuntimeError, AssertionError, ValueError) as error:
+        why = first_line(error)
+        raise ModelError(f"{name} must be built for images of {image_size} pixels, but: {why}") from error
     if str(weights) == "package":
         _load_weights(model, read_package(plain, model.state_dict()), find_package(plain).name)
     elif str(weights) != "hub":
         path = _weights_path(weights)
         _load_weights(model, read_checkpoint(path, model.state_dict()), str(path))
     return model
+
+
+def check_image_size(name: str, image_size: int, kwargs: dict[str, Any] | None = None) -> None:
+    """Trains a network, with new weights, for one step on two images of a size.
+
+    Raises:
+        ModelError: If the network does not take the size; a size that works is named.
+    """
+    problem = _problem_at(name, image_size, kwargs)
+    if problem is None:
+        return
+    larger_first = sorted(_USUAL_SIZES, key=lambda size: (size < image_size, abs(size - image_size)))
+    works = next((size for size in larger_first if _problem_at(name, size, kwargs) is None), None)
+    remedy = f"; pass image_size={works}" if works else ""
+    raise ModelError(f"{name} must train on images of {image_size} pixels, but: {problem}{remedy}")
+
+
+def _problem_at(name: str, image_size: int, kwargs: dict[str, Any] | None) -> str | None:
+    """Why a network cannot be trained on images of a size; None if it can."""
+    library, plain = check_model_name(name)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            try:
+                model = _construct(library, plain, 2, False, image_size, dict(kwargs or {}))
+            except TypeError:
+                return None  # an argument is unknown, which build_model says
+            logits = model.train()(torch.randn(2, 3, image_size, image_size))
+            if not isinstance(logits, Tensor):
+                return f"it answers with a {type(logits).__name__} while it trains, not with logits"
+            logits.sum().backward()
+    except Exception as error:  # networks and their layers raise many kinds
+        return first_line(error)[:200]
+    return None if bool(logits.isfinite().all()) else "its logits are not finite"
 
 
 def normalization(model: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:

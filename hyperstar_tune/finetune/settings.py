@@ -8,7 +8,7 @@ import torch
 
 from hyperstar_tune.errors import ModelError
 from hyperstar_tune.finetune.layers import find_groups
-from hyperstar_tune.finetune.models import build_model, check_model_name, weights_id
+from hyperstar_tune.finetune.models import build_model, check_image_size, check_model_name, weights_id
 from hyperstar_tune.finetune.packages import find_package
 from hyperstar_tune.finetune.schedule import SETTLE_SHARE, Schedule
 from hyperstar_tune.fingerprint import Fingerprint
@@ -103,8 +103,9 @@ class FineTuneSettings:
         """Builds the network once, so that what cannot work on a worker is refused before anything runs.
 
         Raises:
-            ModelError: If the network cannot be built, run on the images or divided into layers.
+            ModelError: If the network cannot be built, trained on the images or divided into layers.
         """
+        check_image_size(self.model, self.image_size, self.model_kwargs)
         model = build_model(self.model, 2, self.weights, self.image_size, self.model_kwargs)
         find_groups(model, self.image_size)
 

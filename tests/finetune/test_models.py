@@ -6,8 +6,8 @@ import torch
 from safetensors.torch import save_file
 
 from hyperstar_tune.errors import ModelError
-from hyperstar_tune.finetune import OWN_MODEL, build_model
-from hyperstar_tune.finetune.models import check_model_name, normalization, weights_id
+from hyperstar_tune.finetune import OWN_MODEL, FineTuneSettings, build_model
+from hyperstar_tune.finetune.models import check_image_size, check_model_name, normalization, weights_id
 
 
 @pytest.mark.parametrize(
@@ -187,6 +187,67 @@ def test_a_transformer_takes_weights_of_another_size(tmp_path, name):
         expected = timm.layers.resample_abs_pos_embed(source.pos_embed, (4, 4))
         torch.testing.assert_close(model.pos_embed, expected)
     assert torch.equal(model.patch_embed.proj.weight, source.patch_embed.proj.weight)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "works"),
+    [
+        ("inception_v4", 64, 96),
+        ("torchvision/alexnet", 32, 64),
+    ],
+)
+def test_a_size_that_a_network_cannot_take_is_refused_with_one_that_works(name, size, works):
+    settings = FineTuneSettings(model=name, image_size=size)
+    with pytest.raises(ModelError, match=rf"images of {size} pixels, but: .*; pass image_size={works}$") as caught:
+        settings.check_network()
+    assert "\n" not in str(caught.value)
+    check_image_size(name, works)
+
+
+def test_a_network_that_answers_twice_is_refused(monkeypatch):
+    class Twice(torch.nn.Module):
+        def forward(self, images):
+            return images, images
+
+    monkeypatch.setattr("hyperstar_tune.finetune.models._construct", lambda *_: Twice())
+    with pytest.raises(ModelError, match=r"answers with a tuple while it trains, not with logits$"):
+        check_image_size("torchvision/googlenet", 96, {"aux_logits": True})
+
+
+@pytest.mark.parametrize("where", ["constructor", "forward pass", "backward pass"])
+def test_the_size_is_tried_in_a_whole_step(monkeypatch, where):
+    def construct(*arguments):
+        size = arguments[4]
+
+        class Picky(torch.nn.Linear):
+            def __init__(self):
+                assert where != "constructor" or size >= 128, "too small"
+                super().__init__(3, 2)
+
+            def forward(self, images):
+                assert where != "forward pass" or size >= 128, "too small"
+                logits = super().forward(images.mean((2, 3)))
+                return logits.detach() if where == "backward pass" and size < 128 else logits
+
+        return Picky()
+
+    monkeypatch.setattr("hyperstar_tune.finetune.models._construct", construct)
+    with pytest.raises(ModelError, match=r"images of 48 pixels, but: .*; pass image_size=128$"):
+        check_image_size("resnet18", 48)
+    check_image_size("resnet18", 128)
+
+
+def test_an_unknown_argument_is_told_before_the_size():
+    with pytest.raises(ModelError, match=r"model_kwargs .*no_such"):
+        FineTuneSettings(model=OWN_MODEL, weights="own", model_kwargs={"no_such": 1}).check_network()
+
+
+def test_a_network_is_checked_without_a_trace():
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    check_image_size(OWN_MODEL, 32)
+    assert torch.equal(torch.rand(3), expected)
 
 
 def test_broken_missing_and_unsafe_files_are_refused(tmp_path):
