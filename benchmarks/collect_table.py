@@ -61,7 +61,7 @@ FAMILIES = {
 }
 _INCEPTION = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}  # these weights were trained on RGB / 127.5 - 1
 _MOBILENET = {"model": "mobilenetv2_100", **_INCEPTION, "model_kwargs": {"pad_type": "same"}}  # TensorFlow's padding
-_LITE0 = {"model": "tf_efficientnet_lite0", **_INCEPTION}
+LITE0 = {"model": "tf_efficientnet_lite0", **_INCEPTION}
 
 
 def listed(configs: Sequence[Config], name: str) -> SearchSpace:
@@ -97,15 +97,15 @@ TABLES = {
     "efficientnet-lite0": Collected(
         SearchSpace.from_name("efficientnet-lite0"),
         PROTOCOL_2,
-        {**_LITE0, "schedule": "settle"},
+        {**LITE0, "schedule": "settle"},
         ("small", "large"),
         160,
     ),
     "efficientnet-lite0-by-hand": Collected(
-        listed(list(BY_HAND.values()), "by hand"), PROTOCOL_2, {**_LITE0, "schedule": "settle"}, ("small", "large"), 160
+        listed(list(BY_HAND.values()), "by hand"), PROTOCOL_2, {**LITE0, "schedule": "settle"}, ("small", "large"), 160
     ),
     "efficientnet-lite0-64px": Collected(  # the grid of protocol 1 on another network
-        SearchSpace.from_name("mobilenet-v2"), COMPARED, {**_LITE0, "schedule": "constant"}, ("small",)
+        SearchSpace.from_name("mobilenet-v2"), COMPARED, {**LITE0, "schedule": "constant"}, ("small",)
     ),
     "mobilenet-v2-64px-settled": Collected(  # a part of the grid of protocol 1 with another schedule
         thirty_of("mobilenet-v2"), COMPARED, {**_MOBILENET, "schedule": "settle"}, ("small",)

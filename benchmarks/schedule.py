@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import ray
 from _common import ROOT, environment, write_json
-from ConfigSpace import ConfigurationSpace
+from collect_table import LITE0, listed
 
 from hyperstar_tune.comparison.statistics import bootstrap_mean
 from hyperstar_tune.finetune import FineTuneSettings, collect
@@ -55,15 +55,7 @@ Floats = npt.NDArray[np.float64]
 
 def space() -> SearchSpace:
     """The four configurations, as a space that holds no others."""
-    whole = ConfigurationSpace(
-        {
-            "layers": ["all", "last_stage"],
-            "optimizer": ["adamw", "sgd"],
-            "lr": [1e-3, 1e-2],
-            "augmentation": "basic",
-        }
-    )
-    return SearchSpace(whole, "typed by hand", CONFIGS)
+    return listed(CONFIGS, "typed by hand")
 
 
 def measure(tasks_dir: Path, weights: str, workers: int, max_hours: float | None) -> None:
@@ -72,15 +64,7 @@ def measure(tasks_dir: Path, weights: str, workers: int, max_hours: float | None
     for name in TASKS:
         task = ImageTask.from_folder(tasks_dir / name, name=name).sub_task("small")
         for schedule, changes in SCHEDULES.items():
-            settings = FineTuneSettings(
-                model="tf_efficientnet_lite0",
-                weights=weights,
-                mean=(0.5, 0.5, 0.5),
-                std=(0.5, 0.5, 0.5),
-                max_epochs=MAX_EPOCHS,
-                evaluate_at=EPOCHS,
-                **changes,
-            )
+            settings = FineTuneSettings(weights=weights, max_epochs=MAX_EPOCHS, evaluate_at=EPOCHS, **LITE0, **changes)
             collect(
                 [task],
                 space(),

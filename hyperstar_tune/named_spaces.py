@@ -68,7 +68,7 @@ def tuning_space() -> ConfigurationSpace:
 
 
 def sobol_configs(space: ConfigurationSpace, n: int) -> list[dict[str, Any]]:
-    """The first ``n`` points of the Sobol sequence in a space, inactive parameters left out.
+    """The first ``n`` points of the Sobol sequence in a space, with a value for every parameter.
 
     Args:
         space: Categorical, ordinal and float parameters.
@@ -81,12 +81,7 @@ def sobol_configs(space: ConfigurationSpace, n: int) -> list[dict[str, Any]]:
 
     names = list(space)
     points = qmc.Sobol(len(names), scramble=False).random(n) + 0.5 / n  # [n, d], in the middle of their cells
-    configs = [{name: _value(space[name], share) for name, share in zip(names, point, strict=True)} for point in points]
-    for config in configs:
-        for condition in space.conditions:
-            if not condition.satisfied_by_value(config):
-                del config[condition.child.name]
-    return configs
+    return [{name: _value(space[name], share) for name, share in zip(names, point, strict=True)} for point in points]
 
 
 def _value(hp: Any, share: float) -> Any:

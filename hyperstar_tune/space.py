@@ -113,8 +113,9 @@ class SearchSpace:
             return cls.from_values(GRIDS[name], name)
         if name not in space_names():
             raise SpaceError(f"a named search space is one of {', '.join(space_names())}, but got {name!r}")
-        space = tuning_space()
-        return cls(space, name, sobol_configs(space, _N_LISTED))
+        space = cls(tuning_space(), name)
+        configs = sobol_configs(space.configuration_space, _N_LISTED)
+        return cls(space.configuration_space, name, [space.active(config) for config in configs])
 
     @classmethod
     def of(cls, name_or_file: str | Path) -> "SearchSpace":
