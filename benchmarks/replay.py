@@ -20,7 +20,7 @@ import numpy as np
 from _common import RESULTS, about_table, environment, write_json
 from ray.tune.schedulers import HyperBandScheduler
 
-from hyperstar_tune import HyperBandPlan, HyperStarSearcher, RandomSearcher, TaskAwareHyperBand
+from hyperstar_tune import HyperBandPlan, HyperStarSearcher, PlanScheduler, RandomSearcher
 from hyperstar_tune.comparison import Setting, make_method, run_method
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.rivals.bohb import BohbSearcher, has_hpbandster
@@ -146,7 +146,7 @@ def fault_harness(curves: TaskCurves) -> dict[str, Any]:
         ours["bohb"] = lambda: BohbSearcher(curves.space, seed=0, n_samples=4)
     counted = {}
     for name, searcher in ours.items():
-        counted[name] = count_stalls(lambda s=searcher, **how: replay(curves, s(), TaskAwareHyperBand(plan), **how))
+        counted[name] = count_stalls(lambda s=searcher, **how: replay(curves, s(), PlanScheduler(plan), **how))
     for name, queued in (("ray_hyperband_with_a_searcher", 1), ("ray_hyperband_without", 200)):
         counted[name] = count_stalls(
             lambda q=queued, **how: replay(

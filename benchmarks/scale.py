@@ -25,12 +25,12 @@ os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 
 from _common import RESULTS, environment, write_json
 
-from hyperstar_tune import HyperBandPlan, HyperStarSearcher, Ranking, TaskAwareHyperBand
+from hyperstar_tune import HyperBandPlan, HyperStarSearcher, PlanScheduler, Ranking
 from hyperstar_tune.simulation import MadeUpCurves, VirtualController
 from hyperstar_tune.simulation.controller import METRIC, MODE
 
 
-class Timed(TaskAwareHyperBand):
+class Timed(PlanScheduler):
     """Counts its decisions and their seconds."""
 
     seconds = 0.0

@@ -20,7 +20,7 @@ import ray
 from _common import RESULTS, environment, write_json
 from ray import tune
 
-from hyperstar_tune import HyperBandPlan, HyperStarSearcher, Ranking, SearchSpace, TaskAwareHyperBand
+from hyperstar_tune import HyperBandPlan, HyperStarSearcher, PlanScheduler, Ranking, SearchSpace
 
 N_CONFIGS = 500
 
@@ -71,7 +71,7 @@ def run_ours(plan, storage):
     space = SearchSpace.from_values({"x": list(range(N_CONFIGS))})
     ranking = Ranking.of(space.grid(), [-x for x in range(N_CONFIGS)])
     searcher = HyperStarSearcher(ranking=ranking)
-    return run(storage, search_alg=searcher, scheduler=TaskAwareHyperBand(plan), num_samples=-1)
+    return run(storage, search_alg=searcher, scheduler=PlanScheduler(plan), num_samples=-1)
 
 
 def run_fifo(epochs, storage):

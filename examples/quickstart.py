@@ -21,7 +21,7 @@ import typer
 from ray import tune
 from rich.console import Console
 
-from hyperstar_tune import HyperBandPlan, HyperStarError, HyperStarSearcher, ImageTask, TaskAwareHyperBand, finetune
+from hyperstar_tune import HyperBandPlan, HyperStarError, HyperStarSearcher, ImageTask, PlanScheduler, finetune
 from hyperstar_tune.report.run import BudgetProgress, write_report
 
 console = Console(highlight=False, markup=False, soft_wrap=True)
@@ -83,7 +83,7 @@ def main(
     results = tune.run(
         tune.with_resources(trainable, {"cpu": cpus_per_trial, "gpu": gpus_per_trial}),
         search_alg=searcher,
-        scheduler=TaskAwareHyperBand(plan),
+        scheduler=PlanScheduler(plan),
         metric="val_accuracy",
         mode="max",
         num_samples=-1,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hyperstar_tune.plan import HyperBandPlan
     from hyperstar_tune.predictor import Predictor
     from hyperstar_tune.ranking import Ranking
-    from hyperstar_tune.search import HyperStarSearcher, RandomSearcher, TaskAwareHyperBand
+    from hyperstar_tune.search import HyperStarSearcher, PlanScheduler, RandomSearcher
     from hyperstar_tune.space import SearchSpace
     from hyperstar_tune.tables import MetaDataset
     from hyperstar_tune.tasks import ImageTask
@@ -28,11 +28,11 @@ __all__ = [
     "HyperStarSearcher",
     "ImageTask",
     "MetaDataset",
+    "PlanScheduler",
     "Predictor",
     "RandomSearcher",
     "Ranking",
     "SearchSpace",
-    "TaskAwareHyperBand",
     "finetune",
 ]
 
@@ -42,11 +42,11 @@ _ROOMS = {
     "HyperStarSearcher": "search",
     "ImageTask": "tasks",
     "MetaDataset": "tables",
+    "PlanScheduler": "search",
     "Predictor": "predictor",
     "RandomSearcher": "search",
     "Ranking": "ranking",
     "SearchSpace": "space",
-    "TaskAwareHyperBand": "search",
 }
 
 show_messages()

@@ -4,7 +4,7 @@ from collections import Counter
 
 from ray import tune
 
-from hyperstar_tune import RandomSearcher, TaskAwareHyperBand
+from hyperstar_tune import PlanScheduler, RandomSearcher
 from hyperstar_tune.simulation import MadeUpCurves, VirtualController
 
 
@@ -55,4 +55,4 @@ def choices(n):
 
 def random_run(plan, n=200, seed=0, **options):
     """A run of vanilla Hyperband over ``n`` configurations."""
-    return VirtualRun(TaskAwareHyperBand(plan), RandomSearcher({"x": choices(n)}, seed=seed), seed=seed, **options)
+    return VirtualRun(PlanScheduler(plan), RandomSearcher({"x": choices(n)}, seed=seed), seed=seed, **options)

@@ -11,7 +11,7 @@ import os
 import ray
 from ray import tune
 
-from hyperstar_tune import HyperBandPlan, HyperStarSearcher, TaskAwareHyperBand, finetune
+from hyperstar_tune import HyperBandPlan, HyperStarSearcher, PlanScheduler, finetune
 from hyperstar_tune.search import make_restorable
 
 
@@ -53,7 +53,7 @@ def main() -> None:
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=HyperStarSearcher(task=arguments.data, predictor=arguments.predictor, plan=plan),
-                scheduler=TaskAwareHyperBand(plan),
+                scheduler=PlanScheduler(plan),
                 metric="val_accuracy",
                 mode="max",
                 num_samples=-1,

@@ -20,7 +20,7 @@ from hyperstar_tune.rivals.registry import ranker_kind, ranker_names
 from hyperstar_tune.rivals.rush import RushScheduler, WarmStartSearcher, best_of_each_task
 from hyperstar_tune.rivals.tpe import TpeSearcher
 from hyperstar_tune.rivals.tr_automl import TrAutoMLSearcher
-from hyperstar_tune.search import HyperStarSearcher, RandomSearcher, TaskAwareHyperBand
+from hyperstar_tune.search import HyperStarSearcher, PlanScheduler, RandomSearcher
 from hyperstar_tune.simulation.controller import METRIC, MODE
 from hyperstar_tune.space import SearchSpace
 from hyperstar_tune.tables.metadataset import MetaDataset
@@ -147,7 +147,7 @@ def _ranked(schedule: Callable[[HyperBandPlan], TrialScheduler]) -> Make:
 
 
 def _in_brackets(searcher: Callable[[Setting], Searcher]) -> Make:
-    return lambda s: (searcher(s), TaskAwareHyperBand(s.plan))
+    return lambda s: (searcher(s), PlanScheduler(s.plan))
 
 
 def _follow(use: str = "top", restart: bool = False) -> Make:

@@ -8,7 +8,7 @@ from hyperstar_tune.search.hyperstar import HyperStarSearcher
 from hyperstar_tune.search.ledger import TrialState
 from hyperstar_tune.search.ray_space import RaySpace, from_ray, to_ray
 from hyperstar_tune.search.restore import KeepRestorable, make_restorable
-from hyperstar_tune.search.scheduler import TaskAwareHyperBand
+from hyperstar_tune.search.scheduler import PlanScheduler
 from hyperstar_tune.search.searcher import GatedSearcher
 from hyperstar_tune.search.space_searcher import RandomSearcher
 
@@ -18,10 +18,10 @@ __all__ = [
     "GatedSearcher",
     "HyperStarSearcher",
     "KeepRestorable",
+    "PlanScheduler",
     "RandomSearcher",
     "RaySpace",
     "RungRecord",
-    "TaskAwareHyperBand",
     "TrialState",
     "from_ray",
     "make_restorable",

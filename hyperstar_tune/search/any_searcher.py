@@ -1,4 +1,4 @@
-"""Puts any other Ray searcher behind the gate of a task-aware Hyperband."""
+"""Puts any other Ray searcher behind the gate of a `PlanScheduler`."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ __all__ = ["Gated"]
 
 
 class Gated(GatedSearcher):
-    """Lets another searcher fill the brackets of ``TaskAwareHyperBand``: ``search_alg=Gated(OptunaSearch())``.
+    """Lets another searcher fill the brackets of ``PlanScheduler``: ``search_alg=Gated(OptunaSearch())``.
 
     The other searcher is asked only when a bracket has a free slot, sees every result, and learns of each trial's end
     with its last result. A configuration that it repeats is a new trial. It is saved and restored with the run if it

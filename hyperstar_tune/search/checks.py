@@ -1,4 +1,4 @@
-"""What ``TaskAwareHyperBand`` asks of a run: a searcher that it can hold back, and a trainable that reports the metric.
+"""What ``PlanScheduler`` asks of a run: a searcher that it can hold back, and a trainable that reports the metric.
 
 Ray too checks the metric, but raises a traceback of many lines before the scheduler sees the result. So in a run with
 our scheduler, the controller leaves the check to the scheduler. Other runs of the process keep Ray's check.
@@ -39,7 +39,7 @@ def find_gated(search_alg: Any, n_samples: int) -> GatedSearcher | None:
         name, limit = type(search_alg).__name__, getattr(search_alg, "max_concurrent", 0)
         if n_samples >= sys.maxsize:
             raise SearchError(
-                f"TaskAwareHyperBand cannot hold back the endless trials of a {name}; "
+                f"PlanScheduler cannot hold back the endless trials of a {name}; "
                 "pass search_alg=RandomSearcher(space) or a finite num_samples"
             )
         if limit:
@@ -52,7 +52,7 @@ def find_gated(search_alg: Any, n_samples: int) -> GatedSearcher | None:
     while hasattr(searcher, "searcher") and not isinstance(searcher, GatedSearcher):
         searcher = searcher.searcher
     if not isinstance(searcher, GatedSearcher):
-        raise SearchError(f"TaskAwareHyperBand cannot hold back a {name}; pass search_alg=Gated({name}(...))")
+        raise SearchError(f"PlanScheduler cannot hold back a {name}; pass search_alg=Gated({name}(...))")
     if searcher is not outermost:
         raise SearchError(f"{type(searcher).__name__} cannot be wrapped in a {name}, which hides it; unwrap it")
     return searcher

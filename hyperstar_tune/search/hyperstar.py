@@ -36,7 +36,7 @@ __all__ = ["HyperStarSearcher"]
 class HyperStarSearcher(DeckSearcher):
     """Suggests the configurations that a predictor ranks best for a task.
 
-    With ``TaskAwareHyperBand`` a bracket takes the next ones of the ranking; with ASHA or no scheduler the searcher
+    With ``PlanScheduler`` a bracket takes the next ones of the ranking; with ASHA or no scheduler the searcher
     goes down the ranking until ``num_samples`` or its end.
 
     Args:

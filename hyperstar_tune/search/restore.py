@@ -1,7 +1,7 @@
 """Keeps a whole copy of a run's saved state, for the case that the driver is killed while Ray writes its own.
 
 Ray saves a run as several files, which it copies to the storage one after another. A kill in between leaves an empty
-JSON file, a cut pickle, or trials and searcher of different moments. So ``TaskAwareHyperBand`` keeps the last state
+JSON file, a cut pickle, or trials and searcher of different moments. So ``PlanScheduler`` keeps the last state
 that Ray has finished in one archive beside these files, and ``make_restorable`` puts it back. Under other schedulers
 the callback ``KeepRestorable`` does the same. Epochs after the last saved state are trained again, and nobody can count
 them: Ray saves every 10 s (``TUNE_GLOBAL_CHECKPOINT_S``).
@@ -112,7 +112,7 @@ class SnapshotKeeper:
 
 
 class KeepRestorable(tune.Callback):
-    """Keeps snapshots for ``make_restorable`` under other schedulers; ``TaskAwareHyperBand`` does so by itself.
+    """Keeps snapshots for ``make_restorable`` under other schedulers; ``PlanScheduler`` does so by itself.
 
     tune.run(..., callbacks=[KeepRestorable()])
     """

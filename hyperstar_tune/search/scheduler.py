@@ -24,13 +24,13 @@ from hyperstar_tune.search.checks import find_gated, is_lenient, missing_metric,
 from hyperstar_tune.search.restore import SnapshotKeeper
 from hyperstar_tune.search.searcher import GatedSearcher, agreed
 
-__all__ = ["TaskAwareHyperBand"]
+__all__ = ["PlanScheduler"]
 
 _EPOCH = "training_iteration"
 _DONE = (Trial.TERMINATED, Trial.ERROR)
 
 
-class TaskAwareHyperBand(TrialScheduler):
+class PlanScheduler(TrialScheduler):
     """Runs a ``HyperBandPlan`` to exactly its epoch budget, whatever searcher fills its brackets.
 
     A trial trains to the end of its rung, is paused there, and is resumed if it is promoted. Nothing stays paused at
@@ -60,7 +60,7 @@ class TaskAwareHyperBand(TrialScheduler):
     def __init__(self, plan: HyperBandPlan, *, metric: str | None = None, mode: str | None = None) -> None:
         super().__init__()
         if not isinstance(plan, HyperBandPlan):
-            raise SearchError(f"TaskAwareHyperBand needs a HyperBandPlan, but got {plan!r}")
+            raise SearchError(f"PlanScheduler needs a HyperBandPlan, but got {plan!r}")
         self.plan = plan
         self._metric = metric
         self._mode = mode
@@ -108,9 +108,9 @@ class TaskAwareHyperBand(TrialScheduler):
         """One line for Ray's status table."""
         gate = self._gate
         if not self._is_bound:
-            return "TaskAwareHyperBand: not started"
+            return "PlanScheduler: not started"
         place = f"bracket {gate.bracket + 1}, rung {gate.rung + 1}"
-        return f"TaskAwareHyperBand: {place}, {gate.spent} of {self.plan.epoch_budget} epochs"
+        return f"PlanScheduler: {place}, {gate.spent} of {self.plan.epoch_budget} epochs"
 
     # -- Ray's side ----------------------------------------------------------------------------------------------------
 
@@ -123,7 +123,7 @@ class TaskAwareHyperBand(TrialScheduler):
         self._metric, self._mode = agreed(self, self._metric, self._mode, metric, mode)
         if self._metric in (None, DEFAULT_METRIC) or self._mode not in ("max", "min"):
             raise SearchError(
-                "TaskAwareHyperBand needs a metric and a mode, but got "
+                "PlanScheduler needs a metric and a mode, but got "
                 f"metric={self._metric!r}, mode={self._mode!r}; pass e.g. metric='val_accuracy', mode='max'"
             )
         self._sign = 1.0 if self._mode == "max" else -1.0
@@ -235,7 +235,7 @@ class TaskAwareHyperBand(TrialScheduler):
         for plan, owner in ((searcher.plan, type(searcher).__name__), (saved, "saved run")):
             if plan is not None and plan != self.plan:
                 raise SearchError(
-                    f"TaskAwareHyperBand and the {owner} must have the same plan, but have "
+                    f"PlanScheduler and the {owner} must have the same plan, but have "
                     f"{_brief(self.plan)} and {_brief(plan)}"
                 )
         searcher.take_metric(self._metric, self._mode)
@@ -261,7 +261,7 @@ class TaskAwareHyperBand(TrialScheduler):
                 trial.set_status(Trial.TERMINATED)
         elif trial.status in _DONE or (trial.last_result or {}).get(_EPOCH):
             raise SearchError(
-                "a run of TaskAwareHyperBand without a searcher cannot be restored; pass e.g. RandomSearcher(space)"
+                "a run of PlanScheduler without a searcher cannot be restored; pass e.g. RandomSearcher(space)"
             )
         else:
             trial.set_status(Trial.PAUSED)  # held back; Ray files it after this call

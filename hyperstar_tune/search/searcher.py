@@ -2,7 +2,7 @@
 
 ``GatedSearcher`` has what all methods share: the slots of a bracket, stored trials that come again, saving, restoring.
 A method only says where the next configuration comes from, so that methods under comparison differ in one part.
-``TaskAwareHyperBand`` puts its own gate in place; with any other scheduler the gate is open, and the searcher hands out
+``PlanScheduler`` puts its own gate in place; with any other scheduler the gate is open, and the searcher hands out
 one configuration after another until there are none left.
 """
 
@@ -35,7 +35,7 @@ class RunOptions(TypedDict, total=False):
 
 
 class GatedSearcher(Searcher, ABC):
-    """Base of the searchers that fill the brackets of ``TaskAwareHyperBand``.
+    """Base of the searchers that fill the brackets of ``PlanScheduler``.
 
     A subclass overrides ``next_config``, and where it needs to ``observe``, ``start_over``, ``start_bracket``,
     ``repeats`` and ``remark``. Its attributes are saved with it: plain, picklable values only, except those in
@@ -44,7 +44,7 @@ class GatedSearcher(Searcher, ABC):
     Args:
         metric: Reported metric to optimize; usually given to ``tune.run`` instead.
         mode: "max" or "min".
-        plan: The run's plan; makes sure that the scheduler is a ``TaskAwareHyperBand`` with the same one.
+        plan: The run's plan; makes sure that the scheduler is a ``PlanScheduler`` with the same one.
         max_concurrent: Trials that may run at a time. Use this, not ``max_concurrent_trials`` of ``tune.run``.
     """
 
@@ -131,8 +131,8 @@ class GatedSearcher(Searcher, ABC):
         gate = self.gate
         if gate.is_open and self.plan is not None and self.configs:
             raise SearchError(
-                f"{type(self).__name__} was given a plan, but the scheduler is not a TaskAwareHyperBand; "
-                "pass scheduler=TaskAwareHyperBand(plan) or leave the searcher's plan out"
+                f"{type(self).__name__} was given a plan, but the scheduler is not a PlanScheduler; "
+                "pass scheduler=PlanScheduler(plan) or leave the searcher's plan out"
             )
         while gate.has_free_slot():
             if gate.bracket != self._bracket:
@@ -257,7 +257,7 @@ class GatedSearcher(Searcher, ABC):
             self.tell(trial_id, epoch, result)
 
     def take_metric(self, metric: str | None, mode: str | None) -> None:
-        """Takes the run's metric; ``TaskAwareHyperBand`` hands it over where Ray does not, as ``config`` is empty.
+        """Takes the run's metric; ``PlanScheduler`` hands it over where Ray does not, as ``config`` is empty.
 
         Raises:
             SearchError: If it contradicts what the searcher was given.

@@ -13,7 +13,7 @@ import ray
 from ray import tune
 from ray.cluster_utils import Cluster
 
-from hyperstar_tune import HyperBandPlan, HyperStarSearcher, Ranking, TaskAwareHyperBand
+from hyperstar_tune import HyperBandPlan, HyperStarSearcher, PlanScheduler, Ranking
 
 PLAN = HyperBandPlan(9, 3, 42)
 
@@ -72,7 +72,7 @@ def main(storage, kill_after):
         ray.init(address=cluster.address, log_to_driver=False)
         ray.cloudpickle.register_pickle_by_value(sys.modules["__main__"])
         watch = Watch(cluster, second, int(kill_after))
-        scheduler = TaskAwareHyperBand(PLAN)
+        scheduler = PlanScheduler(PLAN)
         trials = tune.run(
             Where,
             config={"wait_s": 0.15, "started": started},

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from noop import Table
 from ray import tune
 
-from hyperstar_tune import HyperBandPlan, HyperStarSearcher, Ranking, SearchSpace, TaskAwareHyperBand
+from hyperstar_tune import HyperBandPlan, HyperStarSearcher, PlanScheduler, Ranking, SearchSpace
 from hyperstar_tune.errors import SearchError
 
 PLAN = HyperBandPlan(9, 3, 42)
@@ -99,7 +99,7 @@ def run_with_fault(storage, log, fault, seed):
         What of the promises did not hold, a line each, and what was counted.
     """
     chance = random.Random(f"{fault} {seed}")
-    searcher, scheduler = HyperStarSearcher(ranking=RANKING), TaskAwareHyperBand(PLAN)
+    searcher, scheduler = HyperStarSearcher(ranking=RANKING), PlanScheduler(PLAN)
     is_tried_again = fault in ("once", "killed once")
     fault_x = chance.choice((6, 7, 8))  # the best of the first bracket: it is in every rung
     config = {
@@ -150,7 +150,7 @@ def run_that_must_stop(storage, log, fault):
     config = {"fault": fault, "fault_x": 2, "fault_epoch": 1, "log": str(log), "storage": str(storage)}
     try:
         with ends_within(180):
-            trials = run(storage, config, HyperStarSearcher(ranking=RANKING), TaskAwareHyperBand(PLAN))
+            trials = run(storage, config, HyperStarSearcher(ranking=RANKING), PlanScheduler(PLAN))
     except HangError as error:
         return [str(error)], {"hangs": 1}
     except SearchError as error:

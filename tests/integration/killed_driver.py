@@ -14,7 +14,7 @@ from noop import Table
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
-from hyperstar_tune import HyperStarSearcher, RandomSearcher, Ranking, SearchSpace, TaskAwareHyperBand
+from hyperstar_tune import HyperStarSearcher, PlanScheduler, RandomSearcher, Ranking, SearchSpace
 from hyperstar_tune.search import Gated, KeepRestorable, make_restorable
 
 
@@ -40,7 +40,7 @@ def main(storage, log, method="mixed, eta 3", entry="tuner"):
     is_restored = make_restorable(path)
     name, plan = method.split(", ")
     is_ours = plan in PLANS
-    scheduler = TaskAwareHyperBand(PLANS[plan]) if is_ours else ASHAScheduler(max_t=9, reduction_factor=3)
+    scheduler = PlanScheduler(PLANS[plan]) if is_ours else ASHAScheduler(max_t=9, reduction_factor=3)
     callbacks = [] if is_ours else [KeepRestorable()]
     common = {
         "search_alg": make_searcher(name, seed=5 if is_restored else 4),

@@ -7,7 +7,7 @@ from noop import Table
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
-from hyperstar_tune import HyperBandPlan, HyperStarSearcher, RandomSearcher, Ranking, SearchSpace, TaskAwareHyperBand
+from hyperstar_tune import HyperBandPlan, HyperStarSearcher, PlanScheduler, RandomSearcher, Ranking, SearchSpace
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.search import Gated
 
@@ -38,7 +38,7 @@ def epochs(trials):
 @pytest.mark.parametrize(("max_epochs", "eta"), [(9, 3), (27, 3), (32, 2)])
 def test_rung_histograms_equal_the_printed_plan(tmp_path, max_epochs, eta):
     plan = HyperBandPlan(max_epochs, eta)
-    scheduler = TaskAwareHyperBand(plan)
+    scheduler = PlanScheduler(plan)
     trials = run(tmp_path, HyperStarSearcher(ranking=RANKING, plan=plan), scheduler)
     assert {trial.status for trial in trials} == {"TERMINATED"}
     assert epochs(trials) == plan.epoch_budget
@@ -64,7 +64,7 @@ def test_rung_histograms_equal_the_printed_plan(tmp_path, max_epochs, eta):
 @pytest.mark.parametrize("budget", [200, 450])
 def test_runs_end_at_exactly_their_budget(tmp_path, budget):
     plan = HyperBandPlan(max_epochs=100, eta=2, epoch_budget=budget)
-    scheduler = TaskAwareHyperBand(plan)
+    scheduler = PlanScheduler(plan)
     trials = run(tmp_path, RandomSearcher(SPACE), scheduler)
     assert epochs(trials) == scheduler.spent_epochs == budget
     assert scheduler.redone_epochs == 0
@@ -72,7 +72,7 @@ def test_runs_end_at_exactly_their_budget(tmp_path, budget):
 
 
 def test_the_best_trial_has_a_checkpoint(tmp_path):
-    trials = run(tmp_path, HyperStarSearcher(ranking=RANKING), TaskAwareHyperBand(HyperBandPlan(9, 3, 21)))
+    trials = run(tmp_path, HyperStarSearcher(ranking=RANKING), PlanScheduler(HyperBandPlan(9, 3, 21)))
     best = max(trials, key=lambda trial: trial.last_result["acc"])
     assert best.last_result["training_iteration"] == 9
     assert best.checkpoint is not None
@@ -84,7 +84,7 @@ def test_the_best_trial_has_a_checkpoint(tmp_path):
 def test_a_fault_in_one_trial_neither_stalls_the_run_nor_breaks_its_budget(tmp_path, fault, failures):
     log = tmp_path / "log"
     log.mkdir()
-    scheduler = TaskAwareHyperBand(HyperBandPlan(9, 3, 42))
+    scheduler = PlanScheduler(HyperBandPlan(9, 3, 42))
     searcher = HyperStarSearcher(ranking=RANKING)
     config = {"fault": fault, "fault_x": 8, "fault_epoch": 3 if fault == "once" else 1, "log": str(log)}
     trials = run(tmp_path, searcher, scheduler, config=config, max_failures=failures)
@@ -103,7 +103,7 @@ def test_tuner_nested_spaces_and_fixed_entries(tmp_path):
         param_space={"inner": {"x": tune.choice(list(range(100)))}, "note": "fixed"},
         tune_config=tune.TuneConfig(
             search_alg=RandomSearcher(),
-            scheduler=TaskAwareHyperBand(HyperBandPlan(9, 3, 21)),
+            scheduler=PlanScheduler(HyperBandPlan(9, 3, 21)),
             metric="acc",
             mode="max",
             num_samples=-1,
@@ -131,7 +131,7 @@ def test_optuna_and_the_variant_generator_fill_the_same_plan(tmp_path):
     pytest.importorskip("optuna")
     config = {"x": tune.randint(0, 100)}
     for searcher, samples in ((Gated(optuna.OptunaSearch()), -1), (None, 12)):
-        scheduler = TaskAwareHyperBand(HyperBandPlan(9, 3, 30))
+        scheduler = PlanScheduler(HyperBandPlan(9, 3, 30))
         options = {"config": config, "num_samples": samples}
         trials = run(tmp_path, searcher, scheduler, **options)
         assert [len(record.trial_ids) for record in scheduler.rungs[:3]] == [9, 3, 1]
@@ -144,13 +144,13 @@ def test_optuna_and_the_variant_generator_fill_the_same_plan(tmp_path):
     [
         ({"metric": "accuracy"}, "must report 'accuracy' in every result, but reports only acc"),
         ({"max_concurrent_trials": 2}, "pass max_concurrent=2 to the searcher"),
-        ({"scheduler": None}, "scheduler=TaskAwareHyperBand"),
+        ({"scheduler": None}, "scheduler=PlanScheduler"),
         ({"mode": None, "metric": None}, "needs a metric and a mode"),
     ],
 )
 def test_what_cannot_work_is_one_line(tmp_path, options, message):
     plan = HyperBandPlan(9)
-    options = {"scheduler": TaskAwareHyperBand(plan), **options}
+    options = {"scheduler": PlanScheduler(plan), **options}
     with pytest.raises(SearchError, match=message) as caught:
         run(tmp_path, RandomSearcher(SPACE, plan=plan), **options)
     assert "\n" not in str(caught.value)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made_up_table import make_table
 
-from hyperstar_tune import HyperBandPlan, TaskAwareHyperBand
+from hyperstar_tune import HyperBandPlan, PlanScheduler
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.rivals.bohb import BohbSearcher
@@ -21,7 +21,7 @@ def curves():
 
 def run(curves, plan=PLAN, **arguments):
     searcher = BohbSearcher(curves.space, **arguments)
-    scheduler = TaskAwareHyperBand(plan)
+    scheduler = PlanScheduler(plan)
     return searcher, scheduler, replay(curves, searcher, scheduler)
 
 

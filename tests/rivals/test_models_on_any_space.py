@@ -5,7 +5,7 @@ import math
 import pytest
 from ray import tune
 
-from hyperstar_tune import HyperBandPlan, SearchSpace, TaskAwareHyperBand
+from hyperstar_tune import HyperBandPlan, PlanScheduler, SearchSpace
 from hyperstar_tune.rivals.bohb import BohbSearcher, has_hpbandster
 from hyperstar_tune.rivals.tpe import TpeSearcher
 from hyperstar_tune.simulation import MadeUpCurves, VirtualController
@@ -35,7 +35,7 @@ def make(kind, space, seed=0, **options):
 
 
 def run(searcher):
-    scheduler = TaskAwareHyperBand(PLAN)
+    scheduler = PlanScheduler(PLAN)
     scheduler.set_search_properties(METRIC, MODE)
     controller = VirtualController(MadeUpCurves(score, PLAN.max_epochs), searcher, scheduler)
     controller.run()

@@ -7,7 +7,7 @@ import pytest
 from made_up_table import make_table
 from virtual_run import VirtualRun
 
-from hyperstar_tune import HyperBandPlan, RandomSearcher, TaskAwareHyperBand
+from hyperstar_tune import HyperBandPlan, PlanScheduler, RandomSearcher
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.search import Gate
 from hyperstar_tune.simulation import TaskCurves, replay
@@ -27,7 +27,7 @@ def curves():
 
 
 def run(curves, searcher):
-    return replay(curves, searcher, TaskAwareHyperBand(PLAN), reports="levels")
+    return replay(curves, searcher, PlanScheduler(PLAN), reports="levels")
 
 
 def test_it_keeps_the_score_of_the_last_rung_of_every_trial(curves):
@@ -72,8 +72,8 @@ def test_what_failed_or_diverged_is_worse_than_what_was_stopped_early(mode, sign
 
 def test_without_a_config_it_learns_the_metric_from_the_scheduler():
     searcher = TpeSearcher(SearchSpace.from_values({"x": [1, 2, 3]}), seed=0)
-    VirtualRun(TaskAwareHyperBand(HyperBandPlan(3, 3)), searcher).run()  # Ray tells it nothing then
+    VirtualRun(PlanScheduler(HyperBandPlan(3, 3)), searcher).run()  # Ray tells it nothing then
     assert (searcher.metric, searcher.mode) == ("acc", "max")
     other = TpeSearcher(SearchSpace.from_values({"x": [1, 2, 3]}), seed=0, metric="loss", mode="min")
     with pytest.raises(SearchError, match="metric is 'loss' in TpeSearcher but 'acc' in the run"):
-        VirtualRun(TaskAwareHyperBand(HyperBandPlan(3, 3)), other).run()
+        VirtualRun(PlanScheduler(HyperBandPlan(3, 3)), other).run()

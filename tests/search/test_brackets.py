@@ -7,7 +7,7 @@ import pytest
 from ray import tune
 from virtual_run import VirtualRun, choices, random_run
 
-from hyperstar_tune import HyperBandPlan, HyperStarSearcher, RandomSearcher, Ranking, TaskAwareHyperBand
+from hyperstar_tune import HyperBandPlan, HyperStarSearcher, PlanScheduler, RandomSearcher, Ranking
 from hyperstar_tune.search import Gate
 from hyperstar_tune.simulation import faults
 from hyperstar_tune.simulation.trial import ERROR, TERMINATED
@@ -29,7 +29,7 @@ def ran(scheduler):
 
 def ranked_run(plan, n=200, restart=False, **options):
     ranking = Ranking.of([{"x": x} for x in range(n)], [-x for x in range(n)])
-    return VirtualRun(TaskAwareHyperBand(plan), HyperStarSearcher(ranking=ranking, restart=restart), **options)
+    return VirtualRun(PlanScheduler(plan), HyperStarSearcher(ranking=ranking, restart=restart), **options)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
@@ -88,9 +88,7 @@ def test_a_fault_in_any_trial_neither_stalls_the_run_nor_breaks_its_budget(fault
 
 def test_a_run_whose_first_rung_fails_altogether_ends():
     searcher = RandomSearcher({"x": tune.uniform(0, 1)})  # endless
-    run = VirtualRun(
-        TaskAwareHyperBand(HyperBandPlan(9, 3)), searcher, faults=dict.fromkeys(range(1, 10), faults.error)
-    )
+    run = VirtualRun(PlanScheduler(HyperBandPlan(9, 3)), searcher, faults=dict.fromkeys(range(1, 10), faults.error))
     run.run()
     assert [trial.status for trial in run.trials] == [ERROR] * 9
     assert "the last 9 trials failed before their first epoch" in run.scheduler.summary()
@@ -101,7 +99,7 @@ def broken_after(n_events, max_epochs=9, fault=faults.error):
     searcher = RandomSearcher({"x": tune.uniform(0, 1)})
     broken = dict.fromkeys(range(n_events + 1, 5000), fault)
     plan = HyperBandPlan(max_epochs, 3, epoch_budget=200)
-    return VirtualRun(TaskAwareHyperBand(plan), searcher, workers=1, faults=broken).run()
+    return VirtualRun(PlanScheduler(plan), searcher, workers=1, faults=broken).run()
 
 
 @pytest.mark.parametrize("n_events", [1, 9, 11, 21, 40, 69])
@@ -118,7 +116,7 @@ def test_a_plan_of_one_trial_a_bracket_outlives_nine_lost_trials_but_not_ten():
     assert [trial.status for trial in broken_after(1, max_epochs=1).trials] == [TERMINATED] + [ERROR] * 10
     searcher = RandomSearcher({"x": tune.uniform(0, 1)})
     broken = dict.fromkeys(range(2, 11), faults.error)
-    run = VirtualRun(TaskAwareHyperBand(HyperBandPlan(1, 3, epoch_budget=20)), searcher, workers=1, faults=broken)
+    run = VirtualRun(PlanScheduler(HyperBandPlan(1, 3, epoch_budget=20)), searcher, workers=1, faults=broken)
     assert run.run().scheduler.spent_epochs == 20
     assert "ended before" not in run.scheduler.summary()
 
@@ -130,7 +128,7 @@ def test_a_plan_that_begins_with_its_narrowest_bracket_outlives_as_many_lost_tri
     for n_lost in (max_epochs - 1, 200):  # the widest rung has room for R
         searcher = RandomSearcher({"x": tune.uniform(0, 1)})  # endless
         broken = dict.fromkeys(range(n_epochs + 1, n_epochs + 1 + n_lost), faults.error)
-        runs.append(VirtualRun(TaskAwareHyperBand(plan), searcher, workers=1, faults=broken).run())
+        runs.append(VirtualRun(PlanScheduler(plan), searcher, workers=1, faults=broken).run())
     assert runs[0].scheduler.spent_epochs == plan.epoch_budget
     assert runs[1].scheduler.spent_epochs == n_epochs
     assert max_epochs <= sum(not trial.epoch for trial in runs[1].trials) < 3 * max_epochs
@@ -200,7 +198,7 @@ def test_a_killed_driver_goes_on_from_its_last_snapshot(n, workers, every):
             saved.searcher_state["gate"].spent,
             {trial.trial_id for trial in saved.trials if trial.is_finished()},
         )
-        again = run.restored(saved, TaskAwareHyperBand(plan), RandomSearcher({"x": choices(n)}, seed=99)).run()
+        again = run.restored(saved, PlanScheduler(plan), RandomSearcher({"x": choices(n)}, seed=99)).run()
         assert {trial.status for trial in again.trials} == {TERMINATED}
         assert again.scheduler.spent_epochs == plan.epoch_budget
         assert not finished & {trial_id for trial_id, _ in again.trained}
@@ -228,7 +226,7 @@ def test_a_bracket_in_which_the_configurations_start_anew_is_as_wide_as_planned(
     ranking = Ranking.of([{"x": x} for x in range(12)], [-x for x in range(12)])
     for seed in range(10):
         searcher = make(ranking, seed)
-        run = VirtualRun(TaskAwareHyperBand(plan), searcher, workers=1).run()
+        run = VirtualRun(PlanScheduler(plan), searcher, workers=1).run()
         assert ran(run.scheduler)[3] == (1, 0, 3, 5)  # the last three of the first round, two of the second
 
 
@@ -268,7 +266,7 @@ def test_too_few_samples_close_the_bracket_instead_of_stalling():
 def test_a_run_out_of_samples_is_summed_up_too(n, fault, caplog):
     searcher = RandomSearcher({"x": tune.uniform(0, 100)})  # endless: all trials end before the plan does
     given = {2: fault} if fault else None
-    run = VirtualRun(TaskAwareHyperBand(HyperBandPlan(9, 3)), searcher, num_samples=n, workers=1, faults=given)
+    run = VirtualRun(PlanScheduler(HyperBandPlan(9, 3)), searcher, num_samples=n, workers=1, faults=given)
     run.step()
     run.scheduler._snapshot = SimpleNamespace(look=lambda: None)  # as with real Tune
     run.run()
@@ -280,7 +278,7 @@ def test_a_run_out_of_samples_is_summed_up_too(n, fault, caplog):
 
 def test_losers_of_an_endless_space_are_stopped_at_once():
     searcher = RandomSearcher({"x": tune.uniform(0, 100)})
-    run = VirtualRun(TaskAwareHyperBand(HyperBandPlan(27, 3)), searcher, workers=2)
+    run = VirtualRun(PlanScheduler(HyperBandPlan(27, 3)), searcher, workers=2)
     while len(run.trials) < 27 + 3:  # the third trial of the second bracket
         run.step()
     assert not any(trial.status == "PAUSED" for trial in run.trials[:27])
@@ -290,7 +288,7 @@ def test_losers_of_an_endless_space_are_stopped_at_once():
 @pytest.mark.parametrize("limit", [1, 2])
 def test_max_concurrent_limits_the_running_trials(limit):
     searcher = RandomSearcher({"x": choices(100)}, max_concurrent=limit)
-    run = VirtualRun(TaskAwareHyperBand(HyperBandPlan(9, 3)), searcher, workers=8)
+    run = VirtualRun(PlanScheduler(HyperBandPlan(9, 3)), searcher, workers=8)
     while run.step():
         assert sum(trial.status == "RUNNING" and not trial.is_saving for trial in run.trials) <= limit
     assert run.scheduler.spent_epochs == 69

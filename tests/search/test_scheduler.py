@@ -12,7 +12,7 @@ from ray.tune.search import ConcurrencyLimiter, Searcher
 from ray.tune.search.basic_variant import BasicVariantGenerator
 from virtual_run import VirtualRun, choices, random_run
 
-from hyperstar_tune import HyperBandPlan, HyperStarSearcher, RandomSearcher, Ranking, TaskAwareHyperBand
+from hyperstar_tune import HyperBandPlan, HyperStarSearcher, PlanScheduler, RandomSearcher, Ranking
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.search import Gated
@@ -54,12 +54,12 @@ class Wrapper(Plain):
 
 def test_another_searcher_must_be_gated():
     with pytest.raises(SearchError, match=r"search_alg=Gated\(Plain\(\.\.\.\)\)"):
-        VirtualRun(TaskAwareHyperBand(PLAN), Plain()).run()
+        VirtualRun(PlanScheduler(PLAN), Plain()).run()
 
 
 def test_a_gated_searcher_fills_the_plan_and_learns_from_every_result():
     inner = Plain()
-    run = VirtualRun(TaskAwareHyperBand(PLAN), Gated(inner)).run()
+    run = VirtualRun(PlanScheduler(PLAN), Gated(inner)).run()
     assert [len(record.trial_ids) for record in run.scheduler.rungs] == [9, 3, 1, 5, 1, 3]
     assert sorted(inner.results) == sorted(run.trained)
     assert len(inner.results) == 69
@@ -73,7 +73,7 @@ def test_a_gated_searcher_may_suggest_what_cannot_be_compared():
             nested = {"betas": [np.float64(0.9), {"late": np.int64(3)}], "activation": Plain}
             return {**super().suggest(trial_id), "optimizer": nested}
 
-    assert VirtualRun(TaskAwareHyperBand(PLAN), Gated(Odd())).run().scheduler.spent_epochs == 69
+    assert VirtualRun(PlanScheduler(PLAN), Gated(Odd())).run().scheduler.spent_epochs == 69
 
 
 def test_a_gated_searcher_hears_that_a_trial_is_lost_and_suggests_anew():
@@ -91,10 +91,10 @@ def test_a_gated_searcher_hears_that_a_trial_is_lost_and_suggests_anew():
             self.failed += [trial_id] if error else []
 
     inner = Recorder()
-    run = VirtualRun(TaskAwareHyperBand(PLAN), Gated(inner), workers=1)
+    run = VirtualRun(PlanScheduler(PLAN), Gated(inner), workers=1)
     saved = run.play(6).save()
     lost = saved.trials.pop().trial_id
-    again = run.restored(saved, TaskAwareHyperBand(PLAN), Gated(inner)).run()
+    again = run.restored(saved, PlanScheduler(PLAN), Gated(inner)).run()
     assert again.scheduler.spent_epochs == 69
     assert inner.failed == [lost]
     assert all(trial.config == inner.given[trial.trial_id] for trial in again.trials)
@@ -122,7 +122,7 @@ def test_a_limiter_inside_gated_is_refused(wrap):
 
 
 def test_a_generator_that_counts_paused_trials_is_refused():
-    scheduler = TaskAwareHyperBand(PLAN)
+    scheduler = PlanScheduler(PLAN)
     scheduler.set_search_properties("acc", "max", num_samples=50)
     scheduler._bind(BasicVariantGenerator(), ReplayTrial("v", {}, 0))
     scheduler.set_search_properties("acc", "max", num_samples=50)
@@ -132,20 +132,20 @@ def test_a_generator_that_counts_paused_trials_is_refused():
 
 def test_a_hidden_searcher_is_refused():
     with pytest.raises(SearchError, match="RandomSearcher cannot be wrapped in a Wrapper"):
-        VirtualRun(TaskAwareHyperBand(PLAN), Wrapper(RandomSearcher({"x": choices(9)}))).run()
+        VirtualRun(PlanScheduler(PLAN), Wrapper(RandomSearcher({"x": choices(9)}))).run()
 
 
 def test_the_plans_of_searcher_and_scheduler_must_agree():
     searcher = RandomSearcher({"x": choices(9)}, plan=HyperBandPlan(27, 3))
     with pytest.raises(SearchError, match="R=9, eta=3, budget 69 and R=27, eta=3, budget 357"):
-        VirtualRun(TaskAwareHyperBand(PLAN), searcher).run()
+        VirtualRun(PlanScheduler(PLAN), searcher).run()
 
 
 def test_a_restored_run_must_have_the_same_plan():
     run = random_run(PLAN)
     saved = run.play(30).save()
     with pytest.raises(SearchError, match="saved run must have the same plan"):
-        run.restored(saved, TaskAwareHyperBand(HyperBandPlan(9, 3, 200)), RandomSearcher({"x": choices(200)})).run()
+        run.restored(saved, PlanScheduler(HyperBandPlan(9, 3, 200)), RandomSearcher({"x": choices(200)})).run()
 
 
 @pytest.mark.parametrize("status", ["PENDING", "TERMINATED", "ERROR"])
@@ -163,7 +163,7 @@ def test_a_trial_that_only_the_restored_searcher_knows_is_suggested_again():
     saved = run.play(6).save()
     lost = saved.trials.pop()
     assert lost.status == "PENDING"
-    again = run.restored(saved, TaskAwareHyperBand(PLAN), RandomSearcher({"x": choices(200)})).run()
+    again = run.restored(saved, PlanScheduler(PLAN), RandomSearcher({"x": choices(200)})).run()
     assert again.scheduler.spent_epochs == 69
     assert [len(record.trial_ids) for record in again.scheduler.rungs] == [9, 3, 1, 5, 1, 3]
     assert lost.config in [trial.config for trial in again.trials]
@@ -182,17 +182,17 @@ def test_a_used_searcher_is_refused_under_a_new_scheduler_too(steps):
     if not steps:
         run.run()
     with pytest.raises(SearchError, match="a RandomSearcher belongs to one run"):
-        VirtualRun(TaskAwareHyperBand(PLAN), run.search_alg.searcher).run()
+        VirtualRun(PlanScheduler(PLAN), run.search_alg.searcher).run()
 
 
 def test_a_restored_searcher_goes_on_with_its_run_once():
     run = random_run(PLAN)
     saved = run.play(30).save()
     searcher = RandomSearcher({"x": choices(200)})
-    again = run.restored(saved, TaskAwareHyperBand(PLAN), searcher).run()
+    again = run.restored(saved, PlanScheduler(PLAN), searcher).run()
     assert again.scheduler.spent_epochs == 69
     with pytest.raises(SearchError, match="belongs to one run"):
-        VirtualRun(TaskAwareHyperBand(PLAN), searcher).run()
+        VirtualRun(PlanScheduler(PLAN), searcher).run()
 
 
 def test_the_scheduler_itself_may_be_used_again():
@@ -204,12 +204,12 @@ def test_the_scheduler_itself_may_be_used_again():
 @pytest.mark.parametrize(("metric", "mode"), [(None, "max"), ("acc", None), (None, None)])
 def test_metric_and_mode_are_needed(metric, mode):
     with pytest.raises(SearchError, match="needs a metric and a mode"):
-        TaskAwareHyperBand(PLAN).set_search_properties(metric, mode)
+        PlanScheduler(PLAN).set_search_properties(metric, mode)
 
 
 def test_two_different_metrics_are_refused():
-    with pytest.raises(SearchError, match="metric is 'loss' in TaskAwareHyperBand but 'acc' in the run"):
-        TaskAwareHyperBand(PLAN, metric="loss").set_search_properties("acc", "max")
+    with pytest.raises(SearchError, match="metric is 'loss' in PlanScheduler but 'acc' in the run"):
+        PlanScheduler(PLAN, metric="loss").set_search_properties("acc", "max")
 
 
 def test_a_missing_metric_is_named_after_the_first_result():
@@ -257,14 +257,14 @@ def test_a_diverged_trial_is_stopped_at_once(value):
 
 def test_no_searcher_at_all_holds_its_trials_back():
     hidden = SimpleNamespace(searcher=None)  # as Ray's BasicVariantGenerator: all trials at once
-    scheduler = TaskAwareHyperBand(PLAN)
+    scheduler = PlanScheduler(PLAN)
     run = VirtualRun(scheduler, Plain(), num_samples=17)
     scheduler.set_search_properties("acc", "max", num_samples=17)
     scheduler._bind(hidden, ReplayTrial("v", {}, 0))
     run.run()
     assert [len(record.trial_ids) for record in scheduler.rungs] == [9, 3, 1, 5, 1, 3]
     assert len(run.trained) == 69
-    endless = TaskAwareHyperBand(PLAN)
+    endless = PlanScheduler(PLAN)
     endless.set_search_properties("acc", "max", num_samples=sys.maxsize)
     with pytest.raises(SearchError, match=r"search_alg=RandomSearcher\(space\)"):
         endless._bind(hidden, ReplayTrial("v", {}, 0))
@@ -278,7 +278,7 @@ def test_differences_to_the_predictor_are_told_once_before_the_run(caplog, monke
         fingerprint = Fingerprint(model="mobilenet", image_size=64)
 
     monkeypatch.setattr(ReplayTrial, "get_trainable_cls", lambda trial: Trainable)
-    run = VirtualRun(TaskAwareHyperBand(PLAN), searcher).play(1)
+    run = VirtualRun(PlanScheduler(PLAN), searcher).play(1)
     (message,) = caplog.messages
     lines = message.splitlines()
     assert "predictor shipped" in lines[0]
@@ -290,8 +290,8 @@ def test_differences_to_the_predictor_are_told_once_before_the_run(caplog, monke
 def test_progress_can_be_read_while_it_runs():
     run = random_run(PLAN, workers=1)
     assert (run.scheduler.spent_epochs, run.scheduler.finished, run.scheduler.rungs) == (0, False, [])
-    assert run.scheduler.debug_string() == "TaskAwareHyperBand: not started"
+    assert run.scheduler.debug_string() == "PlanScheduler: not started"
     while run.n_results < 10:
         run.step()
     assert run.scheduler.spent_epochs == 10
-    assert run.scheduler.debug_string() == "TaskAwareHyperBand: bracket 1, rung 2, 10 of 69 epochs"
+    assert run.scheduler.debug_string() == "PlanScheduler: bracket 1, rung 2, 10 of 69 epochs"

@@ -7,7 +7,7 @@ from ray import tune
 from ray.tune.search import Searcher, create_searcher
 from virtual_run import VirtualRun, choices
 
-from hyperstar_tune import HyperBandPlan, HyperStarSearcher, RandomSearcher, Ranking, SearchSpace, TaskAwareHyperBand
+from hyperstar_tune import HyperBandPlan, HyperStarSearcher, PlanScheduler, RandomSearcher, Ranking, SearchSpace
 from hyperstar_tune.errors import SearchError, SpaceError
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.search import GatedSearcher
@@ -184,7 +184,7 @@ def test_without_a_gate_max_concurrent_limits_the_live_trials():
 def test_a_plan_without_its_scheduler_is_noticed():
     searcher = RandomSearcher(SPACE, plan=HyperBandPlan(9))
     searcher.suggest("a")
-    with pytest.raises(SearchError, match="scheduler=TaskAwareHyperBand"):
+    with pytest.raises(SearchError, match="scheduler=PlanScheduler"):
         searcher.suggest("b")
 
 
@@ -214,9 +214,7 @@ class Learner(GatedSearcher):
 
 def test_a_method_that_learns_fits_on_the_same_base():
     searcher = Learner()
-    run = VirtualRun(
-        TaskAwareHyperBand(HyperBandPlan(9, 3)), searcher, faults={30: faults.error, 40: faults.crash}
-    ).run()
+    run = VirtualRun(PlanScheduler(HyperBandPlan(9, 3)), searcher, faults={30: faults.error, 40: faults.crash}).run()
     assert run.scheduler.spent_epochs == 69
     observed = [(config["x"], epoch) for score, config, epoch in searcher.seen if score >= 0]
     assert len(observed) == 69  # every epoch once, those redone after the fault not again
@@ -228,7 +226,7 @@ def test_a_learner_is_told_only_of_epochs_that_have_the_metric(monkeypatch):
     searcher = Learner()
     plan = HyperBandPlan(9, 3)
     run = VirtualRun(
-        TaskAwareHyperBand(plan), searcher, curve=lambda config, epoch: config["x"] if epoch in (1, 3, 9) else None
+        PlanScheduler(plan), searcher, curve=lambda config, epoch: config["x"] if epoch in (1, 3, 9) else None
     ).run()
     assert run.scheduler.spent_epochs == 69
     assert {epoch for _, _, epoch in searcher.seen} == {1, 3, 9}

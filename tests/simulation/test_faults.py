@@ -6,7 +6,7 @@ import pytest
 from made_up_table import make_table
 from ray.tune.schedulers import HyperBandScheduler
 
-from hyperstar_tune import HyperBandPlan, HyperStarSearcher, RandomSearcher, TaskAwareHyperBand
+from hyperstar_tune import HyperBandPlan, HyperStarSearcher, PlanScheduler, RandomSearcher
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.rivals.bohb import BohbSearcher, has_hpbandster
 from hyperstar_tune.simulation import TaskCurves, faults, replay
@@ -31,7 +31,7 @@ def searcher(name):
 
 
 def make(name):
-    return searcher(name), TaskAwareHyperBand(PLAN)
+    return searcher(name), PlanScheduler(PLAN)
 
 
 def clean_reports(name):

@@ -5,7 +5,7 @@ import pytest
 from made_up_table import make_table
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler
 
-from hyperstar_tune import HyperBandPlan, HyperStarSearcher, RandomSearcher, TaskAwareHyperBand
+from hyperstar_tune import HyperBandPlan, HyperStarSearcher, PlanScheduler, RandomSearcher
 from hyperstar_tune.comparison import Setting, make_method, run_method
 from hyperstar_tune.errors import MetaDatasetError, SearchError
 from hyperstar_tune.ranking import Ranking
@@ -38,7 +38,7 @@ def same(first, second):
 
 def test_rungs_are_those_of_the_plan(curves):
     plan = HyperBandPlan(9)
-    scheduler = TaskAwareHyperBand(plan)
+    scheduler = PlanScheduler(plan)
     run = replay(curves, RandomSearcher(curves.space), scheduler)
     expected = [(rung.n_configs, rung.epochs) for bracket in plan.brackets for rung in bracket.rungs]
     assert [(len(record.trial_ids), record.epochs) for record in scheduler.rungs] == expected
@@ -111,7 +111,7 @@ def test_a_ranking_alone_trains_its_top_to_the_end_one_after_another(curves):
 
 
 def test_the_incumbent_is_the_best_of_half_a_and_shows_the_same_epoch_of_half_b(curves):
-    run = replay(curves, RandomSearcher(curves.space, seed=5), TaskAwareHyperBand(HyperBandPlan(9)))
+    run = replay(curves, RandomSearcher(curves.space, seed=5), PlanScheduler(HyperBandPlan(9)))
     best = -1.0
     seen = []
     for row, before, after, _ in run.segments:
@@ -123,16 +123,14 @@ def test_the_incumbent_is_the_best_of_half_a_and_shows_the_same_epoch_of_half_b(
 
 
 def test_one_worker_takes_the_sum_of_the_recorded_seconds(curves):
-    run = replay(curves, RandomSearcher(curves.space), TaskAwareHyperBand(HyperBandPlan(9)))
+    run = replay(curves, RandomSearcher(curves.space), PlanScheduler(HyperBandPlan(9)))
     spent = sum(curves.end_seconds[t.row, t.epochs] for t in run.trials)
     assert run.seconds == pytest.approx(spent)
     assert run.incumbent.seconds[-1] == pytest.approx(spent)
 
 
 def test_more_workers_finish_sooner_with_the_same_epochs(curves):
-    runs = [
-        replay(curves, RandomSearcher(curves.space), TaskAwareHyperBand(HyperBandPlan(9)), n_workers=k) for k in (1, 4)
-    ]
+    runs = [replay(curves, RandomSearcher(curves.space), PlanScheduler(HyperBandPlan(9)), n_workers=k) for k in (1, 4)]
     assert runs[0].epochs == runs[1].epochs
     assert runs[1].seconds < 0.6 * runs[0].seconds
 
@@ -140,7 +138,7 @@ def test_more_workers_finish_sooner_with_the_same_epochs(curves):
 def test_a_diverged_trial_is_stopped_and_its_epochs_go_to_others():
     table = make_table(diverged=[(0, config) for config in range(0, 48, 2)])
     curves = TaskCurves.of(table, "task0")
-    run = replay(curves, RandomSearcher(curves.space), TaskAwareHyperBand(HyperBandPlan(9)))
+    run = replay(curves, RandomSearcher(curves.space), PlanScheduler(HyperBandPlan(9)))
     assert max(t.epochs for t in run.trials if t.row % 2 == 0) == 3
     assert run.epochs == HyperBandPlan(9).epoch_budget
     assert not run.stalled
