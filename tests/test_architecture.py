@@ -73,6 +73,20 @@ def test_tasks_and_tables_need_no_ray():
     assert "ray" not in imported_after("from hyperstar_tune import tasks, tables")
 
 
+def test_a_ranking_loads_only_what_it_uses(digits_folder):
+    code = f"""
+import sys
+sys.argv = ["hyperstar", "rank", {str(digits_folder)!r}]
+from hyperstar_tune.cli import main
+try:
+    main()
+except SystemExit as ended:
+    assert not ended.code
+assert not {{"ray", "timm", "torchvision", "sklearn", "pandas", "matplotlib"}} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
 def test_every_public_name_can_be_had():
     import hyperstar_tune
 

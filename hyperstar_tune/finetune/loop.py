@@ -133,6 +133,28 @@ class FineTune:
             metrics[f"val_loss{suffix}"] = loss if math.isfinite(loss) else math.nan
         return metrics
 
+    @property
+    def normalization(self) -> dict[str, tuple[float, ...]]:
+        """``mean`` and ``std`` of RGB in [0, 1] that the network's images are normalized with."""
+        return self._network.normalization
+
+    @property
+    def settings(self) -> FineTuneSettings:
+        """The settings, with the image and batch size of the configuration."""
+        return self._settings
+
+    def whole_state(self) -> dict[str, Tensor]:
+        """All tensors of the network, frozen and trained, by name."""
+        return self._network.model.state_dict()
+
+    def trained_state(self) -> dict[str, Tensor]:
+        """A copy on the CPU of the tensors of the trained layers."""
+        return {name: value.detach().cpu().clone() for name, value in self._network.trained_state().items()}
+
+    def load_trained_state(self, state: dict[str, Tensor]) -> None:
+        """Takes what ``trained_state`` gave."""
+        self._network.load_trained_state(state)
+
     def predict(self, split: str = "val") -> Tensor:
         """Logits [n, classes] of the images of a split, without augmentation, on the CPU."""
         return self._logits(split).cpu()
@@ -144,7 +166,7 @@ class FineTune:
             "epoch": self.epoch,
             "diverged": self.diverged,
             "last": dict(self._last),
-            "trained": {name: value.detach().cpu().clone() for name, value in self._network.trained_state().items()},
+            "trained": self.trained_state(),
             "optimizer": copy.deepcopy(self._optimizer.state_dict()),
             "scaler": self._scaler.state_dict(),
         }

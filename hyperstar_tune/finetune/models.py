@@ -9,6 +9,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from hyperstar_tune.finetune.checkpoints import read_checkpoint
 from hyperstar_tune.finetune.packages import find_package, read_package
 from hyperstar_tune.shipped import OWN_MODEL, backbone_path
 
-__all__ = ["build_model", "check_image_size", "check_model_name", "normalization", "weights_id"]
+__all__ = ["Architecture", "build_model", "check_image_size", "check_model_name", "normalization", "weights_id"]
 
 _logger = logging.getLogger("hyperstar_tune")
 
@@ -106,6 +107,36 @@ def build_model(
     return model
 
 
+@dataclass(frozen=True)
+class Architecture:
+    """What makes a network without its weights: ``timm.create_model(name, num_classes=n, **arguments)``."""
+
+    library: str  # "timm" or "torchvision", whose get_model takes the same
+    name: str
+    arguments: dict[str, Any]
+
+    @classmethod
+    def of(cls, name: str, image_size: int, kwargs: dict[str, Any] | None = None) -> "Architecture":
+        """That of a network as ``build_model`` makes it."""
+        library, plain = check_model_name(name)
+        plain = plain.partition(".")[0] if library == "timm" else plain  # a tag names weights
+        return cls(library, plain, _arguments(library, plain, image_size, dict(kwargs or {})))
+
+    def build(self, n_classes: int) -> nn.Module:
+        """The network with new weights.
+
+        Raises:
+            ModelError: If the installed library does not know it, or takes other arguments.
+        """
+        library, plain = check_model_name(f"{self.library}/{self.name}")
+        try:
+            return _construct(library, plain, n_classes, False, None, self.arguments)
+        except (TypeError, ValueError, RuntimeError, AssertionError) as error:
+            raise ModelError(
+                f"{self.name} must take the arguments {self.arguments}, but: {first_line(error)}"
+            ) from error
+
+
 def check_image_size(name: str, image_size: int, kwargs: dict[str, Any] | None = None) -> None:
     """Trains a network, with new weights, for one step on two images of a size.
 
@@ -162,10 +193,8 @@ def weights_id(name: str, weights: str | Path) -> str:
 def _construct(
     library: str, plain: str, n_classes: int, from_hub: bool, image_size: int | None, kwargs: dict[str, Any]
 ) -> nn.Module:
+    kwargs = _arguments(library, plain, image_size, kwargs)
     if library == "torchvision":
-        if plain in _TWO_ANSWERS:
-            # As torchvision sets them for its own weights, which want their images in another scale.
-            kwargs = {"aux_logits": False, "transform_input": True, "init_weights": False, **kwargs}
         model = torchvision.models.get_model(plain, weights=None, num_classes=n_classes, **kwargs)
         if from_hub:
             with _needing_the_hub(plain):
@@ -173,12 +202,23 @@ def _construct(
             _load_weights(model, state, "the hub")
         return model
     record = timm.get_pretrained_cfg(plain)
-    if image_size is not None and record is not None and record.fixed_input_size:
-        kwargs = {"img_size": image_size, **kwargs}
     if from_hub and (record is None or not record.has_weights):
         raise ModelError(f"the hub has no weights for {plain}; pass weights= a local file")
     with _needing_the_hub(plain) if from_hub else nullcontext():
         return timm.create_model(plain, pretrained=from_hub, num_classes=n_classes, **kwargs)
+
+
+def _arguments(library: str, plain: str, image_size: int | None, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """All arguments of a network's constructor but the number of classes."""
+    if library == "torchvision":
+        if plain in _TWO_ANSWERS:
+            # As torchvision sets them for its own weights, which want their images in another scale.
+            return {"aux_logits": False, "transform_input": True, "init_weights": False, **kwargs}
+        return kwargs
+    record = timm.get_pretrained_cfg(plain)
+    if image_size is not None and record is not None and record.fixed_input_size:
+        return {"img_size": image_size, **kwargs}
+    return kwargs
 
 
 @contextmanager

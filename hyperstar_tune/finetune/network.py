@@ -42,9 +42,9 @@ class Network:
         split = Split(self.model, groups, self._trained, self.image_size)
         self.split = split if split.works else None
         usual = dict(zip(("mean", "std"), normalization(self.model), strict=True))
+        self.normalization = {name: given or usual[name] for name, given in settings.normalization().items()}
         self._mean, self._std = (
-            torch.tensor(given or usual[name], device=device).view(1, 3, 1, 1)
-            for name, given in settings.normalization().items()
+            torch.tensor(self.normalization[name], device=device).view(1, 3, 1, 1) for name in ("mean", "std")
         )
         self.amp_dtype: torch.dtype | None = None
         if device.type == "cuda":

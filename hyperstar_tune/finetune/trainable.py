@@ -5,6 +5,7 @@ without a scheduler pass ``stop={"training_iteration": max_epochs}``. Training p
 learning rate.
 """
 
+import math
 import time
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,7 +13,9 @@ from typing import Any, ClassVar
 import ray
 import torch
 from ray import cloudpickle, tune
+from torch import Tensor
 
+from hyperstar_tune.classification import METRICS
 from hyperstar_tune.errors import ModelError
 from hyperstar_tune.finetune.loop import FineTune
 from hyperstar_tune.finetune.settings import FineTuneSettings
@@ -20,9 +23,10 @@ from hyperstar_tune.finetune.watchdog import time_limit
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.tasks.task import ImageTask
 
-__all__ = ["FineTuneTrainable", "trainable"]
+__all__ = ["FineTuneTrainable", "read_best", "trainable"]
 
 _STATE_FILE = "state.pt"
+_BEST = "best"  # its entry for the best epoch
 _CHECKPOINT_SECONDS = 60.0
 _LARGE_BYTES = 4 << 20  # a larger task travels through Ray's object store, not with the class
 
@@ -35,6 +39,7 @@ class FineTuneTrainable(tune.Trainable):
     space_name: ClassVar[str | None] = None
     bound_task: ClassVar[ImageTask]  # unless it comes through Ray's object store
     seed: ClassVar[int] = 0
+    keep_best_by: ClassVar[str] = "val_accuracy"
     epoch_seconds_limit: ClassVar[float | None] = None
 
     @classmethod
@@ -59,28 +64,30 @@ class FineTuneTrainable(tune.Trainable):
         """Trains one epoch and reports what ``FineTune.train_epoch`` returns."""
         with time_limit(self.epoch_seconds_limit):
             result = self._run().train_epoch()
+            self._note(result)
         due = time.monotonic() - self._saved_at >= _CHECKPOINT_SECONDS
-        if due or result["epoch"] == self.settings.max_epochs:
+        has_diverged = math.isnan(result["val_loss"])
+        if due or result["epoch"] == self.settings.max_epochs or (has_diverged and self._best is not None):
             result["should_checkpoint"] = True
         return result
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Writes trained parameters, optimizer and epoch."""
+        """Writes trained parameters, optimizer and epoch, and the parameters of the best epoch if it is another."""
         with time_limit(self.epoch_seconds_limit):
-            torch.save(self._run().state_dict(), Path(checkpoint_dir) / _STATE_FILE)
+            state = self._run().state_dict() | {_BEST: self._best}
+            if self._best is not None and self._best["epoch"] == state["epoch"]:
+                state[_BEST] = {**self._best, "trained": None}  # the same as the trial's own
+            torch.save(state, Path(checkpoint_dir) / _STATE_FILE)
         self._saved_at = time.monotonic()
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Goes on from what ``save_checkpoint`` wrote."""
-        path = Path(str(checkpoint)) / _STATE_FILE
         with time_limit(self.epoch_seconds_limit):
-            try:
-                state = torch.load(path, map_location="cpu", weights_only=True)
-            except Exception as error:  # torch raises many kinds for damaged files
-                raise ModelError(
-                    f"a checkpoint must hold a readable {_STATE_FILE}, but {path} is not: {error}"
-                ) from error
+            state = _read_state(str(checkpoint))
             self._run().load_state_dict(state)
+            self._best = state[_BEST]
+            if self._best is not None and self._best["trained"] is None:
+                self._best["trained"] = state["trained"]
 
     def cleanup(self) -> None:
         """Frees the network."""
@@ -93,6 +100,14 @@ class FineTuneTrainable(tune.Trainable):
             self.cleanup()
             self._fine_tune = FineTune(self._task, config, self.settings, seed=self.seed)
         self._saved_at = time.monotonic()
+        self._best: dict[str, Any] | None = None
+
+    def _note(self, result: dict[str, Any]) -> None:
+        """Keeps the parameters of the best epoch so far; of equal ones that with the lower validation loss."""
+        standing = (result[self.keep_best_by], -result["val_loss"])
+        if not any(map(math.isnan, standing)) and (self._best is None or standing > tuple(self._best["standing"])):
+            epoch = result["epoch"]
+            self._best = {"epoch": epoch, "standing": standing, "trained": self._run().trained_state()}
 
     def _run(self) -> FineTune:
         if self._fine_tune is None:
@@ -105,6 +120,7 @@ def trainable(
     settings: FineTuneSettings | None = None,
     *,
     seed: int = 0,
+    keep_best_by: str = "val_accuracy",
     space_name: str | None = None,
     epoch_seconds_limit: float | None = None,
     **fields: Any,
@@ -121,6 +137,8 @@ def trainable(
         task: A folder, ``"torchvision:NAME"`` or an ``ImageTask``.
         settings: What all configurations share; None takes the defaults of ``FineTuneSettings``.
         seed: Random seed of the new head, the order of images and the augmentation.
+        keep_best_by: One of ``classification.METRICS``, by which a checkpoint also keeps the parameters of the best
+            epoch; of equal epochs that with the lower loss.
         space_name: Name of the search space, recorded for those who ask.
         epoch_seconds_limit: An epoch that takes longer ends its worker process, so that a trial that hangs fails
             instead of holding its place for ever. Building the network (a download of its weights included), writing
@@ -137,6 +155,8 @@ def trainable(
     """
     if epoch_seconds_limit is not None and not epoch_seconds_limit > 0:
         raise ModelError(f"epoch_seconds_limit must be positive or None, but got {epoch_seconds_limit!r}")
+    if keep_best_by not in METRICS:
+        raise ModelError(f"keep_best_by is one of {', '.join(METRICS)}, but got {keep_best_by!r}")
     images = ImageTask.of(task)
     settings = FineTuneSettings.of(settings, fields)
     settings.check_network()
@@ -145,6 +165,7 @@ def trainable(
         "fingerprint": settings.fingerprint(),
         "space_name": space_name,
         "seed": seed,
+        "keep_best_by": keep_best_by,
         "epoch_seconds_limit": epoch_seconds_limit,
         "__doc__": f"Fine-tunes {settings.model} on {images.name}.",
         "__module__": __name__,
@@ -152,3 +173,25 @@ def trainable(
     if len(cloudpickle.dumps(images)) > _LARGE_BYTES:
         return tune.with_parameters(type("FineTune", (FineTuneTrainable,), attributes), task=images)
     return type("FineTune", (FineTuneTrainable,), {**attributes, "bound_task": images})
+
+
+def read_best(checkpoint: str | Path) -> tuple[int, dict[str, Tensor]]:
+    """The best epoch that a trial's checkpoint keeps, and the tensors of its trained layers.
+
+    Raises:
+        ModelError: If the checkpoint cannot be read, or all its epochs diverged.
+    """
+    state = _read_state(str(checkpoint))
+    best = state[_BEST]
+    if best is None:
+        raise ModelError(f"a checkpoint must hold an epoch that did not diverge, but {checkpoint} has none")
+    return best["epoch"], best["trained"] or state["trained"]
+
+
+def _read_state(checkpoint: str) -> dict[str, Any]:
+    path = Path(checkpoint) / _STATE_FILE
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        return {_BEST: None, **state}
+    except Exception as error:  # torch raises many kinds for damaged files
+        raise ModelError(f"a checkpoint must hold a readable {_STATE_FILE}, but {path} is not: {error}") from error

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from hyperstar_tune.errors import PredictorError
+from hyperstar_tune.predictor.shufflenet import shufflenet_stages
 from hyperstar_tune.shipped import backbone_path
 from hyperstar_tune.tasks.task import ImageTask
 
@@ -51,15 +52,11 @@ class Backbone(nn.Module):
                 f"the trained part of the backbone is one of {', '.join(_N_FROZEN)}, but got {trained!r}"
             )
         self.part = trained
-        from torchvision.models import shufflenet_v2_x1_0  # takes a second to import: only for those who need a network
-
         with torch.random.fork_rng(devices=[]):  # its random start is thrown away
-            network = shufflenet_v2_x1_0(weights=None)
-        network.fc = nn.Identity()
+            network = nn.ModuleDict(shufflenet_stages())
         state = {name: value for name, value in load_file(backbone_path()).items() if not name.startswith("fc.")}
         network.load_state_dict(state)  # copies into float32, whatever the file's precision
-        names = ("conv1", "maxpool", "stage2", "stage3", "stage4", "conv5")
-        stages: list[tuple[str, nn.Module]] = [(name, getattr(network, name)) for name in names]
+        stages: list[tuple[str, nn.Module]] = list(network.items())
         stages.append(("pool", nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())))
         cut = _N_FROZEN[trained]
         self.frozen = nn.Sequential(OrderedDict(stages[:cut]))

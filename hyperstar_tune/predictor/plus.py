@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial.distance import cdist
-from sklearn.linear_model import Ridge
 
 from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.predictor.targets import CURVES, READINGS, config_kernel
@@ -78,6 +77,8 @@ class PlusModel:
 
 def fit_plus(targets: Floats, traits: Floats, families: Sequence[str], penalty: float) -> PlusModel:
     """Fits a model to targets [T, H] without NaN of tasks with traits [T, D], with the penalty of ``PlusSettings``."""
+    from sklearn.linear_model import Ridge  # slow to import, and only needed to fit
+
     shift, scale = traits.mean(axis=0), traits.std(axis=0)
     scale = np.where(scale > 1e-9, scale, 1.0)
     known, mean = (traits - shift) / scale, targets.mean(axis=0)

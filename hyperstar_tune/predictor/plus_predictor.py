@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,10 @@ from hyperstar_tune.predictor.targets import default_curve, plus_targets
 from hyperstar_tune.predictor.traits import TRAITS, traits_of
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.space import Config, SearchSpace
-from hyperstar_tune.tables.metadataset import MetaDataset
 from hyperstar_tune.tasks.task import ImageTask
+
+if TYPE_CHECKING:
+    from hyperstar_tune.tables.metadataset import MetaDataset
 
 __all__ = ["PlusPredictor", "train_plus"]
 
@@ -65,7 +67,7 @@ class PlusPredictor(Predictor):
 
     @classmethod
     def fit(
-        cls, metadataset: MetaDataset, traits_by_name: Callable[[str], Floats], settings: PlusSettings
+        cls, metadataset: "MetaDataset", traits_by_name: Callable[[str], Floats], settings: PlusSettings
     ) -> "PlusPredictor":
         """Learns from the complete tasks of a table, or from all of them where too few are complete.
 
@@ -147,7 +149,7 @@ class PlusPredictor(Predictor):
 
 
 def train_plus(
-    metadataset: MetaDataset,
+    metadataset: "MetaDataset",
     tasks: Mapping[str, ImageTask],
     settings: PlusSettings | None = None,
     *,

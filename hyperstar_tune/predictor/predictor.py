@@ -7,7 +7,7 @@ card says which one it is.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -17,8 +17,10 @@ from hyperstar_tune.predictor.artifact import read_artifact
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.shipped import BACKBONE, backbone_hash, predictor_names, predictor_path
 from hyperstar_tune.space import Config, SearchSpace
-from hyperstar_tune.tables.metadataset import MetaDataset
 from hyperstar_tune.tasks.task import ImageTask
+
+if TYPE_CHECKING:
+    from hyperstar_tune.tables.metadataset import MetaDataset
 
 __all__ = ["DEFAULT_IMAGE_SIZE", "Predictor", "card_entry", "check_images"]
 
@@ -61,9 +63,7 @@ class Predictor(ABC):
             raise PredictorError(
                 f"a predictor is one of {', '.join(predictor_names())} or a directory, but got {str(name_or_path)!r}"
             )
-        # Both build on this class.
-        from hyperstar_tune.predictor.network_predictor import NetworkPredictor
-        from hyperstar_tune.predictor.plus_predictor import PlusPredictor
+        from hyperstar_tune.predictor.plus_predictor import PlusPredictor  # builds on this class
 
         card, tensors = read_artifact(directory)
         try:
@@ -79,6 +79,8 @@ class Predictor(ABC):
             _hashes(card)
             method = card.get("method", "network")
             if method == "network":
+                from hyperstar_tune.predictor.network_predictor import NetworkPredictor
+
                 return NetworkPredictor.restore(card, tensors, device)
             if method == PlusPredictor.method:
                 return PlusPredictor.restore(card, tensors)
@@ -147,7 +149,7 @@ def card_entry(task: ImageTask, family: str) -> dict[str, Any]:
     return {"name": task.name, "family": family, "image_hash": own} | ({"cut_from": parents} if parents else {})
 
 
-def check_images(metadataset: MetaDataset, tasks: Mapping[str, ImageTask]) -> None:
+def check_images(metadataset: "MetaDataset", tasks: Mapping[str, ImageTask]) -> None:
     """Refuses to learn from a table with images that its curves were not trained on.
 
     Raises:

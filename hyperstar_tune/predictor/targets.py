@@ -11,6 +11,7 @@ trained are filled in from the average ranking and the task's other cells.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,9 @@ from torch import Tensor
 
 from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.metrics import normalize_scores, similarity_matrix
-from hyperstar_tune.tables.metadataset import MetaDataset
+
+if TYPE_CHECKING:
+    from hyperstar_tune.tables.metadataset import MetaDataset
 
 __all__ = [
     "CURVES",
@@ -53,7 +56,7 @@ class Targets:
     encoded: Tensor  # [H, config_dim]
 
 
-def make_targets(metadataset: MetaDataset, k: int) -> Targets:
+def make_targets(metadataset: "MetaDataset", k: int) -> Targets:
     """Targets for all tasks of a table; the similarity of tasks is their AP@k.
 
     Raises:
@@ -104,16 +107,19 @@ def _by_regret(row: Floats) -> Floats:
 
 
 READINGS: dict[str, Callable[[Floats], Floats]] = {"rank": _by_rank, "regret": _by_regret, "accuracy": lambda row: row}
-CURVES = {"last": MetaDataset.scores, "steady": MetaDataset.steady_scores}
+CURVES: dict[str, Callable[["MetaDataset"], Floats]] = {
+    "last": lambda table: table.scores(),
+    "steady": lambda table: table.steady_scores(),
+}
 
 
-def default_curve(table: MetaDataset) -> str:
+def default_curve(table: "MetaDataset") -> str:
     """One of ``CURVES``: ``steady`` where the learning rate is constant, ``last`` where a schedule settles a run."""
     return "steady" if table.fingerprint.constant_rate else "last"
 
 
 def plus_targets(
-    metadataset: MetaDataset, curve: str, readings: Sequence[str] = tuple(READINGS), incomplete: bool = False
+    metadataset: "MetaDataset", curve: str, readings: Sequence[str] = tuple(READINGS), incomplete: bool = False
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32], Floats]:
     """What HyperSTAR+ learns from a table; the other arguments are those of ``PlusSettings``.
 

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.metrics import balanced_accuracy_score
+from scipy.linalg import lapack
 from torch import Tensor, nn
 
 from hyperstar_tune.predictor.backbone import CHUNK, Backbone, normalize
@@ -148,14 +148,21 @@ def scaled(features: Floats) -> Floats:
 def probe(kernel: Floats, labels: Labels) -> float:
     """Balanced accuracy above chance of a ridge classifier that is judged on each image after a fit without it."""
     decided = (left_out(kernel, labels) - class_shares(labels)).argmax(axis=1)
-    return float(balanced_accuracy_score(labels, decided, adjusted=True))
+    return _above_chance(labels, decided)
 
 
 def neighbours(kernel: Floats, labels: Labels) -> float:
     """Balanced accuracy above chance of the nearest neighbour's label."""
     nearest = kernel - 0.5 * (np.diag(kernel)[:, None] + np.diag(kernel)[None, :])
     np.fill_diagonal(nearest, -np.inf)
-    return float(balanced_accuracy_score(labels, labels[nearest.argmax(axis=1)], adjusted=True))
+    return _above_chance(labels, labels[nearest.argmax(axis=1)])
+
+
+def _above_chance(labels: Labels, decided: Labels) -> float:
+    """Mean recall of the classes, brought to 0 at chance and 1 where all is right."""
+    recalls = np.bincount(labels, weights=labels == decided) / np.bincount(labels)
+    chance = 1 / len(recalls)
+    return float((recalls.mean() - chance) / (1 - chance))
 
 
 def left_out(kernel: Floats, labels: Labels) -> Floats:
@@ -176,10 +183,14 @@ def ridge_inverse(kernel: Floats, root: Floats) -> Floats:
 
     The residuals are its rows times the weighted targets, divided by its diagonal. Without the intercept, centring
     would tell each image's label to the regression that is fitted without it. Images without features (blank ones) must
-    not stop it.
+    not stop it. The matrix without the intercept is positive definite, so that Cholesky inverts it in half the time.
     """
     ridge = _RIDGE * np.trace(kernel) / len(kernel) + 1e-9
-    inverse = np.linalg.inv(root[:, None] * kernel * root + ridge * np.eye(len(kernel)))
+    factor, failed = lapack.dpotrf(root[:, None] * kernel * root + ridge * np.eye(len(kernel)), lower=True)
+    half, singular = lapack.dpotri(factor, lower=True)
+    if failed or singular:
+        raise np.linalg.LinAlgError("the inner products of features must be positive definite, but are not finite")
+    inverse = half + np.tril(half, -1).T
     sums = inverse @ root
     return np.asarray(inverse - np.outer(sums, sums) / (root @ sums))
 

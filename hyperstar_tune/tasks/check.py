@@ -47,8 +47,7 @@ def check_folder(path: str | Path, published: str | None = None, seed: int = 0) 
     """Checks a folder that ``ImageTask.from_folder`` is to read.
 
     Args:
-        path: ``{train,val|valid|validation|test}/CLASS/*`` or ``CLASS/*``. The latter is split as ``from_folder``
-            would split it.
+        path: ``{train,val,test}/CLASS/*`` or ``CLASS/*``, which is split as ``from_folder`` would split it.
         published: A name of ``PUBLISHED_SIZES`` to compare classes and counts with.
         seed: Random seed of the split, for a folder without splits.
 
@@ -64,7 +63,8 @@ def check_folder(path: str | Path, published: str | None = None, seed: int = 0) 
     layout, files = _files(root, task)
     value_range = task.value_range if task is not None else None
     seen = in_threads(partial(_see, value_range), [path for path, _, _ in files], f"checking {root.name}")
-    counts: dict[str, dict[str, int]] = {split: {} for split in sorted({s for _, s, _ in files}, key="train".__ne__)}
+    order = ("train", "val", *dict.fromkeys(split for _, split, _ in files))
+    counts: dict[str, dict[str, int]] = {split: {} for split in sorted({s for _, s, _ in files}, key=order.index)}
     for (_, split, label), found in zip(files, seen, strict=True):
         counts[split][label] = counts[split].get(label, 0) + (found is not None)
     bad = [path for (path, _, _), found in zip(files, seen, strict=True) if found is None]
@@ -79,7 +79,7 @@ def check_folder(path: str | Path, published: str | None = None, seed: int = 0) 
     wrong = []
     if len(copies) > _MAX_SHARE * len(held_out):
         wrong.append(
-            f"{len(copies)} of {len(held_out)} validation images are in training too, as they are or in another size "
+            f"{len(copies)} of {len(held_out)} held-out images are in training too, as they are or in another size "
             "or format, which makes accuracies look too good; delete the copies"
         )
     if len(uniform) > _MAX_SHARE * len(readable):
@@ -126,6 +126,9 @@ def _files(root: Path, task: ImageTask | None) -> tuple[Layout | None, list[_Fil
     except (TaskError, OSError):
         return None, []
     names = {"train": "train", "val": layout.val.name} if layout.val is not None else {}
+    if layout.test is not None:
+        listed["test"] = list_classes(layout.test, root, strict=False)
+        names["test"] = layout.test.name
     return layout, [
         (path, names.get(split) or split_of.get(path, unlisted), label)
         for split, classes in listed.items()

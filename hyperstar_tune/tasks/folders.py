@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hyperstar_tune.errors import TaskError
-from hyperstar_tune.tasks.layout import Layout, find_layout, refuse_disguised_splits
+from hyperstar_tune.log import LOGGER
+from hyperstar_tune.tasks.layout import find_layout, refuse_disguised_splits
 from hyperstar_tune.tasks.pixels import ValueRange, observed_range
 from hyperstar_tune.tasks.scan import Scan, by_ending, list_files, refuse_outside, scan_classes, visible_folders
 from hyperstar_tune.tasks.sources import in_threads, read_values
@@ -21,7 +22,7 @@ class Folder:
     files: dict[str, dict[str, list[Path]]]  # split -> class -> files
     problems: dict[Path, str]
     value_range: ValueRange | None  # of images of more than 8 bits
-    layout: Layout
+    test: Path | None  # folder of test images of the same classes
 
 
 def read_folder(root: Path, name: str, seed: int, max_unreadable: float) -> Folder:
@@ -47,7 +48,8 @@ def read_folder(root: Path, name: str, seed: int, max_unreadable: float) -> Fold
             where = (layout.train if only[0] in files["train"] else layout.val).name
             raise TaskError(f"train and validation need the same classes, but class {only[0]!r} is only in {where}/")
         refuse_small_classes(files["train"], name)
-    return Folder(files, problems, _value_range(scans.values(), files["train"]), layout)
+    test = _test_folder(layout.test, files["train"], root)
+    return Folder(files, problems, _value_range(scans.values(), files["train"]), test)
 
 
 def list_classes(folder: Path, root: Path, strict: bool = True) -> dict[str, list[Path]]:
@@ -94,6 +96,18 @@ def remedy(paths: Iterable[object]) -> str:
     """What reads the files, if only a package is missing."""
     phone = any(str(path).lower().endswith((".heic", ".heif", ".hif")) for path in paths)
     return "; pip install pillow-heif reads HEIC" if phone else ""
+
+
+def _test_folder(folder: Path | None, classes: Iterable[str], root: Path) -> Path | None:
+    """The test folder, unless it has other classes, like one of images without labels."""
+    if folder is None:
+        return None
+    refuse_outside(folder, root)
+    others = sorted({path.name for path in visible_folders(folder)} - set(classes))
+    if not others:
+        return folder
+    LOGGER.warning(f"{folder.name}/ is not used, as it has classes that training images lack, such as {others[0]!r}")
+    return None
 
 
 def _scan(folder: Path, root: Path) -> Scan:

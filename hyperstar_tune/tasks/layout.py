@@ -26,13 +26,14 @@ _MOST_WRAPPERS = 3
 class Layout:
     """Where the classes of a task are."""
 
-    train: Path  # holds one folder per class; all images if there is no ``val``
+    train: Path  # holds one folder per class; training and validation images if there is no ``val``
     val: Path | None
+    test: Path | None = None  # images that choose nothing; the finished model is judged on them
     unused: tuple[Path, ...] = ()  # folders beside the splits
 
     @property
     def splits(self) -> dict[str, Path]:
-        """The folders of classes by split; ``""`` if there is one for both."""
+        """The folders of training and validation images by split; ``""`` if there is one for both."""
         return {"": self.train} if self.val is None else {"train": self.train, "val": self.val}
 
 
@@ -114,9 +115,9 @@ def _splits(base: Path, root: Path) -> Layout | None:
             f"a folder with {has}/ also needs one of {others}, with one folder per class, but {base} has none; "
             f"to cut validation images off, give {has}/ itself"
         )
-    train, val = found["train"][0], held_out[0]
-    unused = tuple(folder for folder in folders if folder not in (train, val))
-    return Layout(_unwrapped(train, root), _unwrapped(val, root), unused)
+    unused = tuple(folder for folder in folders if not any(folder in chosen for chosen in found.values()))
+    inner = {kind: _unwrapped(chosen[0], root) for kind, chosen in found.items() if chosen}
+    return Layout(inner["train"], inner.get("val"), inner.get("test"), unused)
 
 
 def _unwrapped(folder: Path, root: Path) -> Path:

@@ -43,10 +43,13 @@ class TaskReport:
         if self.imbalance is not None:
             training = next(iter(self.counts.values()))
             smallest, largest = min(training, key=lambda c: training[c]), max(training, key=lambda c: training[c])
-            lines.append(
-                f"  class balance: {training[largest]} images of {largest}, {training[smallest]} of {smallest} "
-                f"(ratio {self.imbalance:.1f})"
-            )
+            if training[smallest] == training[largest]:
+                lines.append(f"  class balance: {training[largest]} training images of every class")
+            else:
+                lines.append(
+                    f"  class balance: {training[largest]} images of {largest}, {training[smallest]} of {smallest} "
+                    f"(ratio {self.imbalance:.1f})"
+                )
         lines += _listed("unreadable", [(path,) for path in self.unreadable])
         if self.left_out:
             kinds = ", ".join(f"{n} {ending or 'without ending'}" for ending, n in self.left_out.items())

@@ -53,6 +53,8 @@ class ImageTask:
         unreadable: Images that could not be read: skipped at the start, or replaced when they were first decoded.
         value_range: Values of black and white in images of more than 8 bits; None if all have 8. New images for a
             network that was trained on the task are read with it: ``read_square(path, size, task.value_range)``.
+        test_folder: Folder of test images, one folder per class. Nothing here reads them: they choose nothing, and
+            are for judging a finished model once. None if the folder of the task has none.
         parent: The task it was cut from, if any.
     """
 
@@ -68,6 +70,7 @@ class ImageTask:
         unreadable: Sequence[str] = (),
         max_unreadable: float = 0.1,
         value_range: ValueRange | None = None,
+        test_folder: Path | None = None,
     ) -> None:
         self.name = name
         self.classes = tuple(str(c) for c in classes)
@@ -78,6 +81,7 @@ class ImageTask:
         self.unreadable: list[str] = list(unreadable)
         self._max_unreadable = max_unreadable
         self.value_range = value_range
+        self.test_folder = test_folder
         self.sources = dict(sources)
         self.parent: ImageTask | None = None
         self._hash: str | None = None
@@ -112,9 +116,10 @@ class ImageTask:
     def from_folder(
         cls, path: str | Path, name: str | None = None, seed: int = 0, max_unreadable: float = 0.1
     ) -> "ImageTask":
-        """Reads ``{train,val|valid|validation|test}/CLASS/*`` or ``CLASS/*``, which is split 70/30, stratified.
+        """Reads ``{train,val}/CLASS/*`` or ``CLASS/*``, which is split 70/30, stratified.
 
-        Other usual names of splits are known too, and one more folder may be wrapped around. Only headers are read
+        Other usual names of splits are known too, and one more folder may be wrapped around. Images in ``test/`` are
+        left for judging the finished model; where there is no ``val/``, ``train/`` is split. Only headers are read
         here; pixels are decoded when asked for.
 
         Args:
@@ -146,6 +151,7 @@ class ImageTask:
             unreadable=[str(path) for path in found.problems],
             max_unreadable=max_unreadable,
             value_range=found.value_range,
+            test_folder=found.test,
         )
         for remark in task.remarks() if root not in remarked else ():
             LOGGER.warning(f"{name}: {remark}")
@@ -291,6 +297,7 @@ class ImageTask:
         return (
             f"{self.name}: {len(self.classes)} classes ({', '.join(shown)}{more}), {self.n_train} training and "
             f"{self.n_val} validation images"
+            + (f"; {self.test_folder.name}/ is held out" if self.test_folder is not None else "")
         )
 
     def remarks(self) -> list[str]:

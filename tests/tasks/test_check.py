@@ -146,7 +146,7 @@ def test_copies_of_another_size_or_format_are_found_across_splits(tmp_path):
     assert (report.wrong, report.duplicates_across) == ((), ())
     for i in range(6):
         Image.open(tmp_path / f"train/b/{i}.png").resize((50, 50)).save(tmp_path / f"val/b/{i}.png")
-    assert "8 of 42 validation images are in training too" in check_folder(tmp_path).wrong[0]
+    assert "8 of 42 held-out images are in training too" in check_folder(tmp_path).wrong[0]
 
 
 def test_many_equal_files_across_splits_are_wrong(digits_folder, hyperstar):
@@ -154,7 +154,7 @@ def test_many_equal_files_across_splits_are_wrong(digits_folder, hyperstar):
         shutil.copy(digits_folder / f"train/digit0/{i}.png", digits_folder / f"val/digit0/copy{i}.png")
     status, out, _ = hyperstar("tasks", "check", digits_folder)
     assert status == 2
-    assert "training would go wrong: 3 of 27 validation images are in training too" in out
+    assert "training would go wrong: 3 of 27 held-out images are in training too" in out
 
 
 def test_a_small_validation_split_is_remarked_on_once(tmp_path, caplog, hyperstar):
@@ -167,7 +167,7 @@ def test_a_small_validation_split_is_remarked_on_once(tmp_path, caplog, hypersta
     assert "from a test folder if there is one" in remarks[0]
     _, out, _ = hyperstar("tasks", "check", tmp_path / "pets")
     assert "remark: 16 validation images, of which 8 decide" in out
-    assert "not used: test/" in out
+    assert "test: 400 readable images of 2 classes" in out
     assert ImageTask.from_folder(write_pets(tmp_path / "many", 170)).remarks() == []
 
 

@@ -12,20 +12,15 @@ from hyperstar_tune.tasks.layout import split_kind
 @pytest.mark.parametrize(
     ("train", "val"),
     [
-        ("training_set", "test_set"),
         ("train_set", "validation_set"),
-        ("Training", "Testing"),
         ("TRAIN", "VAL"),
         ("train", "dev"),
         ("train", "eval"),
         ("train", "holdout"),
         ("train", "hold-out"),
         ("training_data", "validation data"),
-        ("seg_train", "seg_test"),
         ("train2017", "val2017"),
-        ("train_images", "test_images"),
         ("TrainingSet", "EvaluationSet"),
-        ("trainset", "testset"),
     ],
 )
 @pytest.mark.parametrize("nested", [False, True])
@@ -36,6 +31,39 @@ def test_usual_names_of_splits_are_known_wherever_they_are(tmp_path, train, val,
     task = ImageTask.from_folder(tmp_path)
     assert (task.classes, task.n_train, task.n_val) == (("cats", "dogs"), 12, 6)
     assert list(check_folder(tmp_path).counts) == ["train", val]
+    assert task.test_folder is None
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("train", "test"),
+        ("training_set", "test_set"),
+        ("Training", "Testing"),
+        ("seg_train", "seg_test"),
+        ("train_images", "test_images"),
+        ("trainset", "testset"),
+    ],
+)
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_test_folder_chooses_nothing_and_validation_is_cut_off_training(tmp_path, train, test, nested):
+    for name, n in ((train, 10), (test, 3)):
+        write_pets(tmp_path / name / (name if nested else ""), n)
+    task = ImageTask.from_folder(tmp_path)
+    assert (task.classes, task.n_train, task.n_val) == (("cats", "dogs"), 14, 6)
+    assert task.test_folder == tmp_path / test / (test if nested else "")
+    assert task.summary().endswith(f"6 validation images; {test}/ is held out")
+    assert not any(task.test_folder in path.parents for split in ("train", "val") for path in task.sources[split].paths)
+    assert check_folder(tmp_path).counts == {
+        split: {"cats": n, "dogs": n} for split, n in (("train", 7), ("val", 3), (test, 3))
+    }
+
+
+def test_test_images_without_known_classes_are_left_alone(tmp_path, caplog):
+    for name, n, classes in (("train", 10, ("cats", "dogs")), ("test", 3, ("unknown",))):
+        write_pets(tmp_path / name, n, classes=classes)
+    assert ImageTask.from_folder(tmp_path).test_folder is None
+    assert "test/ is not used, as it has classes that training images lack, such as 'unknown'" in caplog.text
 
 
 def test_a_wrapper_around_plain_classes_is_looked_through(tmp_path):
@@ -48,11 +76,12 @@ def test_a_wrapper_around_plain_classes_is_looked_through(tmp_path):
 def test_validation_is_preferred_to_test_and_what_is_not_used_is_named(tmp_path):
     for name, n in (("train", 6), ("valid", 3), ("test", 5), ("extra", 2)):
         write_pets(tmp_path / name, n)
-    assert ImageTask.from_folder(tmp_path).n_val == 6
+    task = ImageTask.from_folder(tmp_path)
+    assert (task.n_val, task.test_folder) == (6, tmp_path / "test")
     report = check_folder(tmp_path)
-    assert report.unused == ("extra/", "test/")
+    assert report.unused == ("extra/",)
     Image.new("RGB", (4, 4)).save(tmp_path / "train" / "loose.png")
-    assert "not used: extra/, test/, 1 files straight in train/" in str(check_folder(tmp_path))
+    assert "not used: extra/, 1 files straight in train/" in str(check_folder(tmp_path))
 
 
 @pytest.mark.parametrize("names", [("part1", "part2"), ("fold_a", "fold_b"), ("images", "augmented")])

@@ -47,7 +47,7 @@ def test_folder_with_splits_is_read_as_it_lies(digits_folder):
     assert images.dtype == np.uint8
 
 
-@pytest.mark.parametrize("val_name", ["valid", "test"])
+@pytest.mark.parametrize("val_name", ["valid", "holdout"])
 def test_other_names_of_the_validation_folder(digits_folder, val_name):
     (digits_folder / "val").rename(digits_folder / val_name)
     assert ImageTask.from_folder(digits_folder).n_val == 24
@@ -375,7 +375,7 @@ def test_hash_follows_the_images_not_the_place(tmp_path):
     assert ImageTask.from_folder(first).sample_hash() != ImageTask.from_folder(second).sample_hash()
 
 
-@pytest.mark.parametrize(("train", "val"), [("Train", "Test"), ("training", "testing"), ("TRAIN", "Val")])
+@pytest.mark.parametrize(("train", "val"), [("Train", "Valid"), ("training", "validation"), ("TRAIN", "Val")])
 def test_splits_by_other_names_and_in_capitals(tmp_path, train, val):
     for split in (train, val):
         write_classes(tmp_path / split)
