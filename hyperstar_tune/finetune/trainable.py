@@ -41,6 +41,7 @@ class FineTuneTrainable(tune.Trainable):
     seed: ClassVar[int] = 0
     keep_best_by: ClassVar[str] = "val_accuracy"
     epoch_seconds_limit: ClassVar[float | None] = None
+    _best: dict[str, Any] | None = None  # the best epoch so far, its standing and its trained parameters
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory | None:
@@ -100,7 +101,7 @@ class FineTuneTrainable(tune.Trainable):
             self.cleanup()
             self._fine_tune = FineTune(self._task, config, self.settings, seed=self.seed)
         self._saved_at = time.monotonic()
-        self._best: dict[str, Any] | None = None
+        self._best = None
 
     def _note(self, result: dict[str, Any]) -> None:
         """Keeps the parameters of the best epoch so far; of equal ones that with the lower validation loss."""

@@ -109,7 +109,7 @@ def test_all_that_a_trial_does_is_under_the_time_limit(task, tmp_path, monkeypat
         def __getattr__(self, name):
             def act(*_):
                 seen[name] = list(limits)
-                return {"epoch": 1}
+                return {"epoch": 1, "val_accuracy": 0.5, "val_loss": 1.0, "trained": {}}
 
             return act
 
@@ -124,7 +124,9 @@ def test_all_that_a_trial_does_is_under_the_time_limit(task, tmp_path, monkeypat
     trial.save_checkpoint(str(tmp_path))
     trial.load_checkpoint(str(tmp_path))
     trial.reset_config(CONFIG)
-    assert seen == {name: [7] for name in ("begin", "train_epoch", "state_dict", "load_state_dict", "close")}
+    assert seen == {
+        name: [7] for name in ("begin", "train_epoch", "trained_state", "state_dict", "load_state_dict", "close")
+    }
 
 
 @pytest.mark.parametrize(
@@ -137,6 +139,7 @@ def test_all_that_a_trial_does_is_under_the_time_limit(task, tmp_path, monkeypat
         ({"max_epochs": 2.5}, ModelError, "max_epochs .* got 2.5"),
         ({"task": "/no/such/folder"}, TaskError, "/no/such/folder"),
         ({"batchsize": 16}, ModelError, "settings of fine-tuning are model, .* got 'batchsize'"),
+        ({"keep_best_by": "auc"}, ModelError, "keep_best_by is one of val_accuracy, .* got 'auc'"),
         ({"settings": "resnet18"}, ModelError, "got 'resnet18'; name the model as model="),
     ],
 )
