@@ -1,28 +1,31 @@
-"""One parameter of a search space: its values, its scale, and its block of the encoding.
+"""One parameter of a search space: its values, its scale, how it is drawn, and its block of the encoding.
 
-Source: HyperSTAR (CVPR 2020), Sec. 3.1 (one-hot encoding).
+ConfigSpace has no ranges in steps and no weights of ordinal values. So these stand in the ``meta`` of a parameter:
+``{"step": 0.1}`` or ``{"weights": [2, 1]}``, and travel with its JSON.
+
+Source: HyperSTAR (CVPR 2020), Sec. 3.1 (one-hot encoding); Ray 2.60, ``tune/search/sample.py`` (how ranges are drawn).
 """
 
-import itertools
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from ConfigSpace.hyperparameters import (
-    CategoricalHyperparameter,
-    Constant,
     FloatHyperparameter,
     IntegerHyperparameter,
     OrdinalHyperparameter,
+    UniformFloatHyperparameter,
+    UniformIntegerHyperparameter,
 )
 
+from hyperstar_tune._values import increasing_numbers, plain, values_of
 from hyperstar_tune.errors import SpaceError
 
-__all__ = ["Axis", "increasing_numbers", "plain", "values_of"]
+__all__ = ["Axis"]
 
 _N_KNOTS = 5  # levels that stand for a continuous range in the one-hot block
+_ROUNDING = 1e-6  # of a multiple of a step
 _LOG_RATIO = 10  # positive levels that span at least this factor are scaled by their logarithm
 
 
@@ -31,7 +34,10 @@ class Axis:
 
     def __init__(self, hp: Any) -> None:
         self.name = hp.name
+        self._hp = hp
         self.choices = values_of(hp)
+        self.weights = _weights(hp)  # of the choices; None: all alike
+        self.step = (hp.meta or {}).get("step")  # of a range; None: without steps
         self.is_integer = isinstance(hp, IntegerHyperparameter)
         if self.choices is None and not isinstance(hp, FloatHyperparameter | IntegerHyperparameter):
             raise SpaceError(
@@ -51,8 +57,55 @@ class Axis:
         )
 
     @property
+    def gap(self) -> float:
+        """The least difference between the coordinates of two values; infinite if they are not numbers."""
+        if not self.is_numeric:
+            return math.inf
+        if self.choices is not None:
+            return float(np.diff(self.knots).min())
+        step = self.step or (1 if self.is_integer else 0)
+        return 1 - self._scale(self.upper - step)  # of a logarithm the uppermost are nearest
+
+    @property
     def dim(self) -> int:
         return len(self.knots) + 1 if self.is_numeric else len(self.choices or ())
+
+    def coordinate(self, value: Any) -> float:
+        """A number in [0, 1] as the parameter is scaled; of other values the place in the list."""
+        return self._scale(value) if self.is_numeric else float(self._place(value))
+
+    def weight(self, value: Any) -> float:
+        """How likely a listed value is drawn."""
+        return 1.0 if self.weights is None else float(self.weights[self._place(value)])
+
+    def draw(self, n: int, numbers: np.random.Generator) -> list[Any]:
+        """Draws ``n`` values independently, in the way of Ray where a parameter comes from there."""
+        hp = self._hp
+        if self.choices is not None:
+            return [self.choices[place] for place in numbers.choice(len(self.choices), n, p=self.weights)]
+        if isinstance(hp, UniformIntegerHyperparameter):
+            step = self.step or 1
+            first, last = self.lower // step, self.upper // step
+            if self.is_log:  # Ray rounds down, so that small numbers are likelier than by rounding to the nearest
+                places = np.floor(np.exp(numbers.uniform(math.log(first), math.log(last + 1), n)))
+            else:
+                places = numbers.integers(first, last + 1, n)
+            return [min(max(int(place), first), last) * step for place in places]
+        if isinstance(hp, UniformFloatHyperparameter):
+            if self.is_log:
+                drawn = np.exp(numbers.uniform(math.log(self.lower), math.log(self.upper), n))
+            else:
+                drawn = numbers.uniform(self.lower, self.upper, n)
+            return [self.nearest(value) for value in drawn]
+        drawn = hp.sample_value(n, seed=np.random.RandomState(numbers.integers(2**31)))
+        return [plain(value) for value in drawn]
+
+    def nearest(self, value: float) -> Any:
+        """The value of a range that is nearest to a number."""
+        if self.step:
+            value = round(value / self.step) * self.step
+        kept = min(max(plain(value), self.lower), self.upper)
+        return round(kept) if self.is_integer else float(f"{kept:.12g}" if self.step else kept)
 
     def encode_into(self, block: npt.NDArray[np.float32], value: Any) -> None:
         if not self.is_numeric:
@@ -70,6 +123,8 @@ class Axis:
     def check(self, value: Any) -> None:
         if self.choices is None:
             self._check_range(value)
+            if self.step and abs(value / self.step - round(value / self.step)) > _ROUNDING:
+                raise SpaceError(f"parameter {self.name!r} must be a multiple of {self.step}, but got {value!r}")
         elif self._place(value) < 0:
             raise SpaceError(f"parameter {self.name!r} must be one of {self.choices}, but got {value!r}")
 
@@ -83,7 +138,8 @@ class Axis:
     def describe(self) -> dict[str, Any]:
         if self.choices is not None:
             return {"choices": self.choices, "ordered": self.is_numeric}
-        return {"lower": self.lower, "upper": self.upper, "log": self.is_log, "integer": self.is_integer}
+        described = {"lower": self.lower, "upper": self.upper, "log": self.is_log, "integer": self.is_integer}
+        return described | {"step": self.step} if self.step else described
 
     def _place(self, value: Any) -> int:
         # True == 1 and 1 == 1.0 in Python: a boolean equals no number here, but 1 and 1.0 are one value.
@@ -107,18 +163,9 @@ class Axis:
         return (value - self.lower) / (self.upper - self.lower)
 
 
-def plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def values_of(hp: Any) -> list[Any] | None:
-    """The values of a parameter of ConfigSpace as plain Python values; None if it has no list of them."""
-    if isinstance(hp, Constant):
-        return [plain(hp.value)]
-    values = hp.choices if isinstance(hp, CategoricalHyperparameter) else getattr(hp, "sequence", None)
-    return None if values is None else [plain(value) for value in values]
-
-
-def increasing_numbers(values: Sequence[Any]) -> bool:
-    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-    return numbers and len(values) > 1 and all(a < b for a, b in itertools.pairwise(values))
+def _weights(hp: Any) -> npt.NDArray[np.float64] | None:
+    """The probabilities of listed values; None if they are equal."""
+    given = getattr(hp, "weights", None) or (hp.meta or {}).get("weights")
+    if given is None or len(set(given)) == 1:
+        return None
+    return np.asarray(given, dtype=np.float64) / np.sum(given)

@@ -13,7 +13,6 @@ import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from ConfigSpace import AndConjunction, ConfigurationSpace, OrConjunction
-from ConfigSpace.hyperparameters import (
-    CategoricalHyperparameter,
-    Constant,
-    OrdinalHyperparameter,
-)
 
-from hyperstar_tune._axes import Axis, increasing_numbers, plain, values_of
+from hyperstar_tune._axes import Axis
+from hyperstar_tune._values import config_key, listed_parameter, plain, values_of
 from hyperstar_tune.errors import SpaceError, first_line
 from hyperstar_tune.named_spaces import GRIDS, sobol_configs, tuning_space
 
@@ -43,24 +38,6 @@ _N_LISTED = 128  # configurations of the named space that is not a grid
 def space_names() -> tuple[str, ...]:
     """Names that ``SearchSpace.from_name`` knows."""
     return (*GRIDS, str(tuning_space().name))
-
-
-def config_key(config: Config) -> str:
-    """A configuration as canonical JSON: equal for equal configurations, whatever the order of their parameters."""
-    return json.dumps(config, sort_keys=True, separators=(",", ":"))
-
-
-def listed_parameter(name: str, values: Sequence[Any]) -> Any:
-    """The parameter of ConfigSpace that has these values; increasing numbers make an ordinal one.
-
-    Raises:
-        SpaceError: If a value comes twice or there is none.
-    """
-    if not values or len({config_key({"": value}) for value in values}) < len(values):
-        raise SpaceError(f"parameter {name!r} needs distinct values, but got {values}")
-    if len(values) == 1:
-        return Constant(name, values[0])
-    return (OrdinalHyperparameter if increasing_numbers(values) else CategoricalHyperparameter)(name, values)
 
 
 class SearchSpace:
@@ -198,20 +175,65 @@ class SearchSpace:
         return {name: self._axes[name].own(value) for name, value in values.items() if name not in absent}
 
     def sample(self, n: int, seed: int) -> list[Config]:
-        """Draws ``n`` configurations uniformly; distinct ones from a finite space, in random order.
+        """Draws ``n`` configurations; distinct ones from a finite space, in random order.
 
         Raises:
             SpaceError: If a finite space has fewer than ``n``.
         """
-        if self.is_finite:
-            grid = self.grid()
-            if n > len(grid):
-                raise SpaceError(f"space {self.name!r} has {len(grid)} configurations, but {n} were asked for")
-            return [grid[i] for i in np.random.default_rng(seed).permutation(len(grid))[:n]]
-        space = deepcopy(self.configuration_space)
-        space.seed(seed)
-        drawn = [space.sample_configuration() for _ in range(n)]
-        return [{name: plain(config[name]) for name in self._axes if name in config} for config in drawn]
+        if not self.is_finite:
+            return self.draw(n, seed)
+        grid = self.grid()
+        if n > len(grid):
+            raise SpaceError(f"space {self.name!r} has {len(grid)} configurations, but {n} were asked for")
+        numbers, weights = np.random.default_rng(seed), self.weights(grid)
+        if weights is None:
+            return [grid[i] for i in numbers.permutation(len(grid))[:n]]
+        return [grid[i] for i in numbers.choice(len(grid), n, replace=False, p=weights)]
+
+    def draw(self, n: int, seed: int) -> list[Config]:
+        """Draws ``n`` configurations independently, so that one may come again; likely values come more often."""
+        numbers = np.random.default_rng(seed)
+        if self.listed is not None:
+            return [dict(self.listed[place]) for place in numbers.integers(len(self.listed), size=n)]
+        columns = [axis.draw(n, numbers) for axis in self._axes.values()]
+        drawn = [dict(zip(self._axes, values, strict=True)) for values in zip(*columns, strict=True)]
+        return [self.active(config) for config in drawn] if self._dependent else drawn
+
+    def weights(self, configs: Sequence[Config]) -> npt.NDArray[np.float64] | None:
+        """How likely configurations of a finite space are drawn, relative to each other; None if they are all alike.
+
+        Args:
+            configs: n configurations of the space.
+
+        Returns:
+            Shape [n], with a sum of 1.
+        """
+        axes = [axis for axis in self._axes.values() if axis.weights is not None]
+        if self.listed is not None or not axes:
+            return None
+        likely = np.array([math.prod(axis.weight(c[axis.name]) for axis in axes if axis.name in c) for c in configs])
+        return likely / likely.sum()
+
+    def nearest(self, parameter: str, number: float) -> Any:
+        """The value of a range that is nearest to a number, which may miss its bounds and steps."""
+        return self._axes[parameter].nearest(number)
+
+    def coordinates(self, configs: Sequence[Config]) -> npt.NDArray[np.float64]:
+        """The places of values: a number in [0, 1] as its parameter is scaled, of other values the place in the list.
+
+        Args:
+            configs: n configurations of the space.
+
+        Returns:
+            Shape [n, parameters]; -1 for a parameter that a configuration leaves out.
+        """
+        rows = [[axis.coordinate(c[name]) if name in c else -1 for name, axis in self._axes.items()] for c in configs]
+        return np.array(rows, dtype=np.float64).reshape(len(configs), len(self._axes))
+
+    @property
+    def gaps(self) -> npt.NDArray[np.float64]:
+        """The least difference between the coordinates of two values of each parameter, shape [parameters]."""
+        return np.array([axis.gap for axis in self._axes.values()])
 
     @cached_property
     def dim(self) -> int:
@@ -307,7 +329,7 @@ class SearchSpace:
         choices = {}
         for name, axis in self._axes.items():
             if axis.choices is None:
-                raise SpaceError(f"only a finite space can be listed, but parameter {name!r} is continuous")
+                raise SpaceError(f"only a finite space can be listed, but parameter {name!r} is a range")
             choices[name] = axis.choices
         return choices
 

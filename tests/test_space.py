@@ -205,7 +205,7 @@ def test_the_space_of_protocol_2_lists_the_same_128_configurations_everywhere():
 
 def test_only_a_finite_space_can_be_listed(mixed):
     assert not mixed.is_finite
-    with pytest.raises(SpaceError, match="parameter 'depth' is continuous"):
+    with pytest.raises(SpaceError, match="parameter 'depth' is a range"):
         mixed.grid()
 
 

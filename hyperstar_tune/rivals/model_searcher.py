@@ -52,13 +52,6 @@ class ModelAxis:
         """The number that stands for a value."""
         return self.values.index(value) if self.values else value
 
-    def value(self, number: float) -> Any:
-        """The value that a number stands for which a model picked."""
-        if self.values:
-            return self.values[int(number)]
-        kept = min(max(plain(number), self.lower), self.upper)  # a model's logarithms may miss the bounds by a digit
-        return int(kept) if self.is_whole else float(kept)
-
 
 class ModelSearcher(SpaceSearcher):
     """Base of the searchers that model the scores of a space. Its arguments are those of ``SpaceSearcher``.
@@ -109,7 +102,10 @@ class ModelSearcher(SpaceSearcher):
 
     def config(self, numbers: Mapping[str, float]) -> Config:
         """The configuration that the model picked; a parameter that it leaves out has its lowest number."""
-        picked = {name: axis.value(numbers.get(name, axis.lower)) for name, axis in self.axes.items()}
+        picked = {}
+        for name, axis in self.axes.items():
+            number = numbers.get(name, axis.lower)
+            picked[name] = axis.values[int(number)] if axis.values else self.space.nearest(name, number)
         config = self.space.active(picked)
         if self.space.listed is None:
             return config

@@ -8,13 +8,12 @@ Python values only, so they can be saved with the searcher.
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from copy import deepcopy
 
 import numpy as np
 
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.ranking import Ranking
-from hyperstar_tune.space import Config, SearchSpace, plain
+from hyperstar_tune.space import Config, SearchSpace
 
 __all__ = ["USES", "Deck", "RankedDeck", "random_deck"]
 
@@ -68,12 +67,26 @@ class Deck(ABC):
 
 
 class ShuffledDeck(Deck):
-    """A deck that deals its configurations in a new random order in every round."""
+    """A deck that deals its configurations in a new random order in every round.
+
+    Args:
+        configs: The configurations.
+        seed: Random seed of the orders.
+        weights: How likely each of them is drawn next, among those that are left; None: all alike.
+    """
+
+    def __init__(self, configs: Sequence[Config], seed: int, weights: Sequence[float] | None = None) -> None:
+        self._weights = weights
+        super().__init__(configs, seed)
 
     def _deal(self, numbers: random.Random) -> Sequence[int]:
         order = list(self._order)
-        numbers.shuffle(order)
-        return order
+        if self._weights is None:
+            numbers.shuffle(order)
+            return order
+        # The first of exponential waiting times whose rates are the weights, then the second, and so on.
+        waits = [numbers.expovariate(weight) for weight in self._weights]
+        return sorted(range(len(waits)), key=waits.__getitem__)
 
 
 class RankedDeck(Deck):
@@ -145,20 +158,19 @@ class EndlessDeck(Deck):
         """Does nothing, as the deck has no end."""
 
     def _deal(self, numbers: random.Random) -> Sequence[int]:
-        space = deepcopy(self._space.configuration_space)
-        space.seed(numbers.getrandbits(31))
-        drawn = space.sample_configuration(_BLOCK)
-        self._configs = [{name: plain(value) for name, value in config.items()} for config in drawn]
+        self._configs = self._space.draw(_BLOCK, numbers.getrandbits(31))
         return range(_BLOCK)
 
 
 def random_deck(space: SearchSpace, seed: int) -> Deck:
-    """A deck of uniformly random configurations. It deals a space that can be listed once, and any other without end.
+    """A deck of random configurations. It deals a space that can be listed once, and draws from any other without end.
 
     Args:
         space: Space to draw from.
         seed: Random seed of the order.
     """
-    if space.is_finite and len(space) <= _LARGEST_GRID:
-        return ShuffledDeck(space.grid(), seed)
+    if space.listed is not None or (space.is_finite and len(space) <= _LARGEST_GRID):
+        grid = space.grid()
+        weights = space.weights(grid)
+        return ShuffledDeck(grid, seed, None if weights is None else weights.tolist())
     return EndlessDeck(space, seed)

@@ -8,28 +8,22 @@ The name of a searched parameter is the last part of its path (``{"train": {"lr"
 unique, else the whole path (``train/lr``).
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from ConfigSpace import AndConjunction, ConfigurationSpace, OrConjunction
-from ConfigSpace.hyperparameters import (
-    Constant,
-    UniformFloatHyperparameter,
-    UniformIntegerHyperparameter,
-)
-from ray import tune
-from ray.tune.search.sample import Categorical, Domain, Float, Integer, LogUniform, Quantized, Uniform
+from ConfigSpace.hyperparameters import Constant
+from ray.tune.search.sample import Domain
 
 from hyperstar_tune.errors import SpaceError
-from hyperstar_tune.space import Config, SearchSpace, config_key, listed_parameter, plain, values_of
+from hyperstar_tune.search.ray_domains import from_domain, refuse_hidden_domains, to_domain
+from hyperstar_tune.space import Config, SearchSpace, plain
 
 __all__ = ["RaySpace", "as_space", "from_ray", "nest", "restrict", "to_ray"]
 
-_MOST_STEPS = 1000  # steps of a quantized range
-
-Path = tuple[str, ...]
+Path = tuple[Any, ...]  # keys of nested dicts, from the outermost
 
 
 @dataclass(frozen=True)
@@ -51,17 +45,20 @@ def from_ray(config: dict[str, Any], name: str = "config") -> RaySpace:
 
     Raises:
         SpaceError: If a parameter is searched in a way that cannot be ranked (``sample_from``, ``randn``,
-            ``grid_search``, a domain inside a list, a choice of objects), naming it.
+            ``grid_search``, a domain inside a list, a choice of objects), has no value, or has values that cannot be
+            told apart, naming it.
     """
     leaves = list(_leaves(config, ()))
-    last_parts = [path[-1] for path, _ in leaves]
+    times = Counter(str(path[-1]) for path, _ in leaves)
     paths, fixed = {}, {}
     searched = ConfigurationSpace(name=name)  # it sorts its parameters by name
     for path, leaf in leaves:
-        parameter = path[-1] if last_parts.count(path[-1]) == 1 else "/".join(path)
+        parameter = str(path[-1]) if times[str(path[-1])] == 1 else _joined(path)
+        if parameter in paths or (isinstance(leaf, Domain) and parameter in fixed):
+            raise SpaceError(f"two entries of the config may not have the same path, but {parameter!r} comes twice")
         if isinstance(leaf, Domain):
             paths[parameter] = path
-            searched.add(_convert(parameter, leaf))
+            searched.add(from_domain(parameter, leaf))
         else:
             fixed[parameter] = plain(leaf)
     return RaySpace(SearchSpace(searched, name) if paths else None, paths, fixed)
@@ -76,17 +73,7 @@ def to_ray(space: SearchSpace) -> dict[str, Any]:
     Raises:
         SpaceError: If a parameter is neither listed nor uniform, naming it.
     """
-    config: dict[str, Any] = {}
-    for hp in space.configuration_space.values():
-        if isinstance(hp, UniformIntegerHyperparameter):
-            config[hp.name] = (tune.lograndint if hp.log else tune.randint)(int(hp.lower), int(hp.upper) + 1)
-        elif isinstance(hp, UniformFloatHyperparameter):
-            config[hp.name] = (tune.loguniform if hp.log else tune.uniform)(float(hp.lower), float(hp.upper))
-        elif (values := values_of(hp)) is not None:
-            config[hp.name] = tune.choice(values)
-        else:
-            raise SpaceError(f"parameter {hp.name!r} has no counterpart in Ray: it is a {type(hp).__name__}")
-    return config
+    return {hp.name: to_domain(hp) for hp in space.configuration_space.values()}
 
 
 def as_space(space: SearchSpace | str | dict[str, Any]) -> tuple[SearchSpace, dict[str, Path]]:
@@ -176,54 +163,18 @@ def nest(config: Config, paths: dict[str, Path]) -> dict[str, Any]:
     return nested
 
 
-def _leaves(config: dict[str, Any], path: Path) -> Iterator[tuple[Path, Any]]:
+def _leaves(config: dict[Any, Any], path: Path) -> Iterator[tuple[Path, Any]]:
     for key, value in config.items():
-        here = (*path, str(key))
+        here = (*path, key)
+        if isinstance(value, dict) and "grid_search" in value:
+            raise SpaceError(f"parameter {_joined(here)!r} may not be a grid_search here; use tune.choice instead")
         if isinstance(value, dict):
-            if "grid_search" in value:
-                raise SpaceError(f"parameter {'/'.join(here)!r} may not be a grid_search here; use tune.choice instead")
             yield from _leaves(value, here)
         else:
-            if isinstance(value, list | tuple) and any(isinstance(item, Domain) for item in value):
-                raise SpaceError(f"a searched parameter may not stand in a list, but one does in {'/'.join(here)!r}")
+            if not isinstance(value, Domain):
+                refuse_hidden_domains(_joined(here), value)
             yield here, value
 
 
-def _convert(name: str, domain: Domain) -> Any:
-    sampler = domain.get_sampler()
-    step = None
-    if isinstance(sampler, Quantized):
-        sampler, step = sampler.get_sampler(), sampler.q
-    if isinstance(domain, Categorical):
-        return listed_parameter(name, _distinct(name, [plain(value) for value in domain.categories]))
-    is_log = isinstance(sampler, LogUniform)
-    if not isinstance(domain, Float | Integer) or not (is_log or isinstance(sampler, Uniform)):
-        raise SpaceError(
-            f"parameter {name!r} must be a tune.choice or a uniform or log-uniform range, but is a "
-            f"{type(sampler).__name__.strip('_')} {type(domain).__name__}"
-        )
-    lower, upper = domain.lower, domain.upper
-    if step is not None and not (isinstance(domain, Integer) and step == 1):
-        first, last = int(np.ceil(lower / step - 1e-9)), int(np.floor(upper / step + 1e-9))
-        if last - first >= _MOST_STEPS:
-            raise SpaceError(
-                f"a quantized range may have at most {_MOST_STEPS} steps, but parameter {name!r} has "
-                f"{last - first + 1}; raise its q or drop it"
-            )
-        return listed_parameter(name, [domain.cast(round(i * step, 12)) for i in range(first, last + 1)])
-    if isinstance(domain, Integer):
-        if upper - lower <= 1:
-            return Constant(name, int(lower))
-        return UniformIntegerHyperparameter(name, lower=int(lower), upper=int(upper) - 1, log=is_log)
-    return UniformFloatHyperparameter(name, lower=float(lower), upper=float(upper), log=is_log)
-
-
-def _distinct(name: str, values: list[Any]) -> list[Any]:
-    """The distinct values of a choice. In Ray a value that is listed twice is twice as likely; here it is one."""
-    try:
-        return list({config_key({"": value}): value for value in values}.values())
-    except TypeError:
-        raise SpaceError(
-            f"parameter {name!r} must be a choice of values that JSON has, but one of {values} is not; offer names and "
-            "look them up in the trainable"
-        ) from None
+def _joined(path: Path) -> str:
+    return "/".join(map(str, path))
