@@ -37,7 +37,7 @@ from hyperstar_tune.metrics import (
 )
 from hyperstar_tune.predictor import EpochReport, Predictor, TrainingSettings, meta_train, train_plus
 from hyperstar_tune.predictor.plus import PlusSettings
-from hyperstar_tune.predictor.traits import MAX_IMAGES
+from hyperstar_tune.predictor.sampling import MAX_IMAGES
 from hyperstar_tune.tables.metadataset import MetaDataset
 from hyperstar_tune.tasks.task import ImageTask
 

@@ -23,7 +23,8 @@ class Ranking:
     source: str = ""  # name of the predictor or ranker
     seen: bool = False  # whether the task's images were used in meta-training
     nearest: tuple[str, ...] = ()  # the known tasks that are most similar, nearest first; empty if not known
-    share: float = 1.0  # how much of what the images say counts; 0: no known task is near, an average ranking
+    share: float = 1.0  # how much of what the images say counts; 0: an average ranking
+    doubt: str = ""  # why these images say little, if not for want of a known task that is near
 
     @classmethod
     def of(
@@ -35,7 +36,7 @@ class Ranking:
     ) -> "Ranking":
         """Sorts configurations by predicted score, higher first; equal scores keep their order.
 
-        ``about`` gives the ``task``, ``source``, ``seen``, ``nearest`` and ``share`` of the ranking.
+        ``about`` gives the ``task``, ``source``, ``seen``, ``nearest``, ``share`` and ``doubt`` of the ranking.
 
         Raises:
             SpaceError: If the lengths differ, nothing is to be ranked, or a score is not finite.
@@ -84,9 +85,11 @@ class Ranking:
         if self.seen:
             lines.append(f"{self.source} has seen these images in meta-training: its ranking is no prediction.")
         if self.share == 0:
-            lines.append("Warning: no known task is near these images; this is the ranking that holds on average.")
+            why = self.doubt or "no known task is near these images"
+            lines.append(f"Warning: {why}; this is the ranking that holds on average.")
         elif self.share < 1:
-            lines.append(f"No known task is very near these images: {self.share:.0%} of what they say is trusted.")
+            why = self.doubt or "no known task is very near these images"
+            lines.append(f"{why[0].upper()}{why[1:]}: {self.share:.0%} of what they say is trusted.")
         if self.nearest:
             lines.append(f"Nearest known tasks: {', '.join(self.nearest)}")
         return lines

@@ -69,10 +69,10 @@ class PlusModel:
         distance = float(self.distances(traits).min())
         return float(np.clip((_FAR - distance / self.reach) / (_FAR - 1), 0, 1))
 
-    def scores(self, traits: Floats) -> Floats:
-        """Predicted scores [H] of a task with the given traits [D]."""
+    def scores(self, traits: Floats, trust: float = 1.0) -> Floats:
+        """Predicted scores [H] of a task with the given traits [D], which are trusted by a share in [0, 1]."""
         seen = np.clip((traits - self.shift) / self.scale, -_CLIP, _CLIP)
-        return np.asarray(self.mean + self.share(traits) * (seen @ self.slopes))
+        return np.asarray(self.mean + trust * self.share(traits) * (seen @ self.slopes))
 
 
 def fit_plus(targets: Floats, traits: Floats, families: Sequence[str], penalty: float) -> PlusModel:

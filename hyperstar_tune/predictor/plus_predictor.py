@@ -20,7 +20,7 @@ from hyperstar_tune.predictor.artifact import write_artifact
 from hyperstar_tune.predictor.plus import PlusModel, PlusSettings, fit_plus, interpolated, leave_out_error
 from hyperstar_tune.predictor.predictor import DEFAULT_IMAGE_SIZE, Predictor, card_entry, check_images
 from hyperstar_tune.predictor.targets import default_curve, plus_targets
-from hyperstar_tune.predictor.traits import TRAITS, traits_of
+from hyperstar_tune.predictor.traits import SHIPPED_TRAITS, TRAITS, traits_of, trust_in
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.space import Config, SearchSpace
 from hyperstar_tune.tasks.task import ImageTask
@@ -132,18 +132,22 @@ class PlusPredictor(Predictor):
         del seed
         task, configs = ImageTask.of(task), self._configs(configs)
         traits = traits_of(task, self.image_size, self._traits)
-        scores, spread = self.scores(traits, configs)
+        trust, doubt = 1.0, ""
+        if not set(SHIPPED_TRAITS).isdisjoint(self._traits):  # which look at labels
+            trust, doubt = trust_in(task, self.image_size)
+        scores, spread = self.scores(traits, configs, trust)
         nearest: dict[str, str] = {}  # the nearest task of each family
         for place in np.argsort(self.model.distances(traits), kind="stable"):
             known = self.card["tasks"][place]
             name = str(known.get("name", "unnamed"))
             nearest.setdefault(str(known.get("family", name)), name)
-        about = {"task": task.name, "source": self.name, "seen": self.has_seen(task), "share": self.model.share(traits)}
-        return Ranking.of(configs, scores, spread, nearest=tuple(nearest.values())[:_N_NEAREST], **about)
+        about = {"task": task.name, "source": self.name, "seen": self.has_seen(task), "doubt": doubt}
+        share, names = trust * self.model.share(traits), tuple(nearest.values())[:_N_NEAREST]
+        return Ranking.of(configs, scores, spread, nearest=names, share=share, **about)
 
-    def scores(self, traits: Floats, configs: Sequence[Config]) -> tuple[Floats, Floats]:
+    def scores(self, traits: Floats, configs: Sequence[Config], trust: float = 1.0) -> tuple[Floats, Floats]:
         """Predicted scores [n] of configurations, known or not, and their spread [n], from the traits [D] of a task."""
-        both = np.stack([self.model.scores(traits), self._error])
+        both = np.stack([self.model.scores(traits, trust), self._error])
         scores, spread = interpolated(both, self._encoded, self.space.encode(configs))
         return scores, np.maximum(spread, 0)
 

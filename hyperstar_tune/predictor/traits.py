@@ -21,11 +21,12 @@ from scipy.linalg import lapack
 from torch import Tensor, nn
 
 from hyperstar_tune.predictor.backbone import CHUNK, Backbone, normalize
+from hyperstar_tune.predictor.evidence import evidence, trust
+from hyperstar_tune.predictor.sampling import FEWEST, MOST_CLASSES, sample_images
 from hyperstar_tune.tasks.task import ImageTask
 
 __all__ = [
     "DEPTHS",
-    "MAX_IMAGES",
     "SHIPPED_TRAITS",
     "TRAITS",
     "Look",
@@ -38,10 +39,10 @@ __all__ = [
     "ridge_inverse",
     "scaled",
     "traits_of",
+    "trust_in",
     "weights_of",
 ]
 
-MAX_IMAGES = 640  # training images that are looked at; more of them hardly change a trait
 DEPTHS = ("stage2", "stage3", "stage4", "conv5")
 _SHALLOW, _DEEP = DEPTHS[:2], DEPTHS[2:]
 _RIDGE = 0.1  # penalty, as a share of the mean squared norm of centred features
@@ -85,8 +86,9 @@ TRAITS: dict[str, Callable[[Look], float]] = {  # further ones may be added, bef
     "probe_deep": lambda look: look.mean_probe(_DEEP),
     "probe_gain_images": Look.gain_by_images,
     "probe_gain_depth": lambda look: look.mean_probe(_DEEP) - look.mean_probe(_SHALLOW),
+    "evidence": lambda look: evidence([look.kernel(depth) for depth in DEPTHS], look.labels),
 }
-SHIPPED_TRAITS = tuple(TRAITS)
+SHIPPED_TRAITS = ("probe_deep", "probe_gain_images", "probe_gain_depth")
 
 
 def traits_of(task: ImageTask, image_size: int = 64, names: Sequence[str] = SHIPPED_TRAITS) -> Floats:
@@ -94,23 +96,22 @@ def traits_of(task: ImageTask, image_size: int = 64, names: Sequence[str] = SHIP
     known = _memory.setdefault(task, {}).setdefault(image_size, {})
     missing = [name for name in names if name not in known]
     if missing:
-        chosen = _stratified(task.train_labels, MAX_IMAGES)
+        chosen = sample_images(task.train_labels)
         images = torch.from_numpy(task.images("train", image_size, chosen))
         look = Look(images, task.train_labels[chosen], task.n_train, len(task.classes))
         known.update((name, float(TRAITS[name](look))) for name in missing)
     return np.array([known[name] for name in names], dtype=np.float64)
 
 
-def _stratified(labels: npt.NDArray[np.int64], n: int) -> Labels:
-    """At most ``n`` row numbers, the same every time; each class has its share of them."""
-    if len(labels) <= n:
-        return np.arange(len(labels))
-    order = np.random.default_rng(0).permutation(len(labels))
-    ranks = np.empty(len(labels))  # place within the class, as a share of it
-    for label in np.unique(labels):
-        members = order[labels[order] == label]
-        ranks[members] = (np.arange(len(members)) + 0.5) / len(members)
-    return np.sort(order[np.argsort(ranks[order], kind="stable")[:n]])
+def trust_in(task: ImageTask, image_size: int = 64) -> tuple[float, str]:
+    """How far traits of a task's labels may be trusted, from 0 to 1, and if not fully, why."""
+    counts = np.bincount(task.train_labels)
+    if len(counts) > MOST_CLASSES:
+        looked_at = np.unique(task.train_labels[sample_images(task.train_labels)])
+        if np.median(counts[looked_at]) < FEWEST:
+            return 0.0, f"most of the {len(counts)} classes have fewer than {FEWEST} training images"
+    trusted = trust(float(traits_of(task, image_size, ["evidence"])[0]))
+    return trusted, "" if trusted == 1 else "near images hardly have the same class more often than by chance"
 
 
 @cache

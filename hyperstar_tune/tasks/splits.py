@@ -32,11 +32,17 @@ def hold_out(
         seed: Random seed of the cut.
         order: The n positions in the order in which a class's images are counted.
     """
-    members = [order[labels[order] == label] for label in range(len(classes))]
+    members = [order[places] for places in by_class(labels[order], len(classes))]
     refuse_small_classes(dict(zip(classes, members, strict=True)), name)
     cuts = [stratified_cut(len(m), seed, label) for label, m in enumerate(members)]
     kept, cut = (np.concatenate([m[pair[i]] for m, pair in zip(members, cuts, strict=True)]) for i in (0, 1))
     return kept, cut
+
+
+def by_class(labels: np.ndarray, n_classes: int) -> list[np.ndarray]:
+    """Positions of the images of each class, sorted; labels are below ``n_classes``."""
+    ends = np.cumsum(np.bincount(labels, minlength=n_classes))[:-1]
+    return np.split(np.argsort(labels, kind="stable"), ends)
 
 
 def stratified_cut(n: int, seed: int, label: int) -> tuple[np.ndarray, np.ndarray]:

@@ -19,7 +19,7 @@ from hyperstar_tune.log import LOGGER
 from hyperstar_tune.tasks.folders import read_folder, refuse_unreadable
 from hyperstar_tune.tasks.pixels import ValueRange
 from hyperstar_tune.tasks.sources import Arrays, Files, Source, Subset, UnreadableImageError, in_threads
-from hyperstar_tune.tasks.splits import check_array, check_labels, hold_out
+from hyperstar_tune.tasks.splits import by_class, check_array, check_labels, hold_out
 from hyperstar_tune.tasks.sub_tasks import SUB_TASKS, choose_sub_task
 from hyperstar_tune.tasks.torchvision_sets import read_torchvision
 
@@ -255,8 +255,7 @@ class ImageTask:
         rng = np.random.default_rng(0)
         halves: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
         extra = 0  # classes of odd size give their extra image to the halves in turn
-        for label in range(len(self.classes)):
-            members = rng.permutation(np.flatnonzero(self.val_labels == label))
+        for members in map(rng.permutation, by_class(self.val_labels, len(self.classes))):
             cut = len(members) // 2 + (len(members) % 2 if extra == 0 else 0)
             extra = (extra + len(members) % 2) % 2
             halves[0].append(members[:cut])
@@ -378,8 +377,7 @@ class ImageTask:
                 raise TaskError(f"{self.name}: {split} has {len(self.sources[split])} images but {len(labels)} labels")
             if len(labels) and labels.max() >= len(self.classes):
                 raise TaskError(f"labels must be below {len(self.classes)}, but {self.name} {split} has {labels.max()}")
-            for label in range(len(self.classes)):
-                if not np.any(labels == label):
-                    raise TaskError(
-                        f"every class needs images in {split}, but {self.classes[label]!r} of {self.name} has none"
-                    )
+            counts = np.bincount(labels, minlength=len(self.classes))
+            if not counts.all():
+                empty = self.classes[int(counts.argmin())]
+                raise TaskError(f"every class needs images in {split}, but {empty!r} of {self.name} has none")
