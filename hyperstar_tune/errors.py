@@ -4,6 +4,7 @@ Every message is one line. It states the rule, the offending value and what to d
 """
 
 __all__ = [
+    "ClusterError",
     "HyperStarError",
     "MetaDatasetError",
     "ModelError",
@@ -18,6 +19,10 @@ __all__ = [
 
 class HyperStarError(ValueError):
     """Base of all errors this library raises on purpose."""
+
+
+class ClusterError(HyperStarError):
+    """A Ray cluster that cannot be joined, or that cannot give trials what they ask for."""
 
 
 class SpaceError(HyperStarError):

@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "hyperstar_tune"
 FLOORS = {
-    "tasks": 1,
+    **dict.fromkeys(("cluster", "tasks"), 1),
     "tables": 2,
     **dict.fromkeys(("finetune", "predictor", "simulation"), 3),
     "search": 4,

@@ -16,6 +16,7 @@ from ray import cloudpickle, tune
 from torch import Tensor
 
 from hyperstar_tune.classification import METRICS
+from hyperstar_tune.cluster import check_request
 from hyperstar_tune.errors import ModelError
 from hyperstar_tune.finetune.loop import FineTune
 from hyperstar_tune.finetune.settings import FineTuneSettings
@@ -42,6 +43,24 @@ class FineTuneTrainable(tune.Trainable):
     keep_best_by: ClassVar[str] = "val_accuracy"
     epoch_seconds_limit: ClassVar[float | None] = None
     _best: dict[str, Any] | None = None  # the best epoch so far, its standing and its trained parameters
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """Holds what trials ask for against the cluster, as Ray would wait in silence for what it has not.
+
+        ``tune.with_resources`` makes a subclass with a ``default_resource_request`` of its own, which Tune calls on the
+        driver before a trial.
+        """
+        super().__init_subclass__(**arguments)
+        asks = cls.__dict__.get("default_resource_request")
+        if asks is not None:
+
+            def checked(subclass: type, config: dict[str, Any]) -> tune.PlacementGroupFactory | None:
+                request = asks.__get__(None, subclass)(config)
+                if isinstance(request, tune.PlacementGroupFactory) and ray.is_initialized():
+                    check_request(request.bundles, request.strategy)
+                return request
+
+            cls.default_resource_request = classmethod(checked)  # type: ignore[assignment,method-assign]
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory | None:

@@ -16,6 +16,7 @@ from ray.tune.experiment import Trial
 from ray.tune.result import DEFAULT_METRIC
 from ray.tune.schedulers import TrialScheduler
 
+from hyperstar_tune.cluster import Waiting, check_request
 from hyperstar_tune.errors import HyperStarError, SearchError
 from hyperstar_tune.log import LOGGER
 from hyperstar_tune.plan import HyperBandPlan
@@ -76,6 +77,8 @@ class PlanScheduler(TrialScheduler):
         self._held: deque[str] = deque()  # trials of Ray's variant generator that have no slot yet
         self._error: HyperStarError | None = None  # raised at the next step, where Ray lets it through as it is
         self._snapshot: SnapshotKeeper | None = None  # none in a replay
+        self._requests: set[Any] = set()  # what trials ask for, as far as the cluster was asked whether it has it
+        self._waiting = Waiting()
         self._is_summed_up = False
 
     # -- to be read by users -------------------------------------------------------------------------------------------
@@ -137,6 +140,7 @@ class PlanScheduler(TrialScheduler):
             if not self._is_bound:
                 take_over_check(tune_controller)
                 self._bind(tune_controller.search_alg, trial)
+            self._hold_against_cluster(trial)
             if self._error is None:
                 self._take(tune_controller, trial)
         except HyperStarError as error:
@@ -189,6 +193,7 @@ class PlanScheduler(TrialScheduler):
             raise self._error
         if self._snapshot is not None:
             self._snapshot.look()
+            self._waiting.look(self._live.values())
         if not self._is_bound:
             searcher = getattr(tune_controller.search_alg, "searcher", None)
             if isinstance(searcher, GatedSearcher):
@@ -227,6 +232,13 @@ class PlanScheduler(TrialScheduler):
         remark = searcher.remark(trial, self.plan) if searcher is not None else ""
         if remark:
             LOGGER.info(remark)
+
+    def _hold_against_cluster(self, trial: Trial) -> None:
+        """Refuses a trial that could never start, for which Ray would wait in silence."""
+        request = getattr(trial, "placement_group_factory", None)  # a replayed trial has none
+        if self._snapshot is not None and request not in self._requests and trial.status not in _DONE:
+            check_request(request.bundles, request.strategy)
+            self._requests.add(request)
 
     def _join(self, searcher: GatedSearcher) -> None:
         searcher.refuse_second_run()
