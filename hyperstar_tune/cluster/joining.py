@@ -23,7 +23,7 @@ from hyperstar_tune.log import LOGGER
 __all__ = ["join_ray"]
 
 _LOCAL = "local"
-_NICENESS = "RAY_worker_niceness"  # of Ray's workers, which begin at 15 otherwise
+NICENESS = "RAY_worker_niceness"  # of Ray's workers, which begin at 15 otherwise
 _ANSWER_SECONDS = 10.0  # within which a cluster must answer
 
 
@@ -58,8 +58,8 @@ def join_ray(
     except Exception as error:  # each kind of refusal has its own type
         reason = " ".join(str(error).split())
         raise ClusterError(
-            f"the Ray cluster at {place} must let us join, but: {reason[:300]}; is it Ray {ray.__version__}, and is its "
-            "token in ~/.ray/auth_token or RAY_AUTH_TOKEN?"
+            f"the Ray cluster at {place} must let us join, but: {reason[:300]}; is it Ray {ray.__version__}, and is "
+            "its token in ~/.ray/auth_token or RAY_AUTH_TOKEN?"
         ) from error
     has = ray.cluster_resources()
     nodes = sum(bool(node["Alive"]) for node in ray.nodes())
@@ -70,16 +70,16 @@ def join_ray(
 
 
 def _start(num_cpus: int | None, nice: int | None, options: dict[str, Any]) -> None:
-    saved = os.environ.get(_NICENESS)
+    saved = os.environ.get(NICENESS)
     if nice is not None:
-        os.environ[_NICENESS] = str(nice)
+        os.environ[NICENESS] = str(nice)
     try:
         ray.init(address=_LOCAL, num_cpus=num_cpus, include_dashboard=False, **options)
     finally:
         if nice is not None:
-            del os.environ[_NICENESS]
+            del os.environ[NICENESS]
             if saved is not None:
-                os.environ[_NICENESS] = saved
+                os.environ[NICENESS] = saved
 
 
 def _find(address: str) -> str:

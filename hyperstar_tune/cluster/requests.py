@@ -46,8 +46,8 @@ def check_request(bundles: Sequence[Bundle], strategy: str = "PACK") -> None:
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     if not can_meet(bundles, strategy, nodes) and not is_autoscaling():
         raise ClusterError(
-            f"every trial asks for {_text(bundles)}, but the cluster has {_nodes_text(nodes, bundles)}; ask for less or "
-            "add nodes"
+            f"every trial asks for {_text(bundles)}, but the cluster has {_nodes_text(nodes, bundles)}; ask for less "
+            "or add nodes"
         )
 
 
@@ -129,7 +129,7 @@ def _fits(wanted: Bundle, there: Bundle) -> bool:
 def _sum(bundles: Iterable[Bundle]) -> dict[str, float]:
     total: Counter[str] = Counter()
     for bundle in bundles:
-        total.update(bundle)  # type: ignore[arg-type]  # amounts may be fractions
+        total.update(bundle)
     return {name: amount for name, amount in total.items() if amount}
 
 

@@ -12,14 +12,19 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
+from hyperstar_tune.cluster import Waiting
 from hyperstar_tune.finetune.cells import failed_cell
+from hyperstar_tune.finetune.expected import ExpectedSeconds
+from hyperstar_tune.finetune.wanted import WantedCell
+from hyperstar_tune.space import config_key
 from hyperstar_tune.tables.journal import Journal
 
-__all__ = ["CellSearcher", "Progress", "WantedCell"]
+__all__ = ["CellScheduler", "CellSearcher", "Progress"]
 
-WantedCell = tuple[str, dict[str, Any], int]  # task, configuration, seed
 _TRIES = 2
 _PROGRESS_SECONDS = 60.0
 
@@ -55,6 +60,8 @@ class CellSearcher(Searcher):
             return
         task, config, seed, tries = self._running.pop(trial_id)
         text = (result or {}).get("cell")
+        if remark := (result or {}).get("remark"):
+            self._report.remark(remark)
         if text is None and not error:  # the run was interrupted
             self._pending.appendleft((task, config, seed, tries))
             return
@@ -72,33 +79,91 @@ class CellSearcher(Searcher):
         """Nothing: the journal is the state."""
 
 
-class Progress:
-    """Counts cells, and reports now and then how many are done and how long the others may take."""
+class CellScheduler(FIFOScheduler):
+    """Ends a run at its deadline even if no cell can begin, and says now and then that none can.
 
-    def __init__(self, total: int, wanted: Iterable[WantedCell], write: Callable[[str], None]) -> None:
-        self._left = Counter(task for task, _, _ in wanted)
-        self._total, self._before, self._write = total, total - self._left.total(), write
+    Args:
+        deadline: A value of ``time.monotonic()``. Cells that train then go on to their end; no other begins.
+        write: Called with a line while no cell can begin.
+    """
+
+    def __init__(self, deadline: float, write: Callable[[str], None]) -> None:
+        super().__init__()
+        self._deadline, self._waiting = deadline, Waiting(write)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """The next pending trial; Tune asks at every step."""
+        trials = tune_controller.get_live_trials()
+        if time.monotonic() > self._deadline:
+            for trial in [trial for trial in trials if trial.status == Trial.PENDING]:
+                tune_controller.stop_trial(trial)
+        else:
+            self._waiting.look(trials)
+        return super().choose_trial_to_run(tune_controller)
+
+
+class Progress:
+    """Counts cells, and reports now and then how many are done and how long the others may take.
+
+    Args:
+        total: Number of cells of the collection.
+        wanted: Those that are to be measured now.
+        write: Called with each line.
+        expected: What cells may take; it learns from those that finish.
+    """
+
+    def __init__(
+        self, total: int, wanted: Iterable[WantedCell], write: Callable[[str], None], expected: ExpectedSeconds
+    ) -> None:
+        self._cells = Counter((task, config_key(config)) for task, config, _ in wanted)  # those that are left
+        self._of_task: Counter[str] = Counter()
+        for (task, _), count in self._cells.items():
+            self._of_task[task] += count
+        self._total, self._before, self._write = total, total - self._cells.total(), write
+        self._expected = expected
+        self._seconds = 0.0  # that the cells of this call took
         self._began = self._said = time.monotonic()
+        self._remarks: set[str] = set()
         self.measured = 0
 
     def finished(self, task: str, cell: dict[str, Any]) -> None:
         """Counts a cell, and reports it if it failed, if it was the last of its task, or about once a minute."""
         self.measured += 1
-        self._left[task] -= 1
+        self._of_task[task] -= 1
+        self._cells[task, config_key(cell["config"])] -= 1
+        self._seconds += cell["seconds"]
+        self._expected.learn(task, [cell])
         if cell["error"] is not None:
             self.line(f"{task} {cell['config']} seed {cell['seed']} failed: {cell['error']}")
-        if not self._left[task]:
+        if not self._of_task[task]:
             self.line(f"{task} finished")
         elif time.monotonic() - self._said > _PROGRESS_SECONDS:
             self.line(task)
+
+    def remark(self, text: str) -> None:
+        """Reports something once."""
+        if text not in self._remarks:
+            self._remarks.add(text)
+            self._write(text)
 
     def line(self, what: str) -> None:
         """Reports how far the collection is."""
         self._said = time.monotonic()
         elapsed = self._said - self._began
-        done = self._before + self.measured
-        left = (self._total - done) * elapsed / self.measured if self.measured else math.nan
+        left = self._hours_left(elapsed)
+        ahead = "time left is not known yet" if math.isnan(left) else f"about {left:.1f} h left"
         self._write(
-            f"{time.strftime('%H:%M:%S')}  {done}/{self._total} cells, {elapsed / 3600:.2f} h, "
-            f"about {left / 3600:.1f} h left  {what}"
+            f"{time.strftime('%H:%M:%S')}  {self._before + self.measured}/{self._total} cells, {elapsed / 3600:.2f} h, "
+            f"{ahead}  {what}"
         )
+
+    def _hours_left(self, elapsed: float) -> float:
+        """Hours of the clock for the cells that are left, if they run side by side as those of this call did."""
+        if not self._seconds:
+            return math.nan
+        seconds = sum(
+            count * (self._expected.of(task, json.loads(config)) or 0.0)
+            for (task, config), count in self._cells.items()
+            if count > 0
+        )
+        return seconds * elapsed / self._seconds / 3600

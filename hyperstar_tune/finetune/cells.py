@@ -60,8 +60,7 @@ class Cell(tune.Trainable):
         """Takes all tasks of the run: a worker trains cells of one after the other."""
         self._tasks, self._settings, self._cell = tasks, settings, config
         torch.set_num_threads(1)
-        if nice is not None:
-            os.nice(max(0, nice - os.nice(0)))
+        self._remark = "" if nice is None else _take_niceness(nice)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes the next cell in the same process."""
@@ -78,10 +77,23 @@ class Cell(tune.Trainable):
         except Exception as error:
             where = traceback.extract_tb(error.__traceback__)[-1].name
             cell = failed_cell(config, seed, f"{type(error).__name__}: {error} ({where})".splitlines()[0])
-        return {"cell": json.dumps(cell), "done": True}
+        return {"cell": json.dumps(cell), "remark": self._remark, "done": True}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: a cell is measured in one step."""
+
+
+def _take_niceness(nice: int) -> str:
+    """Gives this process a niceness; a remark if the system does not allow it. Ray's workers begin at 15."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
+    except OSError:
+        now = os.getpriority(os.PRIO_PROCESS, 0)
+        return (
+            f"cells train with niceness {now} and not {nice}, as only root can lower it; start the nodes of the "
+            f"cluster with RAY_worker_niceness={nice} in their environment"
+        )
+    return ""
 
 
 def failed_cell(config: dict[str, Any], seed: int, error: str | None) -> dict[str, Any]:

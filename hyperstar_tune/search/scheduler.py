@@ -235,8 +235,10 @@ class PlanScheduler(TrialScheduler):
 
     def _hold_against_cluster(self, trial: Trial) -> None:
         """Refuses a trial that could never start, for which Ray would wait in silence."""
-        request = getattr(trial, "placement_group_factory", None)  # a replayed trial has none
-        if self._snapshot is not None and request not in self._requests and trial.status not in _DONE:
+        if self._snapshot is None or trial.status in _DONE:
+            return
+        request: Any = trial.placement_group_factory
+        if request not in self._requests:
             check_request(request.bundles, request.strategy)
             self._requests.add(request)
 

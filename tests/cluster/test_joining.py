@@ -50,7 +50,7 @@ def test_workers_of_a_local_ray_begin_at_the_niceness_that_is_asked_for(calls, m
             monkeypatch.setenv("RAY_worker_niceness", saved)
         join_ray(nice=5)
         assert calls.pop()[1]["RAY_worker_niceness"] == "5"
-        assert os.environ.get("RAY_worker_niceness") == saved
+        assert os.environ.get(joining.NICENESS) == saved
 
 
 @pytest.mark.parametrize("by", ["argument", "environment"])
@@ -69,7 +69,7 @@ def test_the_cluster_that_is_named_is_joined_and_told(calls, monkeypatch, listen
 def test_a_cluster_that_has_died_is_one_line_at_once(calls, monkeypatch, listening):
     with socket.create_server(("127.0.0.1", 0)) as server:
         dead = server.getsockname()[1]
-    with pytest.raises(ClusterError, match=f"must answer at 127.0.0.1:{dead}, .* or unset RAY_ADDRESS") as refused:
+    with pytest.raises(ClusterError, match=rf"must answer at 127.0.0.1:{dead}, .* or unset RAY_ADDRESS") as refused:
         join_ray(f"127.0.0.1:{dead}")
     assert "\n" not in str(refused.value)
     assert not calls
@@ -87,7 +87,7 @@ def test_a_refusal_of_ray_is_one_line(calls, monkeypatch, listening):
         raise RuntimeError("Version mismatch:\n    Ray: 2.51\n    Python: 3.12")
 
     monkeypatch.setattr(ray, "init", refuse)
-    with pytest.raises(ClusterError, match="but: Version mismatch: Ray: 2.51 Python: 3.12; is it Ray") as refused:
+    with pytest.raises(ClusterError, match=r"but: Version mismatch: Ray: 2\.51 Python: 3\.12; is it Ray") as refused:
         join_ray(f"127.0.0.1:{listening}")
     assert "\n" not in str(refused.value)
 

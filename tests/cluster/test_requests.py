@@ -74,7 +74,7 @@ def test_the_refusal_names_what_is_asked_and_what_is_there(cluster):
 @pytest.mark.parametrize("amount", [-1, float("nan"), float("inf"), 1e-9, 1.5])
 def test_an_amount_that_makes_no_sense_is_refused(cluster, amount):
     cluster({"CPU": 8.0, "GPU": 8.0})
-    with pytest.raises(ClusterError, match=f"share of GPU .* must be positive, and whole above 1, but is {amount:g}"):
+    with pytest.raises(ClusterError, match=rf"share of GPU .* must be positive, and whole above 1, but is {amount:g}"):
         check_request([{"CPU": 1, "GPU": amount}])
 
 

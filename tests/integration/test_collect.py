@@ -10,11 +10,13 @@ import pytest
 from digit_images import digit_pixels
 from ray.tune.search import Searcher
 
+from hyperstar_tune.cluster import requests
 from hyperstar_tune.errors import MetaDatasetError, SpaceError
 from hyperstar_tune.finetune import FineTune, FineTuneSettings, collect
 from hyperstar_tune.finetune.cell_searcher import CellSearcher, Progress
 from hyperstar_tune.finetune.cells import failed_cell
-from hyperstar_tune.finetune.collect import ORDERS, _in_order
+from hyperstar_tune.finetune.expected import ExpectedSeconds
+from hyperstar_tune.finetune.wanted import ORDERS, in_order
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.space import SearchSpace, config_key
 from hyperstar_tune.tables.collection import Collection
@@ -96,7 +98,7 @@ def test_orders_measure_the_same_cells(tasks):
     configs = SearchSpace.from_values(values, name="t").grid()
     pixels, labels = digit_pixels(n_classes=2, per_class=20)
     three = [*tasks, ImageTask.from_arrays("smallest", pixels, labels)]
-    cells = {order: _in_order(three, configs, (0, 1), order, 3) for order in ORDERS}
+    cells = {order: in_order(three, configs, (0, 1), order, 3) for order in ORDERS}
     keys = {order: [(task, config_key(config), seed) for task, config, seed in cells[order]] for order in ORDERS}
     assert len(set(keys["by-task"])) == 36
     assert set(keys["cheap-first"]) == set(keys["round-robin"]) == set(keys["by-task"])
@@ -114,17 +116,17 @@ def test_many_cells_take_several_runs_and_stop_together(tasks, tmp_path, monkeyp
     module = importlib.import_module("hyperstar_tune.finetune.collect")  # the function hides it
     sizes, seen = [], []
 
-    def measure(needed, settings, searcher, *_):
+    def measure(cell, searcher, *_):
         sizes.append(0)
         while len(seen) < 7 and isinstance(trial := searcher.suggest("trial"), dict):
             sizes[-1] += 1
             seen.append((trial["task"], json.dumps(trial["config"])))
-            assert trial["task"] in needed
             cell = {**failed_cell(trial["config"], trial["seed"], ""), "error": None}
             searcher.on_trial_complete("trial", {"cell": json.dumps(cell)})
 
     monkeypatch.setattr(module, "_RUN_CELLS", 3)
-    monkeypatch.setattr(module, "_ray", lambda _: nullcontext())
+    monkeypatch.setattr(module, "_ray", lambda *_: nullcontext())
+    monkeypatch.setattr(module, "check_request", lambda _: None)
     monkeypatch.setattr(module, "_measure", measure)
     summary = collect(tasks, space(), tmp_path, order="round-robin", progress=lambda _: None, **SETTINGS)
     assert sizes == [3, 3, 1]
@@ -149,6 +151,19 @@ def test_no_cell_begins_after_the_time_is_up(ray_local, tasks, tmp_path):
     assert (summary.measured, summary.left) == (0, 8)
 
 
+def test_time_is_up_although_no_cell_could_begin_and_the_wait_is_told(ray_local, tasks, tmp_path, monkeypatch):
+    monkeypatch.setattr(requests, "is_autoscaling", lambda: True)  # a node with a GPU may come
+    monkeypatch.setattr(requests, "_SAY_SECONDS", 1.0)
+    told = []
+    summary = collect(
+        tasks, space(), tmp_path, max_hours=4 / 3600, gpus_per_cell=0.5, progress=told.append, **SETTINGS
+    )
+    assert (summary.measured, summary.left, summary.interrupted) == (0, 8, False)
+    assert summary.seconds < 30
+    assert any("no trial could start for" in line and "1 CPU and 0.5 GPU" in line for line in told)
+    assert "time left is not known yet  8 cells left" in told[-1]
+
+
 def test_a_failing_cell_is_tried_twice_and_recorded(ray_local, tmp_path):
     pixels, labels = digit_pixels(n_classes=2, per_class=20)
     task = ImageTask.from_arrays("broken", pixels, labels)
@@ -171,7 +186,7 @@ def about(rows):
 def test_cells_lost_with_their_process_or_an_interruption(tmp_path):
     journal = Journal(tmp_path, about([{"name": "t"}]))
     cells = [("t", config, 0) for config in space().grid()[:2]]
-    searcher = CellSearcher(cells, journal, math.inf, Progress(2, cells, lambda _: None))
+    searcher = CellSearcher(cells, journal, math.inf, Progress(2, cells, lambda _: None, ExpectedSeconds([], 1)))
     first = searcher.suggest("a")
     searcher.suggest("b")
     assert searcher.suggest("c") is None  # one of the two may come back
