@@ -17,7 +17,9 @@ class Ranking:
     """Configurations, best predicted first. Holds plain Python values only, so that it can be stored anywhere."""
 
     configs: tuple[dict[str, Any], ...]
-    scores: tuple[float, ...]  # predicted score of each one, normalized per task (Sec. 3.1), from high to low
+    scores: tuple[
+        float, ...
+    ]  # predicted score of each one, normalized per task (Sec. 3.1); from high to low, or diverse
     spread: tuple[float, ...]  # deviation of each score over image batches, or error on new families; 0: not known
     task: str = ""  # name of the task that the ranking was made for
     source: str = ""  # name of the predictor or ranker
@@ -66,12 +68,16 @@ class Ranking:
     def part(self, configs: Iterable[dict[str, Any]]) -> "Ranking":
         """The places that hold one of ``configs``, in the ranking's order."""
         wanted = {config_key(config) for config in configs}
-        places = [place for place, config in enumerate(self.configs) if config_key(config) in wanted]
+        return self.at([place for place, config in enumerate(self.configs) if config_key(config) in wanted])
+
+    def at(self, places: Iterable[int]) -> "Ranking":
+        """The configurations at some places, in the order in which these are given."""
+        order = tuple(places)
         return replace(
             self,
-            configs=tuple(self.configs[place] for place in places),
-            scores=tuple(self.scores[place] for place in places),
-            spread=tuple(self.spread[place] for place in places),
+            configs=tuple(self.configs[place] for place in order),
+            scores=tuple(self.scores[place] for place in order),
+            spread=tuple(self.spread[place] for place in order),
         )
 
     def reduced(self, names: Iterable[str]) -> "Ranking":

@@ -20,6 +20,7 @@ from hyperstar_tune.log import LOGGER
 from hyperstar_tune.plan import HyperBandPlan
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.search.decks import RankedDeck, random_deck
+from hyperstar_tune.search.diversity import made_diverse
 from hyperstar_tune.search.ray_space import RaySpace
 from hyperstar_tune.search.selection import configs_to_rank, part_in_space
 from hyperstar_tune.search.space_searcher import DeckSearcher
@@ -168,7 +169,7 @@ class HyperStarSearcher(DeckSearcher):
             if self._ask is None:
                 return None
             self._ranked = self._ask(configs)
-        return self._ranked.part(configs).reduced(space.parameters)
+        return made_diverse(self._ranked.part(configs).reduced(space.parameters), space)
 
     def _deal(self, ranking: Ranking | None) -> None:
         self.ranking = ranking

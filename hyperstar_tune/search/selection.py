@@ -5,7 +5,7 @@ from typing import Any
 from hyperstar_tune.errors import SpaceError
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.search.decks import random_deck
-from hyperstar_tune.space import Config, SearchSpace
+from hyperstar_tune.space import Config, SearchSpace, config_key
 
 __all__ = ["configs_to_rank", "part_in_space"]
 
@@ -68,4 +68,4 @@ def configs_to_rank(space: SearchSpace, known: SearchSpace, fixed: dict[str, Any
     given = {name: fixed[name] for name in known.parameters if name in fixed}
     full = [known.active({**given, **config}) for config in configs]
     known.encode(full)  # names the parameter and the value that it does not know
-    return full
+    return list({config_key(config): config for config in full}.values())
