@@ -17,9 +17,7 @@ class Ranking:
     """Configurations, best predicted first. Holds plain Python values only, so that it can be stored anywhere."""
 
     configs: tuple[dict[str, Any], ...]
-    scores: tuple[
-        float, ...
-    ]  # predicted score of each one, normalized per task (Sec. 3.1); from high to low, or diverse
+    scores: tuple[float, ...]  # predicted, normalized per task (Sec. 3.1), from high to low unless made diverse
     spread: tuple[float, ...]  # deviation of each score over image batches, or error on new families; 0: not known
     task: str = ""  # name of the task that the ranking was made for
     source: str = ""  # name of the predictor or ranker

@@ -155,9 +155,7 @@ def test_time_is_up_although_no_cell_could_begin_and_the_wait_is_told(ray_local,
     monkeypatch.setattr(requests, "is_autoscaling", lambda: True)  # a node with a GPU may come
     monkeypatch.setattr(requests, "_SAY_SECONDS", 1.0)
     told = []
-    summary = collect(
-        tasks, space(), tmp_path, max_hours=4 / 3600, gpus_per_cell=0.5, progress=told.append, **SETTINGS
-    )
+    summary = collect(tasks, space(), tmp_path, max_hours=4 / 3600, gpus_per_cell=0.5, progress=told.append, **SETTINGS)
     assert (summary.measured, summary.left, summary.interrupted) == (0, 8, False)
     assert summary.seconds < 30
     assert any("no trial could start for" in line and "1 CPU and 0.5 GPU" in line for line in told)
