@@ -8,7 +8,11 @@ all families.
     python benchmarks/train_shipped.py --tasks TASKS --method hyperstar_plus --measure FIGURES.json
     python benchmarks/train_shipped.py --tasks TASKS --method hyperstar_plus --measured FIGURES.json --out OUT
 
-HyperSTAR+ takes a minute, and the paper's networks (--method network) some hours on a CPU.
+HyperSTAR+ takes a minute, and the paper's networks (--method network) some hours on a CPU. What a predictor keeps of
+its known tasks, for the race and for budgets in seconds, can be renewed by itself. That needs no images and leaves its
+scores as they are:
+
+    python benchmarks/train_shipped.py --table TABLE --renew-known PREDICTOR ...
 """
 
 import argparse
@@ -171,7 +175,8 @@ def main() -> None:
     """Measures, learns and saves as asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", type=Path, default=ROOT / "metadata" / "shufflenet-v2-x1-v0")
-    parser.add_argument("--tasks", type=Path, required=True, help="folder of image folders, one for each parent task")
+    parser.add_argument("--tasks", type=Path, help="folder of image folders, one for each parent task")
+    parser.add_argument("--renew-known", type=Path, nargs="+", default=[], help="folders of predictors")
     parser.add_argument("--method", choices=METHODS, default="hyperstar_plus")
     parser.add_argument("--measure", type=Path, help="write leave-family-out figures to this file")
     parser.add_argument("--families", nargs="*", help="families to measure (default: all that are not test families)")
@@ -185,6 +190,14 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     settings = TrainingSettings(**{**vars(SETTINGS), "train_backbone": args.train_backbone, "epochs": args.epochs})
     table = MetaDataset.load(args.table)
+    for folder in args.renew_known:
+        predictor = Predictor.load(folder)
+        predictor.learn_known(table)
+        predictor.save(folder)
+    if args.renew_known:
+        return
+    if args.tasks is None:
+        parser.error("to learn from images, --tasks must say where they are")
     images = task_images(table, args.tasks)
     if args.measure:
         development = table.only(development_families(table))

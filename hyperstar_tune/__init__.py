@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hyperstar_tune.errors import HyperStarError
     from hyperstar_tune.plan import HyperBandPlan
     from hyperstar_tune.predictor import Predictor
+    from hyperstar_tune.race import RacePlan
     from hyperstar_tune.ranking import Ranking
     from hyperstar_tune.search import HyperStarSearcher, PlanScheduler, RandomSearcher
     from hyperstar_tune.space import SearchSpace
@@ -30,6 +31,7 @@ __all__ = [
     "MetaDataset",
     "PlanScheduler",
     "Predictor",
+    "RacePlan",
     "RandomSearcher",
     "Ranking",
     "SearchSpace",
@@ -44,6 +46,7 @@ _ROOMS = {
     "MetaDataset": "tables",
     "PlanScheduler": "search",
     "Predictor": "predictor",
+    "RacePlan": "race",
     "RandomSearcher": "search",
     "Ranking": "ranking",
     "SearchSpace": "space",

@@ -1,20 +1,22 @@
-"""Hyperband's brackets as plain arithmetic, with a hard epoch budget.
+"""Plans as plain arithmetic: brackets of rungs under a hard epoch budget, and Hyperband's brackets as one kind.
 
-A plan knows nothing of Ray: the scheduler asks it how many configurations a rung takes and how long they train. With a
-budget below about three times ``max_epochs`` a wide first rung wastes most of it. If you have a ranking to follow, pass
-``longest_first=True``, which trains the first configurations of the ranking to the end first.
+A plan knows nothing of Ray: the scheduler asks it how many configurations a rung takes and how long they train.
+Hyperband is for whoever has no ranking. With a budget below about three times ``max_epochs`` its wide first rung wastes
+most of it. If you have a ranking to follow, take a ``RacePlan`` (``race.py``).
 
 Source: Li et al., "Hyperband", JMLR 18 (2018), Algorithm 1; whole epochs as in docs/protocol.md.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from math import ceil
+from typing import Any, ClassVar
 
 from hyperstar_tune.errors import PlanError
 
-__all__ = ["Bracket", "HyperBandPlan", "Rung"]
+__all__ = ["Bracket", "HyperBandPlan", "Plan", "Rung", "check_whole"]
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,42 @@ class Bracket:
         return sum(self.rung_costs)
 
 
+class Plan(ABC):
+    """What a ``PlanScheduler`` runs: brackets one after another, until exactly ``epoch_budget`` epochs are spent.
+
+    Attributes:
+        max_epochs: R, the epochs of a configuration that is trained to the end.
+        epoch_budget: Epochs of all trials together.
+        overlaps: Whether the next bracket takes trials while the ones before it still decide. What these need of the
+            budget is held back for them.
+    """
+
+    max_epochs: int
+    epoch_budget: int
+    overlaps: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def brackets(self) -> tuple[Bracket, ...]:
+        """One pass over the brackets, in the order in which they begin."""
+
+    def bracket(self, number: int) -> Bracket:
+        """The bracket that begins as the ``number``-th of a run, counted from 0; passes follow one another."""
+        return self.brackets[number % len(self.brackets)]
+
+    @property
+    def widest_rung(self) -> int:
+        """Configurations of the widest rung, which is the first one of a bracket."""
+        return max(bracket.n_configs for bracket in self.brackets)
+
+    @property
+    @abstractmethod
+    def brief(self) -> str:
+        """The plan in a few words, for messages."""
+
+
 @dataclass(frozen=True)
-class HyperBandPlan:
+class HyperBandPlan(Plan):
     """Brackets for the maximum epochs R and the factor eta, under an epoch budget.
 
     Brackets run in order, and start again with the first one when all are done, until the budget is spent. A run ends
@@ -78,12 +114,10 @@ class HyperBandPlan:
     longest_first: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
-        for name, value, least in (("max_epochs", self.max_epochs, 1), ("eta", self.eta, 2)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise PlanError(f"{name} must be a whole number of at least {least}, but got {value!r}")
+        check_whole("max_epochs", self.max_epochs, 1)
+        check_whole("eta", self.eta, 2)
+        check_whole("epoch_budget", self.epoch_budget, 0, " (0: one pass)")
         budget = self.epoch_budget
-        if isinstance(budget, bool) or not isinstance(budget, int) or budget < 0:
-            raise PlanError(f"epoch_budget must be a whole number of epochs (or 0: one pass), but got {budget!r}")
         if budget == 0:
             object.__setattr__(self, "epoch_budget", sum(bracket.epochs for bracket in self.brackets))
             return
@@ -109,14 +143,14 @@ class HyperBandPlan:
         return tuple(reversed(brackets) if self.longest_first else brackets)
 
     @property
-    def widest_rung(self) -> int:
-        """Configurations of the widest rung, the first one of the most aggressive bracket."""
-        return max(bracket.n_configs for bracket in self.brackets)
+    def brief(self) -> str:
+        """R, eta, budget and order."""
+        order = ", longest trials first" if self.longest_first else ""
+        return f"Hyperband: R={self.max_epochs} epochs, eta={self.eta}, budget {self.epoch_budget} epochs{order}"
 
     def __str__(self) -> str:
         """The plan as a table: one line per bracket, and what the budget reaches."""
-        order = ", longest trials first" if self.longest_first else ""
-        lines = [f"Hyperband: R={self.max_epochs} epochs, eta={self.eta}, budget {self.epoch_budget} epochs{order}"]
+        lines = [self.brief]
         spent = 0
         for number, bracket in enumerate(self.brackets, start=1):
             start, spent = spent, spent + bracket.epochs
@@ -133,3 +167,9 @@ class HyperBandPlan:
         if self.epoch_budget > spent:
             lines.append(f"  then again from bracket 1, up to epoch {self.epoch_budget}")
         return "\n".join(lines)
+
+
+def check_whole(name: str, value: Any, least: int, meaning: str = "") -> None:
+    """Refuses a value of a plan that is no whole number, or too small; a ``PlanError`` names it."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise PlanError(f"{name} must be a whole number of at least {least}{meaning}, but got {value!r}")

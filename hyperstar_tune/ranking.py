@@ -5,11 +5,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from hyperstar_tune.complement import complement_of
 from hyperstar_tune.errors import SpaceError
 from hyperstar_tune.space import config_key
 
 __all__ = ["Ranking"]
+
+_N_REASONS = 3  # known tasks that are named where the complement is better than the first
+_LEAST_GAIN = 0.1  # points; a smaller difference is no reason
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,8 @@ class Ranking:
     nearest: tuple[str, ...] = ()  # the known tasks that are most similar, nearest first; empty if not known
     share: float = 1.0  # how much of what the images say counts; 0: an average ranking
     doubt: str = ""  # why these images say little, if not for want of a known task that is near
+    known_tasks: tuple[str, ...] = ()  # T tasks on which all configurations were measured or estimated
+    falls: tuple[tuple[float, ...], ...] = ()  # of each configuration T values: a share below the best of the task
 
     @classmethod
     def of(
@@ -32,14 +39,21 @@ class Ranking:
         configs: Sequence[dict[str, Any]],
         scores: Sequence[float] | np.ndarray,
         spread: Sequence[float] | np.ndarray | None = None,
+        falls: npt.NDArray[np.floating] | None = None,
         **about: Any,
     ) -> "Ranking":
         """Sorts configurations by predicted score, higher first; equal scores keep their order.
 
-        ``about`` gives the ``task``, ``source``, ``seen``, ``nearest``, ``share`` and ``doubt`` of the ranking.
+        Args:
+            configs: H configurations.
+            scores: Predicted score of each one, higher is better.
+            spread: How far each score may be off; None: not known.
+            falls: What ``shortfalls`` gives for T known tasks, shape [T, H]; None: nothing is known of other tasks, so
+                that the ranking has no complement.
+            about: ``task``, ``source``, ``seen``, ``nearest``, ``share``, ``doubt`` and ``known_tasks`` (T names).
 
         Raises:
-            SpaceError: If the lengths differ, nothing is to be ranked, or a score is not finite.
+            SpaceError: If the lengths differ, nothing is to be ranked, or a score or shortfall is not finite.
         """
         values = np.asarray(scores, dtype=np.float64)
         deviations = np.zeros_like(values) if spread is None else np.asarray(spread, dtype=np.float64)
@@ -53,11 +67,25 @@ class Ranking:
             raise SpaceError(f"predicted scores must be finite, but that of {odd} is not")
         order = np.argsort(-values, kind="stable")
         copies = tuple(dict(configs[place]) for place in order)
+        if falls is not None:
+            if falls.shape[1:] != values.shape or not np.isfinite(falls).all():
+                raise SpaceError(f"falls must be finite and of shape [T, {len(values)}], but got {[*falls.shape]}")
+            about["falls"] = tuple(tuple(round(fall, 5) for fall in falls[:, place].tolist()) for place in order)
         return cls(copies, tuple(values[order].tolist()), tuple(deviations[order].tolist()), **about)
 
     def __len__(self) -> int:
         """Number of configurations."""
         return len(self.configs)
+
+    @property
+    def complement(self) -> int | None:
+        """Place, from 0, of the configuration that makes the best pair with the first on known tasks; None: unknown."""
+        return complement_of(0, np.array(self.falls).T) if self.falls else None
+
+    def order(self) -> list[int]:
+        """The places in the order in which a race takes them: the first, its complement, then the others."""
+        start = [0] if self.complement is None else [0, self.complement]
+        return start + [place for place in range(len(self)) if place not in start]
 
     def top(self, n: int) -> list[dict[str, Any]]:
         """Copies of the first ``n`` configurations, e.g. as ``points_to_evaluate`` of another searcher."""
@@ -76,6 +104,7 @@ class Ranking:
             configs=tuple(self.configs[place] for place in order),
             scores=tuple(self.scores[place] for place in order),
             spread=tuple(self.spread[place] for place in order),
+            falls=tuple(self.falls[place] for place in order) if self.falls else (),
         )
 
     def reduced(self, names: Iterable[str]) -> "Ranking":
@@ -97,6 +126,18 @@ class Ranking:
         if self.nearest:
             lines.append(f"Nearest known tasks: {', '.join(self.nearest)}")
         return lines
+
+    def race_remark(self) -> str:
+        """Which configuration a race sets against the first, and why; an empty text if none is known."""
+        place = self.complement
+        if place is None:
+            return ""
+        gains = (np.array(self.falls[place]) - np.array(self.falls[0])) * 100  # [T], points
+        names = self.known_tasks or tuple(f"known task {number}" for number in range(1, len(gains) + 1))
+        best = [task for task in np.argsort(-gains, kind="stable")[:_N_REASONS] if gains[task] >= _LEAST_GAIN]
+        where = ", ".join(f"{names[task]} ({gains[task]:+.1f} points)" for task in best) or "nowhere by much"
+        values = ", ".join(f"{name}={value}" for name, value in self.configs[place].items())
+        return f"A race sets place 1 against place {place + 1} ({values}). It is best where the first fails: {where}."
 
     def table(self, n: int = 10) -> str:
         """The first ``n`` places as text: place, predicted score and its spread, configuration."""

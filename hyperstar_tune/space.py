@@ -13,6 +13,7 @@ import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -312,7 +313,7 @@ class SearchSpace:
             SpaceError: If it is not that.
         """
         try:
-            space = ConfigurationSpace.from_serialized_dict(data["configspace"])
+            space = ConfigurationSpace.from_serialized_dict(deepcopy(data["configspace"]))  # it takes the dict apart
             return cls(space, str(data["name"]), data.get("listed"))
         except SpaceError:
             raise

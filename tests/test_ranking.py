@@ -56,3 +56,42 @@ def test_a_part_keeps_places_scores_and_order():
     part = ranking.part([{"kind": "a", "lr": 3}, {"kind": "a", "lr": 2}, {"kind": "b", "lr": 1}])
     assert part == Ranking(({"lr": 2, "kind": "a"}, {"lr": 3, "kind": "a"}), (0.3, 0.2), (3.0, 2.0), source="p")
     assert part.reduced(["lr"]).configs == ({"lr": 2}, {"lr": 3})
+
+
+FALLS = np.array([[-0.1, 0.0, 0.0], [0.0, 0.0, -0.1], [-0.01, 0.0, -0.1]])  # of three tasks
+
+
+def test_a_race_takes_the_complement_second_and_then_the_others_in_order():
+    ranking = Ranking.of(CONFIGS, [1, 2, 3], falls=FALLS, known_tasks=("a", "b", "c"))
+    assert ranking.configs[0] == {"lr": 0.3}
+    assert ranking.configs[ranking.complement] == {"lr": 0.2}
+    assert ranking.order() == [0, 1, 2]
+    swapped = Ranking.of(CONFIGS, [2, 1, 3], falls=FALLS)
+    assert (swapped.complement, swapped.order()) == (2, [0, 2, 1])
+
+
+def test_what_is_known_goes_with_the_configurations_into_a_part():
+    ranking = Ranking.of(CONFIGS, [1, 2, 3], falls=FALLS, known_tasks=("a", "b", "c"))
+    part = ranking.part([{"lr": 0.3}, {"lr": 0.1}])
+    assert (part.complement, part.order()) == (1, [0, 1])
+    assert part.reduced(["lr"]).falls == part.falls == ((0.0, -0.1, -0.1), (-0.1, 0.0, -0.01))
+    assert ranking.part([{"lr": 0.3}]).complement is None
+
+
+def test_nothing_known_leaves_the_order_of_the_ranking():
+    ranking = Ranking.of(CONFIGS, [1, 2, 3])
+    assert (ranking.complement, ranking.order(), ranking.race_remark()) == (None, [0, 1, 2], "")
+
+
+def test_the_reason_for_the_complement_is_where_the_first_fails():
+    ranking = Ranking.of(CONFIGS, [1, 2, 3], falls=FALLS, known_tasks=("a", "b", "c"))
+    assert ranking.race_remark() == (
+        "A race sets place 1 against place 2 (lr=0.2). It is best where the first fails: b (+10.0 points), "
+        "c (+10.0 points)."
+    )
+
+
+@pytest.mark.parametrize("falls", [FALLS[:, :2], FALLS * np.nan])
+def test_shortfalls_that_fit_no_ranking_are_refused(falls):
+    with pytest.raises(SpaceError, match=r"falls must be finite and of shape \[T, 3\], but got"):
+        Ranking.of(CONFIGS, [1, 2, 3], falls=falls)

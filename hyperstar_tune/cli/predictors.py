@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -36,12 +36,14 @@ def rank(
     if as_json:
         rows = zip(ranking.configs, ranking.scores, ranking.spread, strict=True)
         places = [{"config": config, "score": score, "spread": spread} for config, score, spread in rows]
-        about = {"task": ranking.task, "predictor": ranking.source, "seen": ranking.seen}
-        print(json.dumps({**about, "nearest": ranking.nearest, "share": ranking.share, "ranking": places}))
+        about: dict[str, Any] = {"task": ranking.task, "predictor": ranking.source, "seen": ranking.seen}
+        about |= {"nearest": ranking.nearest, "share": ranking.share, "complement": ranking.complement}
+        print(json.dumps({**about, "ranking": places}))
         return
     for remark in ranking.remarks():
         console.print(remark)
     console.print(ranking.table(top))
+    console.print(ranking.race_remark() or f"{ranking.source} knows no complement: a race takes places 1 and 2.")
 
 
 @predictors_app.command("list")

@@ -10,7 +10,7 @@ from ray import tune
 
 from hyperstar_tune.comparison.methods import Method, Setting
 from hyperstar_tune.errors import SearchError
-from hyperstar_tune.plan import HyperBandPlan
+from hyperstar_tune.plan import Plan
 from hyperstar_tune.report.run import ResultHistory, incumbent_curve
 from hyperstar_tune.simulation.controller import METRIC, MODE
 from hyperstar_tune.space import Config
@@ -80,7 +80,7 @@ def run_live(
 class _BudgetStopper(tune.Stopper):
     """Ends the run at the budget for schedulers that know none, and trials at R for those that end none."""
 
-    def __init__(self, plan: HyperBandPlan, ends_trials: bool) -> None:
+    def __init__(self, plan: Plan, ends_trials: bool) -> None:
         self._plan, self._ends_trials = plan, ends_trials
         self._epochs: dict[str, int] = {}
 

@@ -19,7 +19,6 @@ from torch import Tensor
 
 from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.fingerprint import Fingerprint
-from hyperstar_tune.predictor.artifact import write_artifact
 from hyperstar_tune.predictor.backbone import Backbone, to_tensor
 from hyperstar_tune.predictor.networks import Architecture, PredictorNetwork
 from hyperstar_tune.predictor.predictor import Predictor
@@ -74,11 +73,10 @@ class NetworkPredictor(Predictor):
         _fill(network, tensors, "network.")
         return cls(backbone, network, space, Fingerprint.from_json(card["fingerprint"]), card, device)
 
-    def save(self, directory: str | Path) -> None:
-        """Writes the predictor; the trained part of the backbone in half precision, its frozen part by its hash."""
+    def tensors(self) -> dict[str, Tensor]:
+        """The networks; the trained part of the backbone in half precision, its frozen part is known by its hash."""
         tensors = {f"network.{name}": value.data for name, value in self._network.named_parameters()}
-        tensors |= {f"backbone.{name}": value.half() for name, value in self._trained.named_parameters()}
-        self.card = write_artifact(Path(directory), self.card, tensors)
+        return tensors | {f"backbone.{name}": value.half() for name, value in self._trained.named_parameters()}
 
     def rank(
         self,
@@ -96,8 +94,7 @@ class NetworkPredictor(Predictor):
         """
         task, configs = ImageTask.of(task), self._configs(configs)
         scores = self.scores(task.batches(n_batches, batch_size, self.image_size, seed), configs)
-        about = {"task": task.name, "source": self.name, "seen": self.has_seen(task)}
-        return Ranking.of(configs, scores.mean(axis=0), scores.std(axis=0), **about)
+        return self._ranked(task, configs, scores.mean(axis=0), spread=scores.std(axis=0))
 
     @torch.inference_mode()
     def scores(self, batches: Images, configs: Sequence[Config] | None = None) -> npt.NDArray[np.float32]:

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from hyperstar_tune.fingerprint import Fingerprint
-from hyperstar_tune.predictor.artifact import write_artifact
 from hyperstar_tune.predictor.plus import PlusModel, PlusSettings, fit_plus, interpolated, leave_out_error
 from hyperstar_tune.predictor.predictor import DEFAULT_IMAGE_SIZE, Predictor, card_entry, check_images
 from hyperstar_tune.predictor.targets import default_curve, plus_targets
@@ -88,7 +87,9 @@ class PlusPredictor(Predictor):
         }
         model = fit_plus(targets, traits, families, settings.penalty)
         error = leave_out_error(targets, traits, families, settings.penalty)
-        return cls(model, error, encoded, settings.traits, metadataset.space, metadataset.fingerprint, card)
+        predictor = cls(model, error, encoded, settings.traits, metadataset.space, metadataset.fingerprint, card)
+        predictor.learn_known(metadataset)
+        return predictor
 
     @classmethod
     def restore(cls, card: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "PlusPredictor":
@@ -116,12 +117,11 @@ class PlusPredictor(Predictor):
         model, fingerprint = PlusModel(**arrays, reach=reach), Fingerprint.from_json(card["fingerprint"])
         return cls(model, error, encoded, traits, space, fingerprint, card)
 
-    def save(self, directory: str | Path) -> None:
-        """Writes the predictor."""
+    def tensors(self) -> dict[str, Tensor]:
+        """What was learned, but for the reach, which is on the card."""
         arrays = {**asdict(self.model), "error": self._error, "encoded": self._encoded}
-        del arrays["reach"]  # on the card
-        tensors = {name: torch.tensor(array, dtype=torch.float64) for name, array in arrays.items()}
-        self.card = write_artifact(Path(directory), self.card, tensors)
+        del arrays["reach"]
+        return {name: torch.tensor(array, dtype=torch.float64) for name, array in arrays.items()}
 
     def rank(self, task: str | Path | ImageTask, configs: Sequence[Config] | None = None, seed: int = 0) -> Ranking:
         """Ranks configurations for a task by traits of its labelled training images, as ``Predictor.rank`` says.
@@ -141,9 +141,8 @@ class PlusPredictor(Predictor):
             known = self.card["tasks"][place]
             name = str(known.get("name", "unnamed"))
             nearest.setdefault(str(known.get("family", name)), name)
-        about = {"task": task.name, "source": self.name, "seen": self.has_seen(task), "doubt": doubt}
         share, names = trust * self.model.share(traits), tuple(nearest.values())[:_N_NEAREST]
-        return Ranking.of(configs, scores, spread, nearest=names, share=share, **about)
+        return self._ranked(task, configs, scores, spread=spread, nearest=names, share=share, doubt=doubt)
 
     def scores(self, traits: Floats, configs: Sequence[Config], trust: float = 1.0) -> tuple[Floats, Floats]:
         """Predicted scores [n] of configurations, known or not, and their spread [n], from the traits [D] of a task."""

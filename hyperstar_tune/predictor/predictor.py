@@ -9,11 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from hyperstar_tune.errors import PredictorError, first_line
 from hyperstar_tune.fingerprint import Fingerprint
-from hyperstar_tune.predictor.artifact import read_artifact
+from hyperstar_tune.predictor.artifact import read_artifact, write_artifact
+from hyperstar_tune.predictor.known import KNOWN_TASKS, KnownTasks
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.shipped import BACKBONE, backbone_hash, predictor_names, predictor_path
 from hyperstar_tune.space import Config, SearchSpace
@@ -35,12 +38,14 @@ class Predictor(ABC):
         card: The model card, with its origin, tasks with the hashes of their images, settings, quality and limits.
         space: The search space it knows.
         fingerprint: The circumstances its scores hold for.
+        known: What was measured on the tasks it learned from; None if it does not keep that.
     """
 
     def __init__(
         self, space: SearchSpace, fingerprint: Fingerprint, card: Mapping[str, Any], trained: str = "none"
     ) -> None:
         self.space, self.fingerprint = space, fingerprint
+        self.known: KnownTasks | None = None
         self.card: dict[str, Any] = dict(card) | {
             "backbone": {"name": BACKBONE, "sha256_16": backbone_hash(), "trained": trained},
             "space": space.to_json(),
@@ -77,25 +82,49 @@ class Predictor(ABC):
             if not 1 <= size <= _LARGEST_IMAGE:
                 raise RuntimeError(f"images must have at most {_LARGEST_IMAGE} pixels per side, but have {size}")
             _hashes(card)
+            known = KnownTasks.restore(card, tensors, SearchSpace.from_json(card["space"]).dim)
             method = card.get("method", "network")
+            predictor: Predictor
             if method == "network":
                 from hyperstar_tune.predictor.network_predictor import NetworkPredictor
 
-                return NetworkPredictor.restore(card, tensors, device)
-            if method == PlusPredictor.method:
-                return PlusPredictor.restore(card, tensors)
-            raise PredictorError(
-                f"a predictor's method is 'network' or {PlusPredictor.method!r}, but {directory} has {method!r:.40}; "
-                "use the version of hyperstar_tune that wrote it"
-            )
+                predictor = NetworkPredictor.restore(card, tensors, device)
+            elif method == PlusPredictor.method:
+                predictor = PlusPredictor.restore(card, tensors)
+            else:
+                raise PredictorError(
+                    f"a predictor's method is 'network' or {PlusPredictor.method!r}, but {directory} has "
+                    f"{method!r:.40}; use the version of hyperstar_tune that wrote it"
+                )
+            predictor.known = known
+            return predictor
         except PredictorError:
             raise
         except Exception as error:  # torch raises whatever absurd sizes lead to
             raise PredictorError(f"{directory} is no sound predictor: {first_line(error)}; fetch it again") from error
 
-    @abstractmethod
+    def learn_known(self, table: "MetaDataset") -> None:
+        """Keeps what a table says of its tasks, for the race and for budgets in seconds; scores do not change.
+
+        Raises:
+            PredictorError: If the table is of another space.
+        """
+        if table.space.fingerprint != self.space.fingerprint:
+            raise PredictorError(
+                f"a table of known tasks must have the predictor's space {self.space.fingerprint}, but has "
+                f"{table.space.fingerprint}; take the table that it was trained on"
+            )
+        self.known = KnownTasks.of(table)
+        self.card[KNOWN_TASKS] = list(self.known.names)
+
     def save(self, directory: str | Path) -> None:
         """Writes the predictor."""
+        known = self.known.tensors() if self.known is not None else {}
+        self.card = write_artifact(Path(directory), self.card, {**self.tensors(), **known})
+
+    @abstractmethod
+    def tensors(self) -> dict[str, Tensor]:
+        """What was learned, as ``restore`` takes it back."""
 
     @abstractmethod
     def rank(self, task: str | Path | ImageTask, configs: Sequence[Config] | None = None, seed: int = 0) -> Ranking:
@@ -132,6 +161,13 @@ class Predictor(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}: {self.space!r}, {len(self.card.get('tasks', ()))} tasks)"
+
+    def _ranked(
+        self, task: ImageTask, configs: Sequence[Config], scores: Sequence[float] | np.ndarray, **about: Any
+    ) -> Ranking:
+        """The ranking of a task by its scores, with what is known of other tasks."""
+        known = self.known.about(self.space.encode(configs)) if self.known is not None else {}
+        return Ranking.of(configs, scores, task=task.name, source=self.name, seen=self.has_seen(task), **known, **about)
 
     def _configs(self, configs: Sequence[Config] | None) -> list[Config]:
         if configs is not None:

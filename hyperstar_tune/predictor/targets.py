@@ -38,6 +38,7 @@ __all__ = [
     "make_targets",
     "plus_targets",
     "robust_scores",
+    "usable_cells",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -130,12 +131,7 @@ def plus_targets(
         PredictorError: If fewer than two tasks or configurations were trained.
     """
     accuracies = CURVES[curve](metadataset)
-    trained = np.isfinite(accuracies)
-    families = metadataset.tasks["family"].to_numpy(dtype=str)
-    whole = trained.all(axis=1)
-    enough = not incomplete and len(set(families[whole])) >= _ENOUGH_FAMILIES
-    rows = np.flatnonzero(whole if enough else trained.any(axis=1))
-    columns = np.flatnonzero(trained[rows].any(axis=0))
+    rows, columns = usable_cells(metadataset, accuracies, incomplete)
     if len(rows) < 2 or len(columns) < 2:
         raise PredictorError(
             "HyperSTAR+ needs at least two tasks with two configurations trained on each, but the table has "
@@ -144,6 +140,27 @@ def plus_targets(
     scores = robust_scores(accuracies[np.ix_(rows, columns)], [READINGS[name] for name in readings])
     encoded = metadataset.space.encode(metadataset.configs)[columns]
     return rows, encoded, completed(scores, encoded)
+
+
+def usable_cells(
+    metadataset: "MetaDataset", accuracies: Floats, incomplete: bool = False
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """The tasks of a table to learn from, and the configurations that were trained on them.
+
+    Args:
+        metadataset: The table.
+        accuracies: One accuracy per task and configuration, NaN where not trained, shape [T, H].
+        incomplete: Take tasks that lack configurations, even if three families have complete ones.
+
+    Returns:
+        Numbers of rows and of columns.
+    """
+    trained = np.isfinite(accuracies)
+    families = metadataset.tasks["family"].to_numpy(dtype=str)
+    whole = trained.all(axis=1)
+    enough = not incomplete and len(set(families[whole])) >= _ENOUGH_FAMILIES
+    rows = np.flatnonzero(whole if enough else trained.any(axis=1))
+    return rows, np.flatnonzero(trained[rows].any(axis=0))
 
 
 def robust_scores(accuracies: Floats, readings: Sequence[Callable[[Floats], Floats]]) -> Floats:

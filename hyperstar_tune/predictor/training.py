@@ -144,6 +144,7 @@ def meta_train(
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
     }
     predictor = NetworkPredictor(backbone, trainer.network, metadataset.space, metadataset.fingerprint, card, device)
+    predictor.learn_known(metadataset)
     if out is not None:
         predictor.save(out)
     if checkpoint is not None:

@@ -12,7 +12,7 @@ from ray import tune
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from hyperstar_tune.plan import HyperBandPlan
+from hyperstar_tune.plan import Plan
 
 __all__ = ["BudgetProgress", "ResultHistory", "incumbent_curve", "results_table", "write_report"]
 
@@ -48,7 +48,7 @@ class ResultHistory(tune.Callback):
 class BudgetProgress(ResultHistory):
     """Keeps every new result, and shows the epochs spent of a plan's budget and the best accuracy so far."""
 
-    def __init__(self, plan: HyperBandPlan, console: Console | None = None) -> None:
+    def __init__(self, plan: Plan, console: Console | None = None) -> None:
         super().__init__()
         self._budget = plan.epoch_budget
         self._console = console or Console()

@@ -1,24 +1,26 @@
-"""Where searcher and scheduler meet: Hyperband's brackets and rungs over the ledger of a run, without Ray's objects.
+"""Where searcher and scheduler meet: the brackets and rungs of a plan over the ledger of a run, without Ray's objects.
 
 Ray's controller starts every new trial by itself, so only the searcher can hold one back. And only the scheduler sees
 all results. So both talk to one gate. Every step takes constant time, and the end of a rung takes n log n. The rules
 beyond those of the ledger are (docs/protocol.md, "Runs under a budget"):
 
 - Brackets run one after another. A rung ends when all its places are decided. Equal scores keep the order of arrival.
+- In a plan that overlaps, the next bracket takes trials as soon as the one before it is full. What the later rungs of
+  earlier brackets need is held back for them, and they go first.
 - A diverged or failed trial keeps its place with the worst score.
 - Trials that fail before their first epoch cost the budget nothing. So the run ends if it begins with its widest rung
   and all trials of that rung fail, or once as many trials in a row fail as that rung holds, at least 10. A trial that
-  diverges has trained, and does not count as one of these.
+  diverges has trained, and does not count as one of these. A race of two says too little to end a run.
 - A configuration that comes again takes its stored trial back and pays only for new epochs.
 """
 
 import math
 from bisect import bisect
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from hyperstar_tune.plan import HyperBandPlan, Rung
+from hyperstar_tune.plan import Bracket, Plan
 from hyperstar_tune.search.ledger import Ledger, TrialState
 
 __all__ = ["CONTINUE", "PAUSE", "STOP", "Gate", "RungRecord"]
@@ -41,8 +43,30 @@ class RungRecord:
     trial_ids: tuple[str, ...]  # best first
 
 
+@dataclass
+class _OpenBracket:
+    """A bracket that has begun and has not ended."""
+
+    number: int  # counted from 0 over the whole run
+    plan: Bracket
+    free_slots: int  # of the first rung
+    rung: int = 0
+    members: dict[str, TrialState] = field(default_factory=dict)  # trials of the rung, in order of arrival
+    pending: set[str] = field(default_factory=set)  # members that the rung waits for
+
+    @property
+    def epochs(self) -> int:
+        """Epochs at which the rung ends."""
+        return self.plan.rungs[self.rung].epochs
+
+    @property
+    def still_needs(self) -> int:
+        """Epochs of its free slots and of its later rungs."""
+        return self.free_slots * self.plan.rungs[0].epochs + sum(self.plan.rung_costs[self.rung + 1 :])
+
+
 class Gate(Ledger):
-    """The state of one run of Hyperband.
+    """The state of one run of a plan.
 
     Args:
         plan: Brackets and epoch budget.
@@ -52,38 +76,67 @@ class Gate(Ledger):
 
     is_open = False
 
-    def __init__(self, plan: HyperBandPlan, repeats: bool = True, max_concurrent: int | None = None) -> None:
+    def __init__(self, plan: Plan, repeats: bool = True, max_concurrent: int | None = None) -> None:
         super().__init__(plan.epoch_budget, max_concurrent)
         self.plan = plan
         self.repeats = repeats
         self.levels: list[int] = sorted({rung.epochs for bracket in plan.brackets for rung in bracket.rungs})
-        self.bracket = 0
-        self.rung = 0
-        self.free_slots = plan.brackets[0].n_configs  # of the bracket's first rung
         self.records: list[RungRecord] = []
         self.losers: list[str] = []  # never needed again, to be stopped by the scheduler
+        self._open: dict[int, _OpenBracket] = {}  # by number, which rises
+        self._n_begun = 0
+        self._no_more = False  # no further configuration comes before a bracket ends
         self._stored: dict[Any, TrialState] = {}  # by the key of the configuration
-        self._members: dict[str, TrialState] = {}  # trials of the rung, in order of arrival
-        self._pending: set[str] = set()  # members that the rung waits for
-        self._waiting: deque[TrialState] = deque()  # in line, but not permitted to run yet
-        self._pass_start = 0  # epochs spent when this pass over the brackets began
-        self._idle_passes = 0
-        self._progress = (0, 0)  # epochs spent and trials started when a rung last ended with new epochs
+        self._waiting: deque[TrialState] = deque()  # in line, but not permitted to run yet; earlier brackets first
+        self._n_lost = 0  # trials in a row that failed before their first epoch
+        self._n_idle = 0  # brackets in a row that ended without an epoch
+        self._progress = 0  # epochs spent when a rung last ended with new ones
+        self._begin_bracket()
 
     # -- slots, asked for by the searcher ------------------------------------------------------------------------------
 
+    @property
+    def free_slots(self) -> int:
+        """Places for further configurations."""
+        return sum(bracket.free_slots for bracket in self._open.values())
+
+    @property
+    def bracket(self) -> int:
+        """Number of the bracket that takes the next configuration, counted from 0."""
+        return self._filling.number
+
+    @property
+    def place(self) -> str:
+        """Where the run stands, in words: its earliest bracket that has not ended."""
+        earliest = next(iter(self._open.values()))
+        return f"bracket {earliest.number + 1}, rung {earliest.rung + 1}"
+
     def has_free_slot(self) -> bool:
-        """Whether a configuration may enter the bracket and train now."""
-        return self.free_slots > 0 and not self.finished and not self._waiting and self.has_room
+        """Whether a configuration may enter a bracket and train now."""
+        bracket = self._filling
+        if self.finished or not bracket.free_slots or not self.has_room:
+            return False
+        if self._waiting and self._waiting[0].bracket <= bracket.number:
+            return False
+        return self._left_for(bracket.number) > 0
+
+    def is_busy(self, key: Any) -> bool:
+        """Whether the trial that holds this configuration is still needed by an earlier bracket."""
+        trial = self._stored.get(key)
+        if trial is None or len(self._open) == 1:
+            return False
+        holder = self._open.get(trial.bracket)
+        return holder is not None and holder is not self._filling and trial.id in holder.members
 
     def claim(self, key: Any) -> bool:
         """Gives a slot to the trial that holds this configuration; False if there is none."""
         trial = self._stored.get(key)
         if trial is None:
             return False
-        self.free_slots -= 1
-        if trial.id not in self._members:  # else it is in this bracket already
-            self._enter(trial, self._rungs[0].epochs)
+        bracket = self._filling
+        bracket.free_slots -= 1
+        if trial.id not in bracket.members:  # else it is in this bracket already
+            self._enter(bracket, trial)
         self._advance()
         return True
 
@@ -92,13 +145,17 @@ class Gate(Ledger):
         trial = self.trials[trial_id] = TrialState(trial_id)
         if self.repeats:
             self._stored[key] = trial
-        self.free_slots -= 1
-        self._enter(trial, self._rungs[0].epochs, waits=False)
-        self.permit(trial)
+        bracket = self._filling
+        bracket.free_slots -= 1
+        self._enter(bracket, trial, waits=False)
+        self.permit(trial, self._left_for(bracket.number))
+        self._overlap()
 
     def close_slots(self) -> None:
-        """Closes the free slots: there is no further configuration, and the bracket goes on with those it has."""
-        self.free_slots = 0
+        """Closes the free slots: there is no further configuration, and the brackets go on with those they have."""
+        for bracket in self._open.values():
+            bracket.free_slots = 0
+        self._no_more = True
         self._advance()
 
     def next_level(self, trial_id: str) -> int:
@@ -132,7 +189,7 @@ class Gate(Ledger):
             return CONTINUE
         if epoch < trial.level:  # cut short by the budget: first in line if epochs come back
             self.release(trial)
-            self._waiting.appendleft(trial)
+            self._line_up(trial, first=True)
             self._advance()
         else:
             self._decide(trial)
@@ -164,13 +221,14 @@ class Gate(Ledger):
     def forget(self, trial_id: str) -> bool:
         """Frees the slot of a trial that Ray lost before it reported anything; False if it has reported something."""
         trial = self.trials[trial_id]
-        if trial.epochs or trial_id not in self._pending or self.rung:
+        bracket = self._open.get(trial.bracket)
+        if bracket is None or trial.epochs or trial_id not in bracket.pending or bracket.rung:
             return False
         self.release(trial)
-        self._pending.remove(trial_id)
+        bracket.pending.remove(trial_id)
         self._stored = {key: stored for key, stored in self._stored.items() if stored is not trial}
-        del self._members[trial_id], self.trials[trial_id]
-        self.free_slots += 1
+        del bracket.members[trial_id], self.trials[trial_id]
+        bracket.free_slots += 1
         return True
 
     def revive(self, trial_id: str) -> None:
@@ -180,15 +238,28 @@ class Gate(Ledger):
             return
         del self.faults[trial_id]
         trial.ended = False
-        if trial_id in self._members and trial.level not in trial.scores:
-            self._await(trial)
+        bracket = self._open.get(trial.bracket)
+        if bracket is not None and trial_id in bracket.members and trial.level not in trial.scores:
+            bracket.pending.add(trial_id)
+            self._line_up(trial)
             self._advance()
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
     @property
-    def _rungs(self) -> tuple[Rung, ...]:
-        return self.plan.brackets[self.bracket % len(self.plan.brackets)].rungs
+    def _filling(self) -> _OpenBracket:
+        """The earliest bracket with a free slot, else the last one."""
+        if len(self._open) > 1:
+            for bracket in self._open.values():
+                if bracket.free_slots:
+                    return bracket
+        return next(reversed(self._open.values()))
+
+    def _left_for(self, number: int) -> float:
+        """Epochs of the budget that a bracket may take: what earlier ones still need is held back for these."""
+        if len(self._open) == 1:
+            return self.available
+        return self.available - sum(bracket.still_needs for bracket in self._open.values() if bracket.number < number)
 
     def _count(self, trial: TrialState, epoch: int, score: float | None, steps: int) -> bool:
         """Charges new epochs and notes the score at the levels they reach; False if none is new."""
@@ -204,73 +275,92 @@ class Gate(Ledger):
     def _score(self, trial: TrialState) -> float:
         return -math.inf if trial.id in self.faults else trial.scores.get(trial.level, trial.last)
 
-    def _enter(self, trial: TrialState, level: int, waits: bool = True) -> None:
-        trial.level = level
-        self._members[trial.id] = trial
-        if not trial.ended and level not in trial.scores:
-            self._await(trial, waits)
+    def _enter(self, bracket: _OpenBracket, trial: TrialState, waits: bool = True) -> None:
+        """Makes a trial a member of a bracket's rung, which waits for it; and the trial for its permission to run."""
+        trial.level = bracket.epochs
+        trial.bracket = bracket.number
+        bracket.members[trial.id] = trial
+        if not trial.ended and trial.level not in trial.scores:
+            bracket.pending.add(trial.id)
+            if waits:
+                self._line_up(trial)
 
-    def _await(self, trial: TrialState, waits: bool = True) -> None:
-        """Makes the rung wait for a trial, and the trial for its permission to run."""
-        self._pending.add(trial.id)
-        if waits:
-            self._waiting.append(trial)
+    def _line_up(self, trial: TrialState, first: bool = False) -> None:
+        self._waiting.appendleft(trial) if first else self._waiting.append(trial)
+        if len(self._open) > 1:
+            self._waiting = deque(sorted(self._waiting, key=lambda waiting: waiting.bracket))
 
     def _decide(self, trial: TrialState) -> None:
         self.release(trial)
-        self._pending.discard(trial.id)
+        bracket = self._open.get(trial.bracket)
+        if bracket is not None:
+            bracket.pending.discard(trial.id)
         self._advance()
 
     def _advance(self) -> None:
         while not self.finished:
-            while self._waiting and self.has_room:
+            while self._waiting and self.has_room and self._left_for(self._waiting[0].bracket) > 0:
                 trial = self._waiting.popleft()
-                if trial.id in self._pending:  # else it ended while it waited
-                    self.permit(trial)
+                bracket = self._open.get(trial.bracket)
+                if bracket is not None and trial.id in bracket.pending:  # else it ended while it waited
+                    self.permit(trial, self._left_for(trial.bracket))
                     self.ready[trial.id] = None
-            if self._pending or self.free_slots:
+            decided = next((one for one in self._open.values() if not one.pending and not one.free_slots), None)
+            if decided is None:
                 break
-            self._close_rung()
+            self._close_rung(decided)
         if self.available <= 0 and not self.running:
             self.finished = True
+        self._overlap()
 
-    def _close_rung(self) -> None:
-        order = sorted(self._members.values(), key=self._score, reverse=True)
-        rungs = self._rungs
+    def _close_rung(self, bracket: _OpenBracket) -> None:
+        order = sorted(bracket.members.values(), key=self._score, reverse=True)
         if order:
             ids = tuple(trial.id for trial in order)
-            self.records.append(RungRecord(self.bracket, self.rung, rungs[self.rung].epochs, ids))
-        if self.spent > self._progress[0]:
-            self._progress = (self.spent, len(self.trials))
+            self.records.append(RungRecord(bracket.number, bracket.rung, bracket.epochs, ids))
+        if self.spent > self._progress:
+            self._progress, self._n_lost, self._n_idle = self.spent, 0, 0
         elif order and all(trial.id in self.faults for trial in order):
-            n_lost = len(self.trials) - self._progress[1]
-            widest = self.plan.widest_rung
-            is_at_start = self.spent == 0 and self.plan.brackets[0].n_configs == widest
-            if is_at_start or n_lost >= max(_FEWEST_LOST, widest):
-                self.end_early(f"the last {n_lost} trials failed before their first epoch")  # the rest would too
+            self._n_lost += len(order) if bracket.rung == 0 else 0
+            if self._is_hopeless():
+                self.end_early(f"the last {self._n_lost} trials failed before their first epoch")  # the rest would too
                 return
-        self.rung += 1
-        self._members = {}
-        survivors = rungs[self.rung].n_configs if self.rung < len(rungs) else 0
+        bracket.rung += 1
+        bracket.members = {}
+        rungs = bracket.plan.rungs
+        survivors = rungs[bracket.rung].n_configs if bracket.rung < len(rungs) else 0
         for trial in order[:survivors]:
-            self._enter(trial, rungs[self.rung].epochs)
+            self._enter(bracket, trial)
         if not self.repeats:
             for trial in order[survivors:]:
                 trial.ended = True
                 self.losers.append(trial.id)
-        if not self._members:
-            self._open_bracket()
+        if not bracket.members:
+            self._end_bracket(bracket)
+            self._no_more = self._no_more and not order
 
-    def _open_bracket(self) -> None:
-        self.bracket += 1
-        self.rung = 0
-        if self.bracket % len(self.plan.brackets) == 0:
-            self._idle_passes = self._idle_passes + 1 if self.spent == self._pass_start else 0
-            self._pass_start = self.spent
-            if self._idle_passes == _IDLE_PASSES:
-                self.end_early("nothing that comes up is left to train")
-                return
-        self.free_slots = self._rungs[0].n_configs
+    def _is_hopeless(self) -> bool:
+        widest = self.plan.widest_rung
+        begins_so = self.spent == 0 and not self.plan.overlaps and self.plan.brackets[0].n_configs == widest
+        return begins_so or self._n_lost >= max(_FEWEST_LOST, widest)
+
+    def _end_bracket(self, bracket: _OpenBracket) -> None:
+        del self._open[bracket.number]
+        self._n_idle += 1
+        if self._n_idle > max(_IDLE_PASSES * len(self.plan.brackets), 2 * len(self.trials)):
+            self.end_early("nothing that comes up is left to train")
+        if not self._open:
+            self._begin_bracket()
+
+    def _overlap(self) -> None:
+        """Begins the next bracket of a plan that overlaps, once the last one is full."""
+        if self.plan.overlaps and not self._no_more and not self.finished and not self._filling.free_slots:
+            self._begin_bracket()
+
+    def _begin_bracket(self) -> None:
+        plan = self.plan.bracket(self._n_begun)
+        self._open[self._n_begun] = _OpenBracket(self._n_begun, plan, plan.n_configs)
+        self._n_begun += 1
 
 
 def _is_diverged(score: float | None) -> bool:

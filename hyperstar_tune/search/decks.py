@@ -48,6 +48,13 @@ class Deck(ABC):
         self._place += 1
         return self._configs[self._order[self._place - 1]]
 
+    def bring_forward(self, index: int) -> None:
+        """Deals one of the configurations next, unless it was dealt already in this round."""
+        rest = self._order[self._place :]
+        if index in rest:
+            dealt = self._order[: self._place]
+            self._order = [*dealt, index, *(other for other in rest if other != index)]
+
     def start_bracket(self) -> None:
         """Begins a bracket: all that was given so far may come again at once."""
         self._start = self._place

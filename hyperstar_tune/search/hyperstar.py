@@ -17,8 +17,10 @@ from ray.tune.experiment import Trial
 from hyperstar_tune.errors import SearchError, SpaceError
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.log import LOGGER
-from hyperstar_tune.plan import HyperBandPlan
+from hyperstar_tune.plan import Plan
+from hyperstar_tune.race import RacePlan
 from hyperstar_tune.ranking import Ranking
+from hyperstar_tune.search.brackets import Gate
 from hyperstar_tune.search.decks import RankedDeck, random_deck
 from hyperstar_tune.search.diversity import made_diverse
 from hyperstar_tune.search.ray_space import RaySpace
@@ -37,7 +39,8 @@ __all__ = ["HyperStarSearcher"]
 class HyperStarSearcher(DeckSearcher):
     """Suggests the configurations that a predictor ranks best for a task.
 
-    With ``PlanScheduler`` a bracket takes the next ones of the ranking; with ASHA or no scheduler the searcher
+    With ``PlanScheduler`` a bracket takes the next ones of the ranking. A ``RacePlan`` sets the first one against its
+    complement, or against the second one if the ranking knows no complement. With ASHA or no scheduler the searcher
     goes down the ranking until ``num_samples`` or its end.
 
     Args:
@@ -48,7 +51,7 @@ class HyperStarSearcher(DeckSearcher):
             space of the predictor.
         use: How the ranking is used. "top" goes down the ranking. "mixed" does so too, with a share of random
             configurations in between. "sampled" draws without replacement in proportion to a softmax over the
-            predicted scores.
+            predicted scores. Only with "top" a race takes the complement.
         random_share: Share of random configurations of "mixed", in [0, 1].
         temperature: Temperature of the softmax of "sampled"; scores have unit variance.
         restart: Whether every bracket begins at the top of the ranking (the paper's "in each stage") instead of going
@@ -92,7 +95,7 @@ class HyperStarSearcher(DeckSearcher):
         unknown_space: str = "error",
         metric: str | None = None,
         mode: str | None = None,
-        plan: HyperBandPlan | None = None,
+        plan: Plan | None = None,
         max_concurrent: int | None = None,
         seed: int = 0,
     ) -> None:
@@ -144,7 +147,22 @@ class HyperStarSearcher(DeckSearcher):
         if self._restart:
             self.start_over()
 
-    def remark(self, trial: Trial, plan: HyperBandPlan) -> str:
+    def join(self, gate: Gate) -> None:
+        """Puts the searcher behind a gate. A race takes the complement of the first configuration next.
+
+        Raises:
+            SearchError: If every bracket is to begin at the top of the ranking, as a race has no use for that.
+        """
+        super().join(gate)
+        if not isinstance(gate.plan, RacePlan):
+            return
+        if self._restart:
+            raise SearchError("restart=True begins every bracket anew, which a RacePlan cannot; leave restart out")
+        complement = self.ranking.complement if self.ranking is not None else None
+        if gate.plan.has_race and self.deck is not None and self._use[0] == "top" and complement is not None:
+            self.deck.bring_forward(complement)
+
+    def remark(self, trial: Trial, plan: Plan) -> str:
         """Says how the run differs from what the predictor was trained for."""
         if self.fingerprint is None:
             return ""

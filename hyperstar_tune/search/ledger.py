@@ -25,6 +25,7 @@ class TrialState:
     id: str
     epochs: int = 0  # epochs charged to the budget
     position: int = 0  # last reported epoch; less than ``epochs`` after a fault
+    bracket: int = 0  # number of the last bracket that it entered
     level: int = 0  # epochs at the end of its rung
     target: int = 0  # epochs it may train to now
     ended: bool = False  # it will not train again
@@ -45,7 +46,6 @@ class Ledger:
 
     is_open = True
     repeats = False  # a configuration that comes again is a new trial
-    bracket = 0
 
     def __init__(self, budget: float = math.inf, max_concurrent: int | None = None) -> None:
         self.budget = budget
@@ -73,12 +73,21 @@ class Ledger:
         """Whether another trial may run now."""
         return self.available > 0 and (self.max_concurrent is None or len(self.running) < self.max_concurrent)
 
+    @property
+    def bracket(self) -> int:
+        """Number of the bracket that takes the next configuration; without a plan there is only one."""
+        return 0
+
     def has_free_slot(self) -> bool:
         """Whether a new trial may start."""
         return self.has_room and not self.finished
 
+    def is_busy(self, key: Any) -> bool:
+        """Whether the trial that holds a configuration cannot be claimed yet; never without a plan."""
+        return False
+
     def claim(self, key: Any) -> bool:
-        """Gives a slot to the trial that holds a configuration; False if there is none, as always without Hyperband."""
+        """Gives a slot to the trial that holds a configuration; False if there is none, as always without a plan."""
         return False
 
     def admit(self, trial_id: str, key: Any = None) -> None:
@@ -90,9 +99,9 @@ class Ledger:
         """Notes that there is no further configuration."""
         self.finished = True
 
-    def permit(self, trial: TrialState) -> None:
-        """Lets a trial train to its level, or as far as the budget reaches, and reserves these epochs."""
-        epochs = int(min(trial.level - trial.epochs, self.available))
+    def permit(self, trial: TrialState, left: float) -> None:
+        """Lets a trial train to its level, or as far as ``left`` epochs reach, and reserves these epochs."""
+        epochs = int(min(trial.level - trial.epochs, left))
         trial.target = trial.epochs + epochs
         self.reserved += epochs
         self.running.add(trial.id)

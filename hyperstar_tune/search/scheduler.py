@@ -1,4 +1,4 @@
-"""Hyperband exactly as its plan prints it, on Ray Tune.
+"""Runs a plan on Ray Tune exactly as it is printed: Hyperband's brackets, or a race and then the ranking.
 
 Ray's own ``HyperBandScheduler`` rounds differently, becomes random search with a searcher, hangs after an error and
 forgets its rungs when a run is restored. This one shares a gate with its searcher, and the gate is saved in the
@@ -19,7 +19,7 @@ from ray.tune.schedulers import TrialScheduler
 from hyperstar_tune.cluster import Waiting, check_request
 from hyperstar_tune.errors import HyperStarError, SearchError
 from hyperstar_tune.log import LOGGER
-from hyperstar_tune.plan import HyperBandPlan
+from hyperstar_tune.plan import Plan
 from hyperstar_tune.search.brackets import PAUSE, Gate, RungRecord
 from hyperstar_tune.search.checks import find_gated, is_lenient, missing_metric, take_over_check
 from hyperstar_tune.search.restore import SnapshotKeeper
@@ -32,7 +32,7 @@ _DONE = (Trial.TERMINATED, Trial.ERROR)
 
 
 class PlanScheduler(TrialScheduler):
-    """Runs a ``HyperBandPlan`` to exactly its epoch budget, whatever searcher fills its brackets.
+    """Runs a ``RacePlan`` or a ``HyperBandPlan`` to exactly its epoch budget, whatever searcher fills its brackets.
 
     A trial trains to the end of its rung, is paused there, and is resumed if it is promoted. Nothing stays paused at
     the end. A trial that diverges (a metric that is not finite) or fails keeps its place with the worst score, and the
@@ -58,10 +58,10 @@ class PlanScheduler(TrialScheduler):
 
     _supports_buffered_results = False
 
-    def __init__(self, plan: HyperBandPlan, *, metric: str | None = None, mode: str | None = None) -> None:
+    def __init__(self, plan: Plan, *, metric: str | None = None, mode: str | None = None) -> None:
         super().__init__()
-        if not isinstance(plan, HyperBandPlan):
-            raise SearchError(f"PlanScheduler needs a HyperBandPlan, but got {plan!r}")
+        if not isinstance(plan, Plan):
+            raise SearchError(f"PlanScheduler needs a HyperBandPlan or a RacePlan, but got {plan!r}")
         self.plan = plan
         self._metric = metric
         self._mode = mode
@@ -112,8 +112,7 @@ class PlanScheduler(TrialScheduler):
         gate = self._gate
         if not self._is_bound:
             return "PlanScheduler: not started"
-        place = f"bracket {gate.bracket + 1}, rung {gate.rung + 1}"
-        return f"PlanScheduler: {place}, {gate.spent} of {self.plan.epoch_budget} epochs"
+        return f"PlanScheduler: {gate.place}, {gate.spent} of {self.plan.epoch_budget} epochs"
 
     # -- Ray's side ----------------------------------------------------------------------------------------------------
 
@@ -250,7 +249,7 @@ class PlanScheduler(TrialScheduler):
             if plan is not None and plan != self.plan:
                 raise SearchError(
                     f"PlanScheduler and the {owner} must have the same plan, but have "
-                    f"{_brief(self.plan)} and {_brief(plan)}"
+                    f"{self.plan.brief} and {plan.brief}"
                 )
         searcher.take_metric(self._metric, self._mode)
         self._searcher = searcher
@@ -363,8 +362,3 @@ def _reason(trial: Trial) -> str:
     except OSError:  # the disk is full, or the storage gone
         lines = []
     return next((line.strip()[:200] for line in reversed(lines) if line.strip()), "failed")
-
-
-def _brief(plan: HyperBandPlan) -> str:
-    order = ", longest trials first" if plan.longest_first else ""
-    return f"R={plan.max_epochs}, eta={plan.eta}, budget {plan.epoch_budget}{order}"

@@ -16,7 +16,7 @@ from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from hyperstar_tune.errors import SearchError
-from hyperstar_tune.plan import HyperBandPlan
+from hyperstar_tune.plan import Plan
 from hyperstar_tune.search.brackets import Gate
 from hyperstar_tune.search.ledger import Ledger
 from hyperstar_tune.search.ray_space import RaySpace, from_ray, nest
@@ -30,7 +30,7 @@ class RunOptions(TypedDict, total=False):
 
     metric: str | None
     mode: str | None
-    plan: HyperBandPlan | None
+    plan: Plan | None
     max_concurrent: int | None
 
 
@@ -55,7 +55,7 @@ class GatedSearcher(Searcher, ABC):
         *,
         metric: str | None = None,
         mode: str | None = None,
-        plan: HyperBandPlan | None = None,
+        plan: Plan | None = None,
         max_concurrent: int | None = None,
     ) -> None:
         if mode not in (None, "max", "min"):
@@ -98,7 +98,7 @@ class GatedSearcher(Searcher, ABC):
         """Whether the same configuration may come again, so that paused trials are kept for it."""
         return False
 
-    def remark(self, trial: Trial, plan: HyperBandPlan) -> str:
+    def remark(self, trial: Trial, plan: Plan) -> str:
         """What the user should know about this run before it starts; an empty text if nothing."""
         return ""
 
@@ -146,6 +146,9 @@ class GatedSearcher(Searcher, ABC):
                 gate.close_slots()
                 continue
             key = _key(config, gate)
+            if gate.is_busy(key):  # all configurations have come, and this one is not decided yet
+                self._again.append(config)
+                return None
             if gate.claim(key):
                 continue
             gate.admit(trial_id, key)

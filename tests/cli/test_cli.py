@@ -56,12 +56,14 @@ def test_a_mistake_is_one_line_and_status_two(hyperstar, tmp_path, digits_folder
 def test_rank_prints_the_head_of_the_ranking_or_all_of_it_as_json(hyperstar, digits_folder):
     status, out, _ = hyperstar("rank", digits_folder, "--top", 3)
     assert status == 0
-    nearest, heading, *places = out.strip().splitlines()
+    nearest, heading, *places, race = out.strip().splitlines()
     assert nearest.startswith("Nearest known tasks: ")
     assert heading.startswith("place")
     assert len(places) == 3
     status, out, _ = hyperstar("rank", digits_folder, "--json")
     ranking = json.loads(out)
+    assert race.startswith(f"A race sets place 1 against place {ranking['complement'] + 1} (")
+    assert "It is best where the first fails: " in race
     assert len(ranking["ranking"]) == 108
     assert ranking["seen"] is False
     scores = [place["score"] for place in ranking["ranking"]]

@@ -29,6 +29,12 @@ def test_a_loaded_predictor_ranks_exactly_like_the_saved_one(predictor, artifact
     assert not loaded.space.difference(predictor.space)
 
 
+def test_networks_know_the_complement_too(artifact, small_world):
+    ranking = Predictor.load(artifact).rank(next(iter(small_world.tasks.values())))
+    assert ranking.complement is not None
+    assert ranking.order()[:2] == [0, ranking.complement]
+
+
 def test_two_files_the_trained_backbone_in_half_precision_and_its_frozen_part_not_at_all(artifact):
     assert sorted(path.name for path in artifact.iterdir()) == ["card.json", "weights.safetensors"]
     tensors = load_file(artifact / "weights.safetensors")

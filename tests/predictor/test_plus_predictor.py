@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -103,6 +104,60 @@ def test_a_tensor_of_another_shape_type_or_value_is_refused(saved, name, change)
         Predictor.load(saved)
 
 
+@pytest.mark.parametrize("name", ["encoded", "falls", "image_seconds"])
+@pytest.mark.parametrize(
+    "change", [lambda v: v[:-1].contiguous(), lambda v: v * float("nan"), lambda v: v.double(), lambda v: v.abs() * -9]
+)
+def test_a_tensor_of_known_tasks_that_does_not_go_with_them_is_refused(saved, name, change):
+    tensors = load_file(saved / "weights.safetensors")
+    tensors[f"known.{name}"] = change(tensors[f"known.{name}"])
+    if name == "encoded" and tensors["known.encoded"].dtype == torch.float32 and (tensors["known.encoded"] < 0).any():
+        return  # any finite number is sound there
+    rewrite(saved, tensors)
+    with pytest.raises(PredictorError, match=r"no sound predictor: .*of known tasks"):
+        Predictor.load(saved)
+
+
+def test_half_of_what_is_known_is_refused_and_nothing_of_it_is_a_predictor_without_a_complement(saved, plus, world):
+    tensors = load_file(saved / "weights.safetensors")
+    own = {name: tensor for name, tensor in tensors.items() if not name.startswith("known.")}
+    for kept in ({**own, "known.falls": tensors["known.falls"]}, own):
+        rewrite(saved, kept)
+        with pytest.raises(PredictorError, match="no sound predictor"):
+            Predictor.load(saved)
+    card = json.loads((saved / "card.json").read_text())
+    del card["known_tasks"]
+    write_artifact(saved, card, own)
+    without, ranking = Predictor.load(saved).rank(world.tasks["striped0"]), plus.rank(world.tasks["striped0"])
+    assert (without.complement, without.configs, without.scores) == (None, ranking.configs, ranking.scores)
+
+
+def test_it_keeps_how_far_configurations_were_below_the_best_of_known_tasks_and_what_an_image_costs(plus, world):
+    table = world.table.subset(range(2, 10))
+    known = plus.known
+    assert known.names == tuple(plus.card["known_tasks"]) == tuple(table.tasks["name"])
+    steady = table.steady_scores()
+    expected = np.maximum(steady - steady.max(axis=1, keepdims=True), -0.1)
+    np.testing.assert_allclose(known.falls, expected, atol=1e-6)
+    seconds = table.curve("epoch_seconds")[:, :, 0].mean(axis=2)
+    per_image = seconds / (table.tasks["n_train"] + table.tasks["n_val"]).to_numpy()[:, None]
+    np.testing.assert_allclose(known.image_seconds, np.median(per_image, axis=0), rtol=1e-5)
+    ranking = plus.rank(world.tasks["striped0"])
+    by_key = {str(config): row for config, row in zip(table.configs, expected.T, strict=True)}
+    np.testing.assert_allclose(ranking.falls, [by_key[str(config)] for config in ranking.configs], atol=2e-5)
+    assert ranking.known_tasks == known.names
+
+
+def test_what_is_known_can_be_renewed_and_scores_stay(saved, world):
+    predictor = Predictor.load(saved)
+    before = predictor.rank(world.tasks["striped0"])
+    predictor.learn_known(world.table)
+    predictor.save(saved)
+    after = Predictor.load(saved).rank(world.tasks["striped0"])
+    assert (after.configs, after.scores) == (before.configs, before.scores)
+    assert len(after.known_tasks) > len(before.known_tasks)
+
+
 @pytest.mark.parametrize("entry", [{"image_hash": [1]}, {"cut_from": [{}]}, {"cut_from": 5}])
 def test_odd_hashes_on_a_strangers_card_are_refused(saved, entry):
     card = json.loads((saved / "card.json").read_text())
@@ -137,7 +192,7 @@ def test_the_command_prints_places_nearest_tasks_and_a_warning(saved, tmp_path, 
     assert code == 0
     assert "Nearest known tasks: s" in printed.out
     assert "no known task is near" in printed.out
-    assert len([line for line in printed.out.splitlines() if "lr=" in line]) == 10
+    assert len([line for line in printed.out.splitlines() if "lr=" in line]) == 10 + 1  # the complement's reason
     code, printed = run(str(tmp_path / "task"), "--json")
     answer = json.loads(printed.out)
     assert (len(answer["nearest"]), answer["share"], len(answer["ranking"])) == (3, 0.0, 12)

@@ -137,7 +137,9 @@ def test_a_hidden_searcher_is_refused():
 
 def test_the_plans_of_searcher_and_scheduler_must_agree():
     searcher = RandomSearcher({"x": choices(9)}, plan=HyperBandPlan(27, 3))
-    with pytest.raises(SearchError, match="R=9, eta=3, budget 69 and R=27, eta=3, budget 357"):
+    with pytest.raises(
+        SearchError, match="R=9 epochs, eta=3, budget 69 epochs and Hyperband: R=27 epochs, eta=3, budget 357"
+    ):
         VirtualRun(PlanScheduler(PLAN), searcher).run()
 
 
