@@ -9,19 +9,18 @@ unique, else the whole path (``train/lr``).
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ConfigSpace import AndConjunction, ConfigurationSpace, OrConjunction
-from ConfigSpace.hyperparameters import Constant
+from ConfigSpace import ConfigurationSpace
 from ray.tune.search.sample import Domain
 
 from hyperstar_tune.errors import SpaceError
 from hyperstar_tune.search.ray_domains import from_domain, refuse_hidden_domains, to_domain
 from hyperstar_tune.space import Config, SearchSpace, plain
 
-__all__ = ["RaySpace", "as_space", "from_ray", "nest", "restrict", "to_ray"]
+__all__ = ["RaySpace", "as_space", "from_ray", "nest", "to_ray"]
 
 Path = tuple[Any, ...]  # keys of nested dicts, from the outermost
 
@@ -90,64 +89,6 @@ def as_space(space: SearchSpace | str | dict[str, Any]) -> tuple[SearchSpace, di
     if isinstance(space, str):
         space = SearchSpace.from_name(space)
     return space, {name: (name,) for name in space.parameters}
-
-
-def restrict(space: SearchSpace, fixed: dict[str, Any]) -> SearchSpace:
-    """The part of a space in which the parameters that ``fixed`` names have its values.
-
-    Of a list of configurations those stay that agree with the values. Where a value decides a condition, the parameter
-    that depends on it is searched always or not at all; a value of a parameter that can mean nothing is ignored.
-
-    Raises:
-        SpaceError: If such a value is not in the space, naming the parameter, or no listed configuration agrees.
-    """
-    shared = {name: fixed[name] for name in space.parameters if name in fixed}
-    if not shared:
-        return space
-    part, conditions = ConfigurationSpace(name=space.name), []
-    for hp in space.configuration_space.values():
-        kept = Constant(hp.name, shared[hp.name]) if hp.name in shared else hp
-        condition = _left_of(space.configuration_space, hp.name, kept, shared)
-        if condition is False:
-            continue
-        if hp.name in shared:
-            alone = ConfigurationSpace()
-            alone.add(hp)
-            SearchSpace(alone).check({hp.name: shared[hp.name]})
-        part.add(kept)
-        if condition is not True:
-            conditions.append(condition)
-    part.add(*conditions)
-    listed = space.listed
-    if listed is not None:
-        listed = [c for c in listed if all(c.get(name, value) == value for name, value in shared.items())]
-        if not listed:
-            raise SpaceError(f"the run's config fixes {shared}, but no configuration listed in {space.name!r} has that")
-    return SearchSpace(part, space.name, listed)
-
-
-def _left_of(space: ConfigurationSpace, name: str, child: Any, fixed: dict[str, Any]) -> Any:
-    """What is left of the conditions of a parameter: True, False, or a condition of ``child`` on what is searched."""
-
-    def decided(condition: Any) -> Any:
-        if isinstance(condition, AndConjunction | OrConjunction):
-            return joined(type(condition), condition.components)
-        parent = condition.parent
-        of_parent = _left_of(space, parent.name, child, fixed)
-        if of_parent is False or (parent.name in fixed and not condition.satisfied_by_value(fixed)):
-            return False
-        if parent.name in fixed:  # the condition holds wherever the parent means something
-            return of_parent
-        return type(condition)(**{**condition.to_dict(), "child": child, "parent": parent})
-
-    def joined(kind: Any, conditions: Iterable[Any]) -> Any:
-        neutral = kind is AndConjunction
-        left = [each for each in map(decided, conditions) if each is not neutral]
-        if any(isinstance(each, bool) for each in left):
-            return not neutral
-        return kind(*left) if len(left) > 1 else left[0] if left else neutral
-
-    return joined(AndConjunction, space.parent_conditions_of[name])
 
 
 def nest(config: Config, paths: dict[str, Path]) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.search.decks import Deck, random_deck
-from hyperstar_tune.search.ray_space import RaySpace, as_space, restrict
+from hyperstar_tune.search.parts import restrict
+from hyperstar_tune.search.ray_space import RaySpace, as_space
 from hyperstar_tune.search.searcher import GatedSearcher, RunOptions
 from hyperstar_tune.space import Config, SearchSpace
 

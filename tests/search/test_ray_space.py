@@ -7,7 +7,8 @@ from ray import tune
 from hyperstar_tune import Ranking, SearchSpace
 from hyperstar_tune.errors import SpaceError
 from hyperstar_tune.search import from_ray, to_ray
-from hyperstar_tune.search.ray_space import nest, restrict
+from hyperstar_tune.search.parts import restrict
+from hyperstar_tune.search.ray_space import nest
 from hyperstar_tune.search.selection import configs_to_rank, part_in_space
 
 
