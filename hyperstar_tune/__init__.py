@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hyperstar_tune.predictor import Predictor
     from hyperstar_tune.race import RacePlan
     from hyperstar_tune.ranking import Ranking
-    from hyperstar_tune.search import HyperStarSearcher, PlanScheduler, RandomSearcher
+    from hyperstar_tune.search import HyperStarSearcher, IncreasingImageSizes, PlanScheduler, RandomSearcher
     from hyperstar_tune.space import SearchSpace
     from hyperstar_tune.tables import MetaDataset
     from hyperstar_tune.tasks import ImageTask
@@ -28,6 +28,7 @@ __all__ = [
     "HyperStarError",
     "HyperStarSearcher",
     "ImageTask",
+    "IncreasingImageSizes",
     "MetaDataset",
     "PlanScheduler",
     "Predictor",
@@ -43,6 +44,7 @@ _ROOMS = {
     "HyperStarError": "errors",
     "HyperStarSearcher": "search",
     "ImageTask": "tasks",
+    "IncreasingImageSizes": "search",
     "MetaDataset": "tables",
     "PlanScheduler": "search",
     "Predictor": "predictor",

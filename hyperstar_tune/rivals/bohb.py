@@ -45,7 +45,7 @@ class BohbSearcher(ModelSearcher):
     """Suggests configurations of BOHB's density model, and random ones before it has a model and every third time.
 
     Args:
-        space: A search space, its name, or a Ray dict space.
+        space: A search space, its name, or a Ray dict space; None: what the run's config searches.
         ranking: A ranking whose first ``n_ranked`` configurations are tried before the model takes over.
         n_ranked: How many of the ranking are tried; by default as many as the plan's widest bracket takes.
         n_samples: Number of candidates that the model weighs for a suggestion.
@@ -60,7 +60,7 @@ class BohbSearcher(ModelSearcher):
 
     def __init__(
         self,
-        space: SearchSpace | str | dict[str, Any],
+        space: SearchSpace | str | dict[str, Any] | None = None,
         *,
         ranking: Ranking | None = None,
         n_ranked: int | None = None,

@@ -5,7 +5,9 @@ from ray.tune import search as _ray_search
 from hyperstar_tune.search.any_searcher import Gated
 from hyperstar_tune.search.brackets import Gate, RungRecord
 from hyperstar_tune.search.hyperstar import HyperStarSearcher
+from hyperstar_tune.search.image_sizes import IncreasingImageSizes
 from hyperstar_tune.search.ledger import TrialState
+from hyperstar_tune.search.narrowing import Narrowing
 from hyperstar_tune.search.ray_space import RaySpace, from_ray, to_ray
 from hyperstar_tune.search.restore import KeepRestorable, make_restorable
 from hyperstar_tune.search.scheduler import PlanScheduler
@@ -17,7 +19,9 @@ __all__ = [
     "Gated",
     "GatedSearcher",
     "HyperStarSearcher",
+    "IncreasingImageSizes",
     "KeepRestorable",
+    "Narrowing",
     "PlanScheduler",
     "RandomSearcher",
     "RaySpace",

@@ -177,7 +177,11 @@ class HyperStarSearcher(DeckSearcher):
         return "\n  ".join([head, *lines]) if lines else ""
 
     def _rank(self, space: SearchSpace, fixed: dict[str, Any]) -> Ranking | None:
-        """The ranking of a space. None if this is a copy for a restored run, which is about to get its saved list."""
+        """The ranking of a space.
+
+        A copy for a restored run cannot ask the predictor. It has the part of its list that lies in the space; None if
+        there is none, because it is about to get the saved list.
+        """
         if self._known is None:
             assert self._ranked is not None  # noqa: S101
             return part_in_space(self._ranked, space, fixed)
@@ -185,9 +189,15 @@ class HyperStarSearcher(DeckSearcher):
         known = {config_key(config) for config in self._ranked.configs} if self._ranked else set()
         if self._ranked is None or not known.issuperset(map(config_key, configs)):
             if self._ask is None:
-                return None
+                return self._part_of_list(space, fixed)
             self._ranked = self._ask(configs)
         return made_diverse(self._ranked.part(configs).reduced(space.parameters), space)
+
+    def _part_of_list(self, space: SearchSpace, fixed: dict[str, Any]) -> Ranking | None:
+        try:
+            return part_in_space(self._ranked, space, fixed) if self._ranked is not None else None
+        except SpaceError:
+            return None
 
     def _deal(self, ranking: Ranking | None) -> None:
         self.ranking = ranking

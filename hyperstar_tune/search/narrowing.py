@@ -4,7 +4,8 @@ The rule: the best quarter of the configurations, at least four, are the good on
 values, widened on both sides by a tenth of the range, and never shorter than a quarter of the range that the search
 began with. Ranges are measured in logarithms where the parameter is logarithmic. Of listed numbers the hull and one
 value on either side stay. Of a choice those values stay that a good configuration has, and those that were tried fewer
-than four times. A parameter that fewer than four good configurations have is left as it is, and so is a continuous one that conditions ask about.
+than four times. A parameter that fewer than four good configurations have is left as it is, and so is a continuous one
+that conditions ask about.
 
 The rule follows Hinz et al., "Speeding up the Hyperparameter Optimization of Deep Convolutional Neural Networks"
 (2018), who narrow a search after every image size; the numbers are ours.
@@ -136,7 +137,8 @@ def narrowed_text(space: SearchSpace, before: SearchSpace) -> str:
     """What two spaces differ in, as one line: ``lr 0.001 to 0.01, optimizer adamw``; empty if in nothing."""
     old: Mapping[str, Any] = before.configuration_space
     parts = []
-    for hp in space.configuration_space.values():
+    new: Mapping[str, Any] = space.configuration_space
+    for hp in new.values():
         values = values_of(hp)
         if values is not None and values != values_of(old[hp.name]):
             parts.append(f"{hp.name} {', '.join(map(str, values))}")

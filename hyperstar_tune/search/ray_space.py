@@ -20,7 +20,7 @@ from hyperstar_tune.errors import SpaceError
 from hyperstar_tune.search.ray_domains import from_domain, refuse_hidden_domains, to_domain
 from hyperstar_tune.space import Config, SearchSpace, plain
 
-__all__ = ["RaySpace", "as_space", "from_ray", "nest", "to_ray"]
+__all__ = ["RaySpace", "as_space", "from_ray", "nest", "to_ray", "unnest"]
 
 Path = tuple[Any, ...]  # keys of nested dicts, from the outermost
 
@@ -102,6 +102,18 @@ def nest(config: Config, paths: dict[str, Path]) -> dict[str, Any]:
             place = place.setdefault(part, {})
         place[path[-1]] = config[parameter]
     return nested
+
+
+def unnest(nested: dict[str, Any], paths: dict[str, Path]) -> Config:
+    """The flat configuration that ``nest`` put into its places; a parameter without a value there is left out."""
+    config = {}
+    for parameter, path in paths.items():
+        place: Any = nested
+        for part in path:
+            place = place.get(part) if isinstance(place, dict) else None
+        if place is not None:
+            config[parameter] = place
+    return config
 
 
 def _leaves(config: dict[Any, Any], path: Path) -> Iterator[tuple[Path, Any]]:

@@ -230,6 +230,27 @@ class GatedSearcher(Searcher, ABC):
         state = {name: value for name, value in self.__dict__.items() if name not in self.transient}
         return {**state, "saved_by": type(self).__name__}
 
+    def anew(self, config: RaySpace) -> "GatedSearcher":
+        """A searcher like this one that has suggested nothing yet, and searches what a config searches and fixes.
+
+        Raises:
+            SpaceError: If it cannot search that.
+        """
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other.gate, other.configs, other._again, other._bracket = Ledger(), {}, [], 0
+        other._renew(config)
+        return other
+
+    def _renew(self, config: RaySpace) -> None:
+        """Begins again in a copy, which still shares its other attributes with the original."""
+        self.take_config(config)
+
+    def adopt(self, trial_id: str, config: Config) -> None:
+        """Takes a trial that another one suggested, to learn from it."""
+        self.configs[trial_id] = config
+        self.gate.admit(trial_id)
+
     # -- the scheduler's side ------------------------------------------------------------------------------------------
 
     def join(self, gate: Gate) -> None:

@@ -1,6 +1,7 @@
 """Searchers of a space, which is their own or the one in the run's config. Most of them deal it from a deck."""
 
 from abc import abstractmethod
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from hyperstar_tune.errors import SearchError
@@ -67,6 +68,11 @@ class SpaceSearcher(GatedSearcher):
             if part is not self.space:
                 self._begin(part, config.fixed)
 
+    def _renew(self, config: RaySpace) -> None:
+        if config.space is not None:
+            self._has_own = False
+        super()._renew(config)
+
     def _begin(self, space: SearchSpace, fixed: dict[str, Any]) -> None:
         self.space = space
         self.search(space, fixed)
@@ -98,6 +104,10 @@ class DeckSearcher(SpaceSearcher):
     def repeats(self) -> bool:
         """Whether the configurations are finite in number."""
         return self.deck is not None and self.deck.is_finite
+
+    def _renew(self, config: RaySpace) -> None:
+        self.deck = deepcopy(self.deck)
+        super()._renew(config)
 
 
 class RandomSearcher(DeckSearcher):

@@ -1,0 +1,97 @@
+"""How the trials of a run are divided into stages of growing images, as plain arithmetic.
+
+Source of the proportions: Hinz et al. (2018) search 750 configurations at 32 pixels, 500 at 64 and 250 at 128.
+"""
+
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+
+from hyperstar_tune.errors import SearchError
+from hyperstar_tune.plan import HyperBandPlan
+
+__all__ = ["brackets_per_stage", "check_sizes", "check_trials", "divided"]
+
+_SMALLEST = 8  # pixels
+
+
+def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
+    """Image sizes that are whole numbers of pixels and grow; a ``SearchError`` if they are not."""
+    given = tuple(sizes)
+    whole = all(isinstance(size, int) and not isinstance(size, bool) and size >= _SMALLEST for size in given)
+    if not given or not whole or any(a >= b for a, b in pairwise(given)):
+        raise SearchError(
+            f"sizes must be whole numbers of pixels from {_SMALLEST} that grow from stage to stage, but got {sizes!r}"
+        )
+    return given
+
+
+def check_trials(trials: int | Sequence[int], n_stages: int) -> tuple[int, ...]:
+    """Trials of every stage; a total is divided.
+
+    Raises:
+        SearchError: If a stage would have none.
+    """
+    counts = (trials,) if isinstance(trials, int) else tuple(trials)
+    if not all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in counts):
+        raise SearchError(f"trials must be whole numbers from 1, but got {trials!r}")
+    if isinstance(trials, int):
+        return divided(trials, n_stages)
+    if len(counts) != n_stages:
+        raise SearchError(f"trials must be one number for each of {n_stages} sizes, or their sum, but got {trials!r}")
+    return counts
+
+
+def divided(total: int, n_stages: int) -> tuple[int, ...]:
+    """Divides trials in the proportion n : n - 1 : ... : 1, at least one for each stage.
+
+    Raises:
+        SearchError: If there are more stages than trials.
+
+    Example:
+        >>> divided(1500, 3)
+        (750, 500, 250)
+    """
+    if total < n_stages:
+        raise SearchError(f"{n_stages} sizes need at least {n_stages} trials, but there are {total}; raise num_samples")
+    whole = n_stages * (n_stages + 1) // 2
+    ends = [total * sum(range(n_stages - stage, n_stages + 1)) // whole for stage in range(n_stages)]
+    for stage in range(n_stages):  # at least one each, and one left for each that follows
+        least = ends[stage - 1] + 1 if stage else 1
+        ends[stage] = min(max(ends[stage], least), total - (n_stages - 1 - stage))
+    return tuple(end - start for start, end in zip([0, *ends], ends, strict=False))
+
+
+def brackets_per_stage(plan: HyperBandPlan, n_stages: int, trials: Sequence[int] | None) -> tuple[int, ...]:
+    """Number of the first bracket after each stage.
+
+    A stage takes whole brackets, at least one, until it has its trials. It leaves one for every stage that follows. The
+    last stage goes on until the budget is spent.
+
+    Args:
+        plan: The plan of the run.
+        n_stages: Number of stages.
+        trials: Trials of every stage; None: those that the budget reaches, divided.
+
+    Raises:
+        SearchError: If the budget reaches fewer brackets than there are stages.
+    """
+    sizes: list[int] = []  # configurations of the brackets
+    spent = 0
+    while spent < plan.epoch_budget:
+        bracket = plan.brackets[len(sizes) % len(plan.brackets)]
+        sizes.append(bracket.n_configs)
+        spent += bracket.epochs
+    if len(sizes) < n_stages:
+        raise SearchError(
+            f"{n_stages} sizes need a budget that reaches as many brackets, but {plan.epoch_budget} epochs reach "
+            f"{len(sizes)}; raise epoch_budget"
+        )
+    wanted = list(accumulate(trials or divided(sum(sizes), n_stages)))
+    ends: list[int] = []
+    for stage in range(n_stages):
+        end = (ends[-1] if ends else 0) + 1
+        most = len(sizes) - (n_stages - 1 - stage)
+        while end < most and sum(sizes[:end]) < wanted[stage]:
+            end += 1
+        ends.append(end)
+    return tuple(ends)
