@@ -39,7 +39,9 @@ def optimizer(name: str, seed: int = 0, *, population: int = 10) -> Searcher:
         import optuna
         from ray.tune.search.optuna import OptunaSearch
     except ImportError as error:
-        raise SearchError(f"{name} needs optuna, which is not installed: {first_line(error)}; install optuna") from error
+        raise SearchError(
+            f"{name} needs optuna, which is not installed: {first_line(error)}; install optuna"
+        ) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if name == "tpe":
         return OptunaSearch(sampler=optuna.samplers.TPESampler(seed=seed))

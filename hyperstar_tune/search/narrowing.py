@@ -12,7 +12,7 @@ The rule follows Hinz et al., "Speeding up the Hyperparameter Optimization of De
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,6 +109,8 @@ class Narrowing:
         ends = [math.exp(end) if hp.log else end for end in (low, high)]
         if is_whole:  # a whole number that is met exactly must not be passed because of the logarithm's last digit
             ends = [math.floor(ends[0] + 1e-9), math.ceil(ends[1] - 1e-9)]
+        else:
+            ends = [_outward(ends[0], math.floor), _outward(ends[1], math.ceil)]
         new_lower, new_upper = max(plain(hp.lower), ends[0]), min(plain(hp.upper), ends[1])
         if (new_lower, new_upper) == (hp.lower, hp.upper):
             return None
@@ -116,6 +118,14 @@ class Narrowing:
             return Constant(hp.name, new_lower)
         kind = UniformIntegerHyperparameter if is_whole else UniformFloatHyperparameter
         return kind(hp.name, lower=new_lower, upper=new_upper, log=hp.log)
+
+
+def _outward(value: float, rounded: Callable[[float], int]) -> float:
+    """A bound with three significant digits, because ConfigSpace would cut it at some digit inside the hull."""
+    if value == 0:
+        return value
+    unit = 10.0 ** (math.floor(math.log10(abs(value))) - 2)
+    return float(f"{rounded(value / unit) * unit:.6g}")
 
 
 def _steers_as_a_number(space: SearchSpace, hp: Any) -> bool:
