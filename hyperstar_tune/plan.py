@@ -58,11 +58,14 @@ class Plan(ABC):
         epoch_budget: Epochs of all trials together.
         overlaps: Whether the next bracket takes trials while the ones before it still decide. What these need of the
             budget is held back for them.
+        by_best: Whether a trial is judged by its best epoch so far, not by that at which the rung ends. While the
+            learning rate is constant, a single epoch is one draw of a noisy plateau.
     """
 
     max_epochs: int
     epoch_budget: int
     overlaps: ClassVar[bool] = False
+    by_best: ClassVar[bool] = False
 
     @property
     @abstractmethod

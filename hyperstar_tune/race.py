@@ -24,9 +24,9 @@ _SHARE = 4  # a race takes one in so many of the epochs of a full training
 class RacePlan(Plan):
     """A race of the first two configurations of a ranking, then each next one to R, under an epoch budget.
 
-    Both train for ``race_epochs``. The better one goes on to R, and every further configuration trains straight to R. A
-    run ends at exactly ``epoch_budget`` epochs. If these are fewer than the race itself takes, the first configuration
-    trains alone.
+    Both train for ``race_epochs``. The one with the better best epoch goes on to R, and every further configuration
+    trains straight to R. A run ends at exactly ``epoch_budget`` epochs. If these are fewer than the two take to the end
+    of their race, the first configuration trains alone.
 
     Workers that are free while the race runs begin with the next configurations. What the winner of the race still
     needs is held back for it. So one worker and many train the same configurations for the same epochs, in another
@@ -52,6 +52,7 @@ class RacePlan(Plan):
     race_epochs: int = field(default=-1, kw_only=True)  # -1 becomes a quarter of R
 
     overlaps: ClassVar[bool] = True
+    by_best: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_whole("max_epochs", self.max_epochs, 1)

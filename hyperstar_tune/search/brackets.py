@@ -163,6 +163,11 @@ class Gate(Ledger):
         done = self.trials[trial_id].epochs
         return next((level for level in self.levels if level > done), self.plan.max_epochs + 1)
 
+    def needs_every_epoch(self, trial_id: str) -> bool:
+        """Whether every epoch of a trial counts for the decision at the end of its rung."""
+        bracket = self._open.get(self.trials[trial_id].bracket)
+        return self.plan.by_best and bracket is not None and bracket.rung + 1 < len(bracket.plan.rungs)
+
     # -- events, told by the scheduler ---------------------------------------------------------------------------------
 
     def result(self, trial_id: str, epoch: int, score: float | None, steps: int = 1) -> str:
@@ -267,9 +272,9 @@ class Gate(Ledger):
         if not self.charge(trial, epoch, steps):
             return False
         if score is not None and not _is_diverged(score):
-            trial.last = score
+            trial.last = max(score, trial.last) if self.plan.by_best else score
             for level in self.levels[bisect(self.levels, done) : bisect(self.levels, epoch)]:
-                trial.scores[level] = score
+                trial.scores[level] = trial.last
         return True
 
     def _score(self, trial: TrialState) -> float:

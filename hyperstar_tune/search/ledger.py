@@ -29,7 +29,7 @@ class TrialState:
     level: int = 0  # epochs at the end of its rung
     target: int = 0  # epochs it may train to now
     ended: bool = False  # it will not train again
-    last: float = -math.inf  # last score; higher is better
+    last: float = -math.inf  # last score, or the best so far where the plan judges by it; higher is better
     scores: dict[int, float] = field(default_factory=dict)  # level -> score
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -297,7 +297,7 @@ class GatedSearcher(Searcher, ABC):
             every_level: Whether the ends of all rungs of the plan count, as they do for a method that learns or may
                 suggest a configuration again; else only the end of the trial's own rung counts.
         """
-        if not isinstance(self.gate, Gate):
+        if not isinstance(self.gate, Gate) or self.gate.needs_every_epoch(trial_id):
             return epoch + 1
         target = self.gate.trials[trial_id].target
         return min(target, self.gate.next_level(trial_id)) if every_level else target

@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
+from made_up_table import make_table
 from ray import tune
 from virtual_run import VirtualRun
 
 from hyperstar_tune import HyperStarSearcher, PlanScheduler, RacePlan, RandomSearcher, Ranking
+from hyperstar_tune.complement import shortfalls
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.search import Gate
-from hyperstar_tune.simulation import faults
+from hyperstar_tune.simulation import TaskCurves, faults, replay
 from hyperstar_tune.simulation.trial import ERROR, TERMINATED
 
 FAULTS = (faults.error, faults.crash, faults.lose, faults.fail_save, faults.diverge, faults.done)
@@ -40,6 +42,29 @@ def test_the_first_and_its_complement_race_the_better_one_goes_on_then_the_ranki
     configs = {trial.trial_id: trial.config["x"] for trial in run.trials}
     order = [configs[trial_id] for trial_id, _ in run.trained]
     assert order == [0] * 2 + [4] * 2 + [4] * 6 + [1] * 8 + [2] * 8 + [3] * 4
+
+
+@pytest.mark.parametrize("best", [0, 4])
+def test_the_better_one_is_the_one_with_the_better_best_epoch(best):
+    def peaks_first(config, epoch):
+        return (0.9 if epoch == 1 else 0.1) if config["x"] == best else 0.5
+
+    assert epochs_by_config(race(RacePlan(R, 10), curve=peaks_first).run())[best] == R
+
+
+def test_a_replay_that_leaves_results_out_decides_the_race_alike():
+    table = make_table()
+    curves = TaskCurves.of(table, "task1")
+    falls = shortfalls(table.without("twins").steady_scores())
+    ranked = Ranking.of(curves.configs, np.arange(48)[::-1], falls=falls)
+    plan = RacePlan(curves.max_epochs, 60, race_epochs=4)
+    runs = [
+        replay(curves, HyperStarSearcher(ranking=ranked, plan=plan), PlanScheduler(plan), reports=reports)
+        for reports in ("every epoch", "levels", "targets")
+    ]
+    assert all((run.segments[:, 0] == runs[0].trials[0].row).any() for run in runs)
+    assert all(run.incumbent.accuracy.tolist() == runs[0].incumbent.accuracy.tolist() for run in runs)
+    assert runs[2].n_results < runs[1].n_results + 1 < runs[0].n_results
 
 
 def test_a_predictor_that_knows_no_complement_races_the_first_two():
