@@ -63,7 +63,7 @@ def main() -> None:
     for task in tasks:
         curves = TaskCurves.of(table, task.name)
         ranking = predictor.rank(task, space.grid())
-        trainable = finetune.trainable(task, shared)
+        trainable = finetune.trainable(task, shared, validation="halves")
         result[task.name] = {"live": {}, "replay": {}}
         for name in METHODS:
             if "bohb" in name and not has_hpbandster():

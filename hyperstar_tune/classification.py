@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["METRICS", "Scores", "confusion_matrix", "scores_of"]
+__all__ = ["METRICS", "Scores", "confusion_matrix", "scores_of", "wilson_interval"]
 
 METRICS = ("val_accuracy", "val_balanced_accuracy", "val_macro_f1")  # names of the reported metrics, higher is better
 _Z = 1.959964  # of a 95 % interval
@@ -30,10 +30,7 @@ def confusion_matrix(labels: npt.ArrayLike, decided: npt.ArrayLike, n_classes: i
 
 
 def scores_of(confusion: npt.NDArray[np.int64]) -> Scores:
-    """Scores of a ``confusion_matrix``; classes without images do not count.
-
-    Source: Wilson, "Probable inference, the law of succession, and statistical inference" (JASA 1927).
-    """
+    """Scores of a ``confusion_matrix``; classes without images do not count."""
     right, images, answers = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
     n, present = int(images.sum()), images > 0
     if not n:
@@ -41,6 +38,14 @@ def scores_of(confusion: npt.NDArray[np.int64]) -> Scores:
     recalls = right[present] / images[present]
     f1 = 2 * right[present] / (images + answers)[present]
     share = float(right.sum() / n)
+    return Scores(n, share, float(recalls.mean()), float(f1.mean()), wilson_interval(share, n))
+
+
+def wilson_interval(share: float, n: float) -> tuple[float, float]:
+    """Ends of the 95 % interval of a share that was found on n images.
+
+    Source: Wilson, "Probable inference, the law of succession, and statistical inference" (JASA 1927).
+    """
     centre, around = share + _Z**2 / (2 * n), _Z * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n * n))
     low, high = ((centre + sign * around) / (1 + _Z**2 / n) for sign in (-1, 1))
-    return Scores(n, share, float(recalls.mean()), float(f1.mean()), (low, high))
+    return low, high

@@ -12,6 +12,7 @@ import ray
 from ray import tune
 
 from hyperstar_tune import HyperBandPlan, HyperStarSearcher, PlanScheduler, finetune
+from hyperstar_tune.report.run import accuracy_of_winner, history_of
 from hyperstar_tune.search import make_restorable
 
 
@@ -65,8 +66,9 @@ def main() -> None:
                 failure_config=tune.FailureConfig(max_failures=3),
             ),
         )
-    best = tuner.fit().get_best_result()
-    print(f"best: {best.config}, accuracy on half B {best.metrics['val_accuracy_b']:.3f}, checkpoint {best.checkpoint}")
+    results = tuner.fit()
+    best = results.get_best_result(scope="all")
+    print(f"best: {best.config}, checkpoint {best.checkpoint}\n  {accuracy_of_winner(history_of(results))}")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from hyperstar_tune.choosing import pack_correct
 from hyperstar_tune.errors import ModelError
 from hyperstar_tune.finetune.augmentation import augment
 from hyperstar_tune.finetune.cache import TensorCache, process_cache
@@ -27,11 +28,16 @@ from hyperstar_tune.finetune.knobs import check_config
 from hyperstar_tune.finetune.network import Network
 from hyperstar_tune.finetune.optimizers import make_optimizer
 from hyperstar_tune.finetune.settings import FineTuneSettings
-from hyperstar_tune.tables.objectives import OBJECTIVES
 from hyperstar_tune.tasks.task import ImageTask
 
-__all__ = ["FineTune"]
+__all__ = ["VALIDATION", "FineTune", "check_validation"]
 
+VALIDATION = (
+    "whole",  # all validation images decide; results say which of them were right, so that the choice can be corrected
+    "halves",  # half A decides and half B reports, as in tables (docs/protocol.md)
+)
+
+_MEASURED = ("val_accuracy", "val_loss")
 _logger = logging.getLogger("hyperstar_tune")
 
 
@@ -43,12 +49,13 @@ class FineTune:
         config: Values of ``KNOBS``; a knob that is left out has its default.
         settings: The network and everything else that all configurations share.
         seed: Random seed of the new head, the order of images and the augmentation.
+        validation: Which images decide, one of ``VALIDATION``.
         cache: Cache that the runs of a process share.
         clock: Clock that ``epoch_seconds`` is read from.
 
     Raises:
         SpaceError: If the configuration is not one of fine-tuning.
-        ModelError: If the network cannot be built or fine-tuned.
+        ModelError: If the network cannot be built or fine-tuned, or ``validation`` is unknown.
     """
 
     def __init__(
@@ -58,6 +65,7 @@ class FineTune:
         settings: FineTuneSettings,
         *,
         seed: int = 0,
+        validation: str = "halves",
         cache: TensorCache | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -86,8 +94,11 @@ class FineTune:
         self._cross_entropy = partial(
             functional.cross_entropy, weight=self._class_weights, label_smoothing=self.config["label_smoothing"]
         )
-        self._halves = [torch.from_numpy(half).to(self._device) for half in task.val_halves()]
-        self._last = dict.fromkeys(OBJECTIVES[:4], math.nan)
+        self._parts = {suffix: part.to(self._device) for suffix, part in _parts(task, validation).items()}
+        self._unknown: dict[str, Any] = {f"{name}{s}": math.nan for s in self._parts for name in _MEASURED}
+        if "_b" not in self._parts:
+            self._unknown["val_correct"] = ""
+        self._last = self._unknown  # of the last evaluation
 
     @property
     def device_name(self) -> str:
@@ -98,9 +109,10 @@ class FineTune:
         """Trains one epoch.
 
         Returns:
-            ``epoch`` and ``OBJECTIVES``. ``train_loss`` is the loss that was minimized, with smoothed labels, mixed
-            inputs and class weights if the configuration has them. Validation losses are plain. From the epoch on in
-            which the loss is not finite any more, all are NaN, and the run trains nothing.
+            ``epoch``, what ``evaluate`` says, ``train_loss`` and ``epoch_seconds``. ``train_loss`` is the loss that was
+            minimized, with smoothed labels, mixed inputs and class weights if the configuration has them. Validation
+            losses are plain. From the epoch on in which the loss is not finite any more, losses and accuracies are NaN,
+            and the run trains nothing.
         """
         start = self._clock()
         self.epoch += 1
@@ -112,7 +124,7 @@ class FineTune:
             self._last = self.evaluate()
         if self.diverged or not math.isfinite(train_loss) or math.isnan(self._last["val_loss"]):
             self.diverged = True
-            self._last = dict.fromkeys(self._last, math.nan)
+            self._last = self._unknown
             train_loss = math.nan
         return {
             "epoch": self.epoch,
@@ -121,16 +133,24 @@ class FineTune:
             "epoch_seconds": self._clock() - start,
         }
 
-    def evaluate(self) -> dict[str, float]:
-        """Accuracy and mean loss on validation half A, and (``_b``) on half B."""
+    def evaluate(self) -> dict[str, Any]:
+        """Accuracy and mean loss of the validation images.
+
+        Returns:
+            With ``validation="halves"`` ``val_accuracy`` and ``val_loss`` on half A, and (``_b``) on half B. With
+            ``"whole"`` the two on all images, and ``val_correct``, which images were classified right (packed as by
+            ``pack_correct``; empty if the loss is not finite).
+        """
         outputs, labels = self._logits("val"), self._labels["val"]
         losses = functional.cross_entropy(outputs, labels, reduction="none")
         correct = (outputs.argmax(1) == labels).float()
-        metrics: dict[str, float] = {}
-        for suffix, half in zip(("", "_b"), self._halves, strict=True):
-            loss = float(losses[half].mean())
-            metrics[f"val_accuracy{suffix}"] = float(correct[half].mean()) if math.isfinite(loss) else math.nan
-            metrics[f"val_loss{suffix}"] = loss if math.isfinite(loss) else math.nan
+        metrics = dict(self._unknown)
+        for suffix, part in self._parts.items():
+            loss = float(losses[part].mean())
+            if math.isfinite(loss):
+                metrics |= {f"val_accuracy{suffix}": float(correct[part].mean()), f"val_loss{suffix}": loss}
+        if "val_correct" in metrics and math.isfinite(metrics["val_loss"]):
+            metrics["val_correct"] = pack_correct(correct.cpu().numpy())
         return metrics
 
     @property
@@ -186,7 +206,7 @@ class FineTune:
 
     def close(self) -> None:
         """Frees the network, the optimizer and GPU memory; the run cannot be used afterwards."""
-        del self._network, self._optimizer, self._inputs, self._labels, self._halves
+        del self._network, self._optimizer, self._inputs, self._labels, self._parts
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -235,6 +255,19 @@ class FineTune:
         logits = self._network(inputs).float()
         loss = self._cross_entropy(logits, labels)
         return loss if share == 1 else share * loss + (1 - share) * self._cross_entropy(logits, labels.flip(0))
+
+
+def check_validation(validation: str) -> str:
+    """One of ``VALIDATION``, as given; raises a ModelError if it is none."""
+    if validation not in VALIDATION:
+        raise ModelError(f"validation must be one of {', '.join(VALIDATION)}, but got {validation!r}")
+    return validation
+
+
+def _parts(task: ImageTask, validation: str) -> dict[str, Tensor]:
+    """Indices of the validation images that decide (under an empty suffix) and that report, if any do (``_b``)."""
+    parts = task.val_halves() if check_validation(validation) == "halves" else (np.arange(task.n_val),)
+    return dict(zip(("", "_b"), map(torch.from_numpy, parts), strict=False))
 
 
 def _batches(order: Tensor, batch_size: int) -> list[Tensor]:

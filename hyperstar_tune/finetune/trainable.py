@@ -18,7 +18,7 @@ from torch import Tensor
 from hyperstar_tune.classification import METRICS
 from hyperstar_tune.cluster import check_request
 from hyperstar_tune.errors import ModelError
-from hyperstar_tune.finetune.loop import FineTune
+from hyperstar_tune.finetune.loop import FineTune, check_validation
 from hyperstar_tune.finetune.settings import FineTuneSettings
 from hyperstar_tune.finetune.watchdog import time_limit
 from hyperstar_tune.fingerprint import Fingerprint
@@ -40,6 +40,7 @@ class FineTuneTrainable(tune.Trainable):
     space_name: ClassVar[str | None] = None
     bound_task: ClassVar[ImageTask]  # unless it comes through Ray's object store
     seed: ClassVar[int] = 0
+    validation: ClassVar[str] = "whole"
     keep_best_by: ClassVar[str] = "val_accuracy"
     epoch_seconds_limit: ClassVar[float | None] = None
     _best: dict[str, Any] | None = None  # the best epoch so far, its standing and its trained parameters
@@ -118,7 +119,7 @@ class FineTuneTrainable(tune.Trainable):
     def _begin(self, config: dict[str, Any]) -> None:
         with time_limit(self.epoch_seconds_limit):
             self.cleanup()
-            self._fine_tune = FineTune(self._task, config, self.settings, seed=self.seed)
+            self._fine_tune = FineTune(self._task, config, self.settings, seed=self.seed, validation=self.validation)
         self._saved_at = time.monotonic()
         self._best = None
 
@@ -140,6 +141,7 @@ def trainable(
     settings: FineTuneSettings | None = None,
     *,
     seed: int = 0,
+    validation: str = "whole",
     keep_best_by: str = "val_accuracy",
     space_name: str | None = None,
     epoch_seconds_limit: float | None = None,
@@ -149,14 +151,16 @@ def trainable(
 
     The parameters of its configurations are those of ``finetune.KNOBS``, such as ``lr``, ``optimizer``, ``layers`` and
     ``augmentation``; what a configuration leaves out has its default. Every epoch reports ``epoch``, ``val_accuracy``
-    and ``val_loss`` (validation half A, which decides), ``val_accuracy_b`` and ``val_loss_b`` (half B, which reports),
-    ``train_loss`` and ``epoch_seconds``; a diverged trial reports NaN. A checkpoint is written when Tune pauses a
-    trial, after ``max_epochs``, and about every 60 seconds in between.
+    and ``val_loss`` (of the images that decide), ``train_loss`` and ``epoch_seconds``; a diverged trial reports NaN. A
+    checkpoint is written when Tune pauses a trial, after ``max_epochs``, and about every 60 seconds in between.
 
     Args:
         task: A folder, ``"torchvision:NAME"`` or an ``ImageTask``.
         settings: What all configurations share; None takes the defaults of ``FineTuneSettings``.
         seed: Random seed of the new head, the order of images and the augmentation.
+        validation: Which validation images decide. ``"whole"``: all of them. Each result then also has ``val_correct``,
+            which images were right, from which ``report.run`` corrects the winner's accuracy for having been chosen.
+            ``"halves"``: half A, and ``val_accuracy_b`` and ``val_loss_b`` report on half B, as in tables.
         keep_best_by: One of ``classification.METRICS``, by which a checkpoint also keeps the parameters of the best
             epoch; of equal epochs that with the lower loss.
         space_name: Name of the search space, recorded for those who ask.
@@ -185,6 +189,7 @@ def trainable(
         "fingerprint": settings.fingerprint(),
         "space_name": space_name,
         "seed": seed,
+        "validation": check_validation(validation),
         "keep_best_by": keep_best_by,
         "epoch_seconds_limit": epoch_seconds_limit,
         "__doc__": f"Fine-tunes {settings.model} on {images.name}.",

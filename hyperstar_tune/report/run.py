@@ -1,20 +1,33 @@
 """What a run on real Tune shows and leaves behind: a progress bar, a table of results and a figure.
 
-It works with any trainable that reports ``val_accuracy``; ``val_accuracy_b`` is shown if it is reported.
+It works with any trainable that reports ``val_accuracy``. If it also reports ``val_correct`` (which images were right,
+as ``finetune.trainable`` does), the winner's accuracy is corrected for having been chosen; ``val_accuracy_b``, of
+images that decided nothing, is shown if it is reported.
 """
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from ray import tune
+from ray.tune import ExperimentAnalysis
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from hyperstar_tune.choosing import ChosenAccuracy, chosen_accuracy, unpack_correct
 from hyperstar_tune.plan import Plan
 
-__all__ = ["BudgetProgress", "ResultHistory", "incumbent_curve", "results_table", "write_report"]
+__all__ = [
+    "BudgetProgress",
+    "ResultHistory",
+    "accuracy_of_winner",
+    "history_of",
+    "incumbent_curve",
+    "results_table",
+    "write_report",
+]
 
 _MEASURED = ("epochs", "best_epoch", "val_accuracy", "val_accuracy_b", "checkpoint", "checkpoint_epoch")
 
@@ -33,8 +46,7 @@ class ResultHistory(tune.Callback):
         epoch = int(result["training_iteration"])
         if epoch > self._epochs.get(trial.trial_id, 0):
             self._epochs[trial.trial_id] = epoch
-            metrics = {name: float(result.get(name, math.nan)) for name in ("val_accuracy", "val_accuracy_b")}
-            self.history.append({"trial": trial.trial_id, "epoch": epoch, **metrics, "config": dict(trial.config)})
+            self.history.append(_row(trial.trial_id, epoch, result, dict(trial.config)))
 
     def get_state(self) -> dict[str, Any]:
         """What Tune saves, so that a restored run goes on counting."""
@@ -80,8 +92,49 @@ class BudgetProgress(ResultHistory):
         return {**self.__dict__, "_bar": None, "_console": None}
 
 
+def history_of(results: ExperimentAnalysis | tune.ResultGrid) -> list[dict[str, Any]]:
+    """The history of a finished run whose driver had no ``ResultHistory``, from the logs that Tune writes by default.
+
+    Args:
+        results: What ``tune.run`` or ``Tuner.fit`` returned.
+    """
+    if isinstance(results, tune.ResultGrid):
+        logs = [results[place].metrics_dataframe for place in range(len(results))]
+    else:
+        logs = list(results.trial_dataframes.values())
+    rows = pd.concat([log for log in logs if log is not None and len(log)] or [pd.DataFrame({"timestamp": []})])
+    if not len(rows):
+        return []
+    rows = rows.sort_values("timestamp", kind="stable").drop_duplicates(["trial_id", "training_iteration"])
+    names = {name: str(name).removeprefix("config/") for name in rows if str(name).startswith("config/")}
+    return [
+        _row(row["trial_id"], int(row["training_iteration"]), row, {plain: row[name] for name, plain in names.items()})
+        for row in rows.to_dict("records")
+    ]
+
+
+def accuracy_of_winner(history: list[dict[str, Any]]) -> ChosenAccuracy | None:
+    """What the best of all results can be expected to reach on new images; None if no result has ``val_correct``.
+
+    Args:
+        history: That of a ``ResultHistory``, or ``history_of`` a finished run.
+
+    Raises:
+        HyperStarError: If results are of different validation images.
+    """
+    distinct = dict.fromkeys(row["val_correct"] for row in history if row["val_correct"])
+    return chosen_accuracy(unpack_correct(list(distinct))) if distinct else None
+
+
+def _row(trial_id: str, epoch: int, result: Mapping[Any, Any], config: dict[str, Any]) -> dict[str, Any]:
+    metrics = {name: float(result.get(name, math.nan)) for name in ("val_accuracy", "val_accuracy_b")}
+    correct = result.get("val_correct")
+    packed = correct if isinstance(correct, str) else ""  # NaN in a table of logs
+    return {"trial": trial_id, "epoch": epoch, **metrics, "val_correct": packed, "config": config}
+
+
 def incumbent_curve(history: list[dict[str, Any]]) -> pd.DataFrame:
-    """Best half-A accuracy of a ``ResultHistory`` after each epoch spent, and the same epoch's half-B accuracy.
+    """Best accuracy of a ``ResultHistory`` after each epoch spent, and that epoch's accuracy on half B, if reported.
 
     Returns:
         Columns ``epochs_spent``, ``val_accuracy``, ``val_accuracy_b``; one row per epoch spent, NaN before a result.
@@ -95,7 +148,7 @@ def incumbent_curve(history: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def results_table(history: list[dict[str, Any]], trials: list[Any]) -> pd.DataFrame:
-    """What a ``ResultHistory`` found with each configuration, the best half-A accuracy first.
+    """What a ``ResultHistory`` found with each configuration, the best accuracy first.
 
     Checkpoints are taken from the trials of Tune's result.
 
@@ -126,8 +179,8 @@ def write_report(progress: ResultHistory, trials: list[Any], folder: Path) -> st
         folder: Folder of the files.
 
     Returns:
-        A few lines: the winner with its accuracy on both halves and its checkpoint, the files written, and trials that
-        failed.
+        A few lines: the winner with its accuracy, corrected for having been chosen if that can be done, and its
+        checkpoint; the files written, and trials that failed.
     """
     if not progress.history:
         return "No epoch was finished: there is no result to report."
@@ -139,8 +192,7 @@ def write_report(progress: ResultHistory, trials: list[Any], folder: Path) -> st
     kept = f" (after epoch {best['checkpoint_epoch']}): {best['checkpoint']}" if best["checkpoint"] else ": none"
     lines = [
         f"Winner: {config}",
-        f"  accuracy {best['val_accuracy']:.3f} on the half that decided, {best['val_accuracy_b']:.3f} on the other, "
-        f"after epoch {best['best_epoch']}",
+        f"  {_accuracy(progress.history, best)}, after epoch {best['best_epoch']}",
         f"  checkpoint{kept}",
         f"Spent {len(progress.history)} epochs on {len(table)} configurations",
         f"Written: {folder / 'results.csv'}, {folder / 'accuracy.png'}",
@@ -151,6 +203,14 @@ def write_report(progress: ResultHistory, trials: list[Any], folder: Path) -> st
     return "\n".join(lines)
 
 
+def _accuracy(history: list[dict[str, Any]], best: pd.Series) -> str:
+    corrected = accuracy_of_winner(history)
+    if corrected is not None:
+        return str(corrected)
+    text = f"accuracy {best['val_accuracy']:.3f} on the images that decided"
+    return text if math.isnan(best["val_accuracy_b"]) else f"{text}, {best['val_accuracy_b']:.3f} on the others"
+
+
 def _draw(curve: pd.DataFrame, path: Path) -> None:
     from matplotlib.figure import Figure  # takes half a second
 
@@ -158,9 +218,11 @@ def _draw(curve: pd.DataFrame, path: Path) -> None:
 
     figure = Figure(figsize=(6, 3.5), layout="constrained")
     axes = figure.add_subplot()
-    axes.step(curve["epochs_spent"], curve["val_accuracy"], where="post", label="best so far (half A, decides)")
+    axes.step(curve["epochs_spent"], curve["val_accuracy"], where="post", label="best so far")
     if curve["val_accuracy_b"].notna().any():
-        axes.step(curve["epochs_spent"], curve["val_accuracy_b"], where="post", label="same epoch (half B, reports)")
+        axes.step(
+            curve["epochs_spent"], curve["val_accuracy_b"], where="post", label="the same on images that decide nothing"
+        )
     axes.set(xlabel="epochs spent, all trials", ylabel="validation accuracy")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")

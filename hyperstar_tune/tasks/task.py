@@ -28,7 +28,7 @@ __all__ = ["SUB_TASKS", "ImageTask"]
 SPLITS = ("train", "val")
 _HASHED_IMAGES = 64
 _IDENTIFYING_IMAGES = 256  # of each split
-_FEW_DECIDING = 50  # validation images in half A below which chance decides
+_FEW_DECIDING = 50  # validation images below which chance decides
 _SHOWN_CLASSES = 10
 remarked: set[Path] = set()  # folders whose remarks this process has told
 
@@ -302,12 +302,11 @@ class ImageTask:
     def remarks(self) -> list[str]:
         """What the user should know before training, one line each."""
         found = []
-        deciding = len(self.val_halves()[0])
-        if deciding < _FEW_DECIDING:
+        if self.n_val < _FEW_DECIDING:
             found.append(
-                f"{self.n_val} validation images, of which {deciding} decide between configurations; below "
-                f"{_FEW_DECIDING} this is left to chance: move images into the validation folder, from a test "
-                "folder if there is one, else from the training images"
+                f"{self.n_val} validation images decide between configurations; below {_FEW_DECIDING} this is left to "
+                "chance: move images into the validation folder, from a test folder if there is one, else from the "
+                "training images"
             )
         if self.value_range is not None:
             low, high = self.value_range

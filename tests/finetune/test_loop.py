@@ -6,6 +6,7 @@ import pytest
 import torch
 from digit_images import digit_pixels
 
+from hyperstar_tune.choosing import unpack_correct
 from hyperstar_tune.errors import ModelError
 from hyperstar_tune.finetune import OWN_MODEL, FineTune, FineTuneSettings
 from hyperstar_tune.finetune.cache import TensorCache
@@ -136,6 +137,33 @@ def test_validation_is_reported_in_halves(task, cache):
     a, b = task.val_halves()
     assert metrics["val_accuracy"] == pytest.approx(right[a].mean())
     assert metrics["val_accuracy_b"] == pytest.approx(right[b].mean())
+
+
+def test_the_whole_validation_set_can_decide_and_says_which_images_were_right(task, cache):
+    settings = replace(SETTINGS, evaluate_at=(1, 3))
+    run = FineTune(task, config(), settings, validation="whole", cache=cache)
+    rows = [run.train_epoch()]
+    right = run.predict("val").argmax(1).numpy() == task.val_labels
+    rows.append(run.train_epoch())
+    for metrics in rows:  # the second epoch is not evaluated
+        assert "val_accuracy_b" not in metrics
+        assert metrics["val_accuracy"] == pytest.approx(right.mean())
+        assert unpack_correct([metrics["val_correct"]])[0].tolist() == right.tolist()
+    again = FineTune(task, config(), settings, validation="whole", cache=cache)
+    again.load_state_dict(run.state_dict())
+    assert curve(again, 2) == curve(run, 2)
+
+
+def test_a_diverged_run_says_of_no_image_that_it_was_right(task, cache):
+    run = FineTune(task, config("all", "sgd", lr=1e9), SETTINGS, validation="whole", cache=cache)
+    last = [run.train_epoch() for _ in range(3)][-1]
+    assert math.isnan(last["val_accuracy"])
+    assert last["val_correct"] == ""
+
+
+def test_another_way_to_decide_is_refused(task):
+    with pytest.raises(ModelError, match="whole, halves, but got 'half'"):
+        FineTune(task, config(), SETTINGS, validation="half")
 
 
 def test_learning_rate_warms_up_over_the_first_epoch_and_then_stays(task, cache, monkeypatch):

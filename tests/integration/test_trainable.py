@@ -8,10 +8,12 @@ import pytest
 import torch
 from digit_images import digit_pixels
 from ray import cloudpickle, tune
+from ray.tune.logger import JsonLoggerCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from hyperstar_tune.errors import ModelError, TaskError
 from hyperstar_tune.finetune import FineTune, FineTuneSettings, trainable
+from hyperstar_tune.report.run import accuracy_of_winner, history_of
 from hyperstar_tune.tasks.task import ImageTask
 
 pytestmark = pytest.mark.integration
@@ -62,13 +64,20 @@ def test_pausing_and_reusing_processes_leaves_curves_alone(ray_local, task, tmp_
 
 def test_checkpoint_at_the_last_epoch_without_asking(ray_local, task, tmp_path):
     made = trainable(task, **{**SETTINGS, "max_epochs": 2})
-    results = tune.run(made, config=CONFIG, stop={"training_iteration": 2}, storage_path=str(tmp_path), verbose=0)
+    results = tune.run(
+        made, config=CONFIG, stop={"training_iteration": 2}, storage_path=str(tmp_path), verbose=0,
+        callbacks=[JsonLoggerCallback()],
+    )  # fmt: skip
     (trial,) = results.trials
     assert trial.checkpoint is not None
-    run = FineTune(task, CONFIG, FineTuneSettings(**SETTINGS))
+    run = FineTune(task, CONFIG, FineTuneSettings(**SETTINGS), validation="whole")
     run.load_state_dict(torch.load(f"{trial.checkpoint.path}/state.pt", weights_only=True))
     assert run.epoch == 2
     assert run.evaluate()["val_accuracy"] == pytest.approx(trial.last_result["val_accuracy"])
+    history = history_of(results)  # from the logs on disk
+    assert [row["epoch"] for row in history] == [1, 2]
+    assert history[0]["config"] == CONFIG
+    assert accuracy_of_winner(history).plain == pytest.approx(max(row["val_accuracy"] for row in history))
 
 
 def test_large_tasks_travel_through_the_object_store(ray_local, tmp_path):
@@ -138,6 +147,7 @@ def test_all_that_a_trial_does_is_under_the_time_limit(task, tmp_path, monkeypat
         ({"batch_size": 1}, ModelError, "batch_size .* got 1"),
         ({"max_epochs": 2.5}, ModelError, "max_epochs .* got 2.5"),
         ({"task": "/no/such/folder"}, TaskError, "/no/such/folder"),
+        ({"validation": "all"}, ModelError, "validation must be one of whole, halves, but got 'all'"),
         ({"batchsize": 16}, ModelError, "settings of fine-tuning are model, .* got 'batchsize'"),
         ({"keep_best_by": "auc"}, ModelError, "keep_best_by is one of val_accuracy, .* got 'auc'"),
         ({"settings": "resnet18"}, ModelError, "got 'resnet18'; name the model as model="),

@@ -3,11 +3,19 @@ import math
 import pickle
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from hyperstar_tune.choosing import pack_correct
 from hyperstar_tune.plan import HyperBandPlan
-from hyperstar_tune.report.run import BudgetProgress, incumbent_curve, results_table, write_report
+from hyperstar_tune.report.run import (
+    BudgetProgress,
+    accuracy_of_winner,
+    incumbent_curve,
+    results_table,
+    write_report,
+)
 
 CHECKPOINT = SimpleNamespace(  # Ray's training result
     checkpoint=SimpleNamespace(path="somewhere/checkpoint_000002"), metrics={"training_iteration": 2}
@@ -82,6 +90,27 @@ def test_the_report_names_the_winner_and_writes_its_files(progress, tmp_path):
     assert "1 trials failed" in text
     assert (tmp_path / "run" / "results.csv").read_text().count("\n") == 2
     assert (tmp_path / "run" / "accuracy.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_report_corrects_the_winners_accuracy_for_having_been_chosen(progress, tmp_path):
+    rng = np.random.default_rng(0)
+    right = rng.random((40, 200)) < 0.7  # forty trials that are equally good on new images
+    for number, row in enumerate(right):
+        result = {"training_iteration": 1, "val_accuracy": row.mean(), "val_correct": pack_correct(row)}
+        progress.on_trial_result(iteration=0, trials=[], trial=trial(str(number)), result=result)
+    found = accuracy_of_winner(progress.history)
+    assert found.plain == right.mean(axis=1).max() > 0.75
+    assert found.low < 0.7 < found.high < found.plain + 0.05
+    assert abs(found.corrected - 0.7) < 0.05
+    text = write_report(progress, [trial(str(number)) for number in range(40)], tmp_path)
+    assert f"accuracy {found.corrected:.3f}, 95 % interval [{found.low:.3f}, {found.high:.3f}]" in text
+    assert f"{found.plain:.3f} on the 200 validation images that chose it" in text
+
+
+def test_without_the_images_that_were_right_nothing_is_corrected(progress, tmp_path):
+    report(progress, trial("a"), 1, 0.9, math.nan)
+    assert accuracy_of_winner(progress.history) is None
+    assert "accuracy 0.900 on the images that decided, after epoch 1" in write_report(progress, [trial("a")], tmp_path)
 
 
 def test_a_run_without_a_result_says_so(progress, tmp_path):
