@@ -30,6 +30,9 @@ def collect(
     workers: Annotated[int | None, typer.Option(help="Number of processes; by default one per core.")] = None,
     gpus_per_cell: Annotated[float, typer.Option(help="GPUs per training; may be a fraction.")] = 0.0,
     nice: Annotated[int | None, typer.Option(help="Niceness of the processes that train.")] = None,
+    accept_changed_data: Annotated[
+        bool, typer.Option("--accept-changed-data", help="Go on though labels or images have changed.")
+    ] = False,
 ) -> None:
     """Measures the learning curve of every configuration on every task; can be stopped and continued at any time."""
     from hyperstar_tune.finetune import collect as collect_curves
@@ -50,6 +53,7 @@ def collect(
         workers=workers,
         gpus_per_cell=gpus_per_cell,
         nice=nice,
+        accept_changed_data=accept_changed_data,
         progress=lambda line: console.print(line),
     )
     console.print(

@@ -71,6 +71,7 @@ def collect(
     nice: int | None = None,
     families: Mapping[str, str] | None = None,
     licences: Mapping[str, str] | None = None,
+    accept_changed_data: bool = False,
     progress: Callable[[str], None] = print,
     **fields: Any,
 ) -> CollectionSummary:
@@ -96,6 +97,7 @@ def collect(
         families: Family by task name (or by the name of a sub-task's parent); others keep what the collection says of
             them, or are families of their own.
         licences: Licence by task name or parent's name, for the table; others keep theirs.
+        accept_changed_data: Whether to go on though labels or images have changed since the collection was begun.
         progress: Called with a line now and then.
         **fields: Fields of ``FineTuneSettings`` by name; they override ``settings``.
 
@@ -103,8 +105,8 @@ def collect(
         Numbers of cells.
 
     Raises:
-        MetaDatasetError: If ``out_dir`` holds a collection made with other settings (the message names what differs),
-            or the order, the seeds or the number of workers make no sense.
+        MetaDatasetError: If ``out_dir`` holds a collection made with other settings or data (the message names what
+            differs), or the order, the seeds or the number of workers make no sense.
         SpaceError: If the space is not finite or has a parameter that fine-tuning does not know.
         TaskError: If the images of a task cannot be read.
         ModelError: If the network cannot be had, or a setting makes no sense.
@@ -115,7 +117,7 @@ def collect(
     settings = FineTuneSettings.of(settings, fields)
     wanted = wanted_cells(tasks, space, settings, seeds=seeds, order=order, families=families, licences=licences)
     settings = wanted.settings
-    with closing(Journal(out_dir, wanted.collection)) as journal:
+    with closing(Journal(out_dir, wanted.collection, accept_changed_data)) as journal:
         began = time.monotonic()
         deadline = math.inf if max_hours is None else began + 3600 * max_hours
         finished = {task.name: journal.finished(task.name) for task in wanted.tasks}

@@ -28,6 +28,7 @@ from hyperstar_tune.finetune.knobs import check_config
 from hyperstar_tune.finetune.network import Network
 from hyperstar_tune.finetune.optimizers import make_optimizer
 from hyperstar_tune.finetune.settings import FineTuneSettings
+from hyperstar_tune.tasks.identity import refuse_changed_data
 from hyperstar_tune.tasks.task import ImageTask
 
 __all__ = ["VALIDATION", "FineTune", "check_validation"]
@@ -189,14 +190,18 @@ class FineTune:
             "trained": self.trained_state(),
             "optimizer": copy.deepcopy(self._optimizer.state_dict()),
             "scaler": self._scaler.state_dict(),
+            "task": self.task.identity(),
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any], accept_changed_data: bool = False) -> None:
         """Goes on from a ``state_dict`` of the same task, network and configuration.
 
         Raises:
             ModelError: If the state is of another configuration or network.
+            TaskError: If labels or images have changed since, unless that is accepted.
         """
+        if not accept_changed_data:
+            refuse_changed_data(state.get("task"), self.task.identity(), "a saved trial")
         if state["config"] != self.config:
             raise ModelError(f"a checkpoint must be of the same configuration, but it is of {state['config']}")
         self._network.load_trained_state(state["trained"])

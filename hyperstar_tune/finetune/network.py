@@ -101,7 +101,8 @@ class Network:
 
     def load_trained_state(self, state: dict[str, Tensor]) -> None:
         """Takes what ``trained_state`` gave."""
-        if set(state) != set(self.trained_state()):
+        own = {name: value.shape for name, value in self.trained_state().items()}
+        if {name: value.shape for name, value in state.items()} != own:
             raise ModelError("a checkpoint must hold the trained layers of this network, but it holds others")
         self.model.load_state_dict(state, strict=False)
 

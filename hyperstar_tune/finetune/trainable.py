@@ -42,6 +42,8 @@ class FineTuneTrainable(tune.Trainable):
     seed: ClassVar[int] = 0
     validation: ClassVar[str] = "whole"
     keep_best_by: ClassVar[str] = "val_accuracy"
+    task_identity: ClassVar[dict[str, Any] | None] = None  # see tasks/identity.py
+    accept_changed_data: ClassVar[bool] = False
     epoch_seconds_limit: ClassVar[float | None] = None
     _best: dict[str, Any] | None = None  # the best epoch so far, its standing and its trained parameters
 
@@ -105,7 +107,7 @@ class FineTuneTrainable(tune.Trainable):
         """Goes on from what ``save_checkpoint`` wrote."""
         with time_limit(self.epoch_seconds_limit):
             state = _read_state(str(checkpoint))
-            self._run().load_state_dict(state)
+            self._run().load_state_dict(state, self.accept_changed_data)
             self._best = state[_BEST]
             if self._best is not None and self._best["trained"] is None:
                 self._best["trained"] = state["trained"]
@@ -145,6 +147,7 @@ def trainable(
     keep_best_by: str = "val_accuracy",
     space_name: str | None = None,
     epoch_seconds_limit: float | None = None,
+    accept_changed_data: bool = False,
     **fields: Any,
 ) -> type[FineTuneTrainable]:
     """A trainable that fine-tunes a pretrained network on a task, for ``tune.run`` and ``tune.Tuner``.
@@ -167,6 +170,8 @@ def trainable(
         epoch_seconds_limit: An epoch that takes longer ends its worker process, so that a trial that hangs fails
             instead of holding its place for ever. Building the network (a download of its weights included), writing
             a checkpoint and reading one have the same limit each. None: no limit.
+        accept_changed_data: A saved run or trial is not gone on with if labels or images have changed since. True does
+            so all the same.
         **fields: Fields of ``FineTuneSettings`` by name, such as ``model="resnet18"``; they override ``settings``.
 
     Returns:
@@ -191,6 +196,8 @@ def trainable(
         "seed": seed,
         "validation": check_validation(validation),
         "keep_best_by": keep_best_by,
+        "task_identity": images.identity(),
+        "accept_changed_data": accept_changed_data,
         "epoch_seconds_limit": epoch_seconds_limit,
         "__doc__": f"Fine-tunes {settings.model} on {images.name}.",
         "__module__": __name__,

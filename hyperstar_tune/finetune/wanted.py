@@ -13,7 +13,7 @@ from hyperstar_tune.finetune.expected import rough_cost
 from hyperstar_tune.finetune.knobs import check_config
 from hyperstar_tune.finetune.settings import FineTuneSettings
 from hyperstar_tune.space import Config, SearchSpace, config_key
-from hyperstar_tune.tables.collection import Collection
+from hyperstar_tune.tables.collection import IDENTITY, Collection
 from hyperstar_tune.tasks.task import ImageTask
 
 __all__ = ["ORDERS", "Wanted", "WantedCell", "in_order", "pending_cells", "wanted_cells"]
@@ -114,4 +114,5 @@ def _row(task: ImageTask, families: Mapping[str, str], licences: Mapping[str, st
         "n_val": task.n_val,
         "licence": licences.get(task.name, licences.get(task.family, "")),
         "image_hash": task.sample_hash(),
+        IDENTITY: task.identity(),
     }

@@ -28,6 +28,7 @@ from hyperstar_tune.search.selection import configs_to_rank, part_in_space
 from hyperstar_tune.search.space_searcher import DeckSearcher
 from hyperstar_tune.shipped import DEFAULT_PREDICTOR
 from hyperstar_tune.space import Config, SearchSpace, config_key
+from hyperstar_tune.tasks.identity import refuse_changed_data
 
 if TYPE_CHECKING:
     from hyperstar_tune.predictor import Predictor
@@ -64,6 +65,8 @@ class HyperStarSearcher(DeckSearcher):
         plan: The run's plan; makes sure that the scheduler has the same one.
         max_concurrent: Trials that may run at a time. Tune's own limit counts paused trials too, so pass it here.
         seed: Random seed of "mixed" and "sampled".
+        accept_changed_data: A saved run is not gone on with if labels or images have changed since it was ranked for
+            them. True does so all the same.
 
     Raises:
         SearchError: If an argument is missing or out of range.
@@ -79,6 +82,7 @@ class HyperStarSearcher(DeckSearcher):
 
     transient = ("_ask",)
     without_deck = "has no ranking of this run's space any more, as it was copied before; make a new one"
+    ranked_for: dict[str, Any] | None = None  # identity of the data that the ranking was made for
     _ask: Callable[[Sequence[Config]], Ranking] | None = None  # asks the predictor; copies do not have it
 
     def __init__(
@@ -98,6 +102,7 @@ class HyperStarSearcher(DeckSearcher):
         plan: Plan | None = None,
         max_concurrent: int | None = None,
         seed: int = 0,
+        accept_changed_data: bool = False,
     ) -> None:
         if unknown_space not in ("error", "random"):
             raise SearchError(f"unknown_space must be 'error' or 'random', but got {unknown_space!r}")
@@ -106,6 +111,7 @@ class HyperStarSearcher(DeckSearcher):
         self._use = (use, random_share, temperature)
         self._restart = restart
         self._unknown_space = unknown_space
+        self._accept_changed_data = accept_changed_data
         self.ranking = ranking  # the ranking that is followed; None: random configurations
         self.fingerprint: Fingerprint | None = None  # circumstances of the predictor's training
         self._known: SearchSpace | None = None  # the space that the predictor can rank
@@ -115,8 +121,11 @@ class HyperStarSearcher(DeckSearcher):
                 from hyperstar_tune.predictor import Predictor  # torch is only needed here
 
                 predictor = Predictor.load(predictor)
+            from hyperstar_tune.tasks.task import ImageTask
+
+            images = ImageTask.of(task)
             self._known, self.fingerprint = predictor.space, predictor.fingerprint
-            self._ask = partial(predictor.rank, task)
+            self._ask, self.ranked_for = partial(predictor.rank, images), images.identity()
         super().__init__(space, metric=metric, mode=mode, plan=plan, max_concurrent=max_concurrent, seed=seed)
         if space is None and self._known is not None:
             self._begin(self._known, {})
@@ -140,6 +149,16 @@ class HyperStarSearcher(DeckSearcher):
             part = part_in_space(self.ranking, None, config.fixed)
             if part is not self.ranking:
                 self._deal(part)
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Takes the state of ``get_state``.
+
+        Raises:
+            TaskError: If labels or images have changed since, unless that is accepted.
+        """
+        if not self._accept_changed_data:
+            refuse_changed_data(state.get("ranked_for"), self.ranked_for, "a saved run")
+        super().set_state(state)
 
     def start_bracket(self) -> None:
         """Begins at the top of the ranking again, if every bracket does."""

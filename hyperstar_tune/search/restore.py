@@ -28,6 +28,7 @@ from ray import tune
 
 from hyperstar_tune.log import LOGGER
 from hyperstar_tune.search.brackets import Gate
+from hyperstar_tune.search.searcher import data_of_run
 
 __all__ = ["KeepRestorable", "SnapshotKeeper", "make_restorable"]
 
@@ -119,6 +120,14 @@ class KeepRestorable(tune.Callback):
 
     def __init__(self) -> None:
         self._keeper: SnapshotKeeper | None = None
+        self._trained_on: dict[str, Any] | None = None
+        self._has_begun = False
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Refuses to go on with a run whose labels or images have changed, before its first step."""
+        if trials and not self._has_begun:
+            self._has_begun = True
+            self._trained_on = data_of_run(trials[0].get_trainable_cls(), self._trained_on)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Looks for a newer state, after Ray may have saved one."""
@@ -127,8 +136,17 @@ class KeepRestorable(tune.Callback):
         if self._keeper is not None:
             self._keeper.look()
 
+    def get_state(self) -> dict[str, Any]:
+        """The identity of the data, which Ray saves with the run."""
+        return {"trained_on": self._trained_on}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Takes the identity of the data of a saved run."""
+        self._trained_on = state["trained_on"]
+
     def __getstate__(self) -> dict[str, Any]:
-        return {"_keeper": None}  # it is pickled with the run; file systems and times are of this process
+        # It is pickled with the run; file systems and times are of this process.
+        return {"_keeper": None, "_trained_on": self._trained_on, "_has_begun": False}
 
 
 def make_restorable(path: str | os.PathLike[str], storage_filesystem: fs.FileSystem | None = None) -> bool:

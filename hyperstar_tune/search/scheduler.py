@@ -135,13 +135,14 @@ class PlanScheduler(TrialScheduler):
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """Takes a new trial, one that recovers, or one of a restored run."""
+        if self._error is not None:  # of an earlier trial: it ends the run
+            return
         try:
             if not self._is_bound:
                 take_over_check(tune_controller)
                 self._bind(tune_controller.search_alg, trial)
             self._hold_against_cluster(trial)
-            if self._error is None:
-                self._take(tune_controller, trial)
+            self._take(tune_controller, trial)
         except HyperStarError as error:
             self._error = error
 
@@ -225,6 +226,7 @@ class PlanScheduler(TrialScheduler):
         searcher = find_gated(search_alg, self._samples)
         if searcher is not None:
             self._join(searcher)
+            searcher.take_trainable(trial.get_trainable_cls())
         self._is_bound = True
         storage = getattr(trial, "storage", None)
         self._snapshot = SnapshotKeeper(storage) if storage is not None else None

@@ -21,6 +21,7 @@ from hyperstar_tune.search.brackets import Gate
 from hyperstar_tune.search.ledger import Ledger
 from hyperstar_tune.search.ray_space import RaySpace, from_ray, nest
 from hyperstar_tune.space import Config, config_key
+from hyperstar_tune.tasks.identity import refuse_changed_data
 
 __all__ = ["GatedSearcher", "RunOptions"]
 
@@ -49,6 +50,7 @@ class GatedSearcher(Searcher, ABC):
     """
 
     transient: tuple[str, ...] = ()  # attributes that are not saved
+    trained_on: dict[str, Any] | None = None  # the identity of the run's data, if its trainable tells it
 
     def __init__(
         self,
@@ -268,6 +270,18 @@ class GatedSearcher(Searcher, ABC):
         if not self.gate.is_open and not self.is_restored:
             raise SearchError(f"a {type(self).__name__} belongs to one run, but is used for a second; make a new one")
 
+    def take_trainable(self, trainable: Any) -> None:
+        """Notes on which data the run trains, if its trainable says so.
+
+        Args:
+            trainable: The class; it may have the attributes ``task_identity`` and ``accept_changed_data``, as that of
+                ``finetune.trainable`` has.
+
+        Raises:
+            TaskError: If this goes on with a saved run, and labels or images have changed since.
+        """
+        self.trained_on = data_of_run(trainable, self.trained_on)
+
     def suggest_again(self, trial_id: str) -> None:
         """Gives the configuration of a lost trial to the next one."""
         if trial_id in self.configs:
@@ -301,6 +315,14 @@ class GatedSearcher(Searcher, ABC):
             return epoch + 1
         target = self.gate.trials[trial_id].target
         return min(target, self.gate.next_level(trial_id)) if every_level else target
+
+
+def data_of_run(trainable: Any, before: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The identity of the data that a run trains on, given what was saved of it; see ``take_trainable``."""
+    now: dict[str, Any] | None = getattr(trainable, "task_identity", None)
+    if not getattr(trainable, "accept_changed_data", False):
+        refuse_changed_data(before, now, "a saved run")
+    return now or before
 
 
 def agreed(

@@ -12,7 +12,7 @@ import pandas as pd
 from hyperstar_tune.errors import MetaDatasetError, first_line
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.space import SearchSpace, config_key, plain
-from hyperstar_tune.tables.collection import LAST_EPOCH, Collection, read_cells
+from hyperstar_tune.tables.collection import IDENTITY, LAST_EPOCH, Collection, read_cells
 from hyperstar_tune.tables.objectives import OBJECTIVES
 
 __all__ = ["parts_of_collection", "parts_of_frame"]
@@ -59,7 +59,7 @@ def parts_of_collection(directory: Path) -> dict[str, Any]:
         "configs": configs,
         "epochs": np.array(list(epochs)),
         "evaluations": evaluations,
-        "tasks": pd.DataFrame([known[task] for task in tasks]),
+        "tasks": pd.DataFrame([known[task] for task in tasks]).drop(columns=IDENTITY, errors="ignore"),
         "fingerprint": collection.fingerprint,
     }
 

@@ -22,14 +22,16 @@ from hyperstar_tune.errors import MetaDatasetError
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.space import SearchSpace, config_key
 from hyperstar_tune.tables.objectives import OBJECTIVES
+from hyperstar_tune.tasks.identity import data_changes
 
-__all__ = ["LAST_EPOCH", "Collection", "cells_path", "check_task_names", "read_cells"]
+__all__ = ["IDENTITY", "LAST_EPOCH", "Collection", "cells_path", "check_task_names", "read_cells"]
 
 LAST_EPOCH = 1_000_000
 _FILE = "collection.json"
 _FORMAT = 1
 _LARGEST = float(np.finfo(np.float32).max)
-_TASK_FIELDS = ("image_hash", "classes", "n_train", "n_val")  # what stays the same for a task
+_TASK_FIELDS = ("classes", "n_train", "n_val", "image_hash")  # what stays the same for a task
+IDENTITY = "identity"  # the entry of a row that tells whether labels or images have changed; older rows have none
 _READ_ERRORS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)  # of damaged JSON
 
 
@@ -89,17 +91,31 @@ class Collection:
         write_file(directory / _FILE, json.dumps(content, indent=1).encode())
 
     def differences(self, other: "Collection") -> list[str]:
-        """Readable texts, one for each difference that keeps the cells of the two out of one table."""
+        """Readable texts, one for each difference of settings that keeps the cells of the two out of one table."""
         found = self.fingerprint.differences(other.fingerprint)
         if space := self.space.difference(other.space):
             found = [f"space: {space}", *(line for line in found if not line.startswith("space"))]
         here, there = self.network, other.network
         pairs = [(key, here.get(key), there.get(key)) for key in sorted({*here, *there})]
+        return found + [_told(*pair) for pair in pairs if pair[1] != pair[2]]
+
+    def changed_data(self, other: "Collection") -> list[str]:
+        """Readable texts, one for each task whose labels or images are others than in an earlier collection."""
         mine, theirs = self.tasks, other.tasks
-        for name in mine.keys() & theirs.keys():
+        found = []
+        for name in sorted(mine.keys() & theirs.keys()):
             here, there = mine[name], theirs[name]
-            pairs += [(f"{field} of task {name}", here.get(field), there.get(field)) for field in _TASK_FIELDS]
-        return found + [f"{what}: {one} here, {two} there" for what, one, two in pairs if one != two]
+            pairs = [(field, here.get(field), there.get(field)) for field in _TASK_FIELDS]
+            changes = [_told(*pair) for pair in pairs if pair[1] != pair[2]]
+            if IDENTITY in here and IDENTITY in there:
+                changes = data_changes(there[IDENTITY], here[IDENTITY])
+            if changes:
+                found.append(f"task {name}: {', '.join(changes)}")
+        return found
+
+
+def _told(what: str, here: Any, there: Any) -> str:
+    return f"{what}: {here} here, {there} there"
 
 
 def check_task_names(names: Iterable[str]) -> None:

@@ -20,13 +20,14 @@ class Journal:
     Args:
         directory: A collection to go on with, or a folder to begin one in.
         wanted: What its cells are measured with. An empty family or licence leaves what the collection says of it.
+        accept_changed_data: Whether to go on though labels or images of a task have changed since.
 
     Raises:
         MetaDatasetError: If the directory holds a collection that differs in anything, or if another process is
             writing to it.
     """
 
-    def __init__(self, directory: str | Path, wanted: Collection) -> None:
+    def __init__(self, directory: str | Path, wanted: Collection, accept_changed_data: bool = False) -> None:
         self.directory = Path(directory)
         (self.directory / "cells").mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(self.directory / "lock")
@@ -37,7 +38,7 @@ class Journal:
                 f"one process at a time may collect into {self.directory}; wait for the other one"
             ) from error
         try:
-            self._begin(wanted)
+            self._begin(wanted, accept_changed_data)
         except BaseException:
             self.close()
             raise
@@ -63,7 +64,7 @@ class Journal:
         """Lets another process write."""
         self._lock.release()
 
-    def _begin(self, wanted: Collection) -> None:
+    def _begin(self, wanted: Collection, accept_changed_data: bool) -> None:
         old: dict[str, dict[str, Any]] = {}
         if (self.directory / "collection.json").exists():
             begun = Collection.read(self.directory)
@@ -71,6 +72,12 @@ class Journal:
                 raise MetaDatasetError(
                     f"a collection goes on with the settings it began with, but {self.directory} differs in "
                     f"{'; '.join(differences)}; use another folder"
+                )
+            if not accept_changed_data and (changes := wanted.changed_data(begun)):
+                raise MetaDatasetError(
+                    f"a collection goes on with the data it began with, but since {self.directory} was begun they have "
+                    f"changed: {'; '.join(changes)}; use another folder, or pass accept_changed_data=True "
+                    "(--accept-changed-data) if you know that it is all the same"
                 )
             old = begun.tasks
         tasks = wanted.tasks

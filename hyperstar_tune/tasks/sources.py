@@ -54,8 +54,8 @@ class Source(Protocol):
     def square(self, index: int, size: int) -> np.ndarray:
         """The image as RGB, ``uint8 [3, size, size]``."""
 
-    def stamp(self, index: int) -> str:
-        """What changes if the image is exchanged, as far as that is known without reading a file."""
+    def stamp(self, index: int) -> tuple[str, str]:
+        """Place of the image, and what changes if it is exchanged, as far as that is known without reading a file."""
 
 
 def in_threads(function: Callable[[T], R], items: Sequence[T], doing: str = "", threads: int | None = None) -> list[R]:
@@ -100,10 +100,10 @@ class Files:
         """The image as RGB, ``uint8 [3, size, size]``."""
         return read_square(self.paths[index], size, self.value_range)
 
-    def stamp(self, index: int) -> str:
-        """Path below the root and size of the file."""
+    def stamp(self, index: int) -> tuple[str, str]:
+        """Path below the root, and size of the file."""
         path = self.paths[index]
-        return f"{path.relative_to(self.root).as_posix() if self.root else path.name} {path.stat().st_size}"
+        return path.relative_to(self.root).as_posix() if self.root else path.name, str(path.stat().st_size)
 
 
 class Arrays:
@@ -123,9 +123,9 @@ class Arrays:
         """Bytes of its pixels."""
         return np.ascontiguousarray(self.images[index]).tobytes()
 
-    def stamp(self, index: int) -> str:
-        """Digest of its pixels."""
-        return hashlib.sha256(self.raw(index)).hexdigest()
+    def stamp(self, index: int) -> tuple[str, str]:
+        """Digest of its pixels, which has no place."""
+        return "", hashlib.sha256(self.raw(index)).hexdigest()
 
     def square(self, index: int, size: int) -> np.ndarray:
         """The image as RGB, ``uint8 [3, size, size]``."""
@@ -156,9 +156,9 @@ class Dataset:
         except _DECODE_ERRORS as error:
             raise UnreadableImageError(f"{self.name(index)}: {error}") from error
 
-    def stamp(self, index: int) -> str:
-        """Nothing: the images of a data set can only be told apart by decoding them."""
-        return ""
+    def stamp(self, index: int) -> tuple[str, str]:
+        """Number of the image: the images of a data set can only be told apart by decoding them."""
+        return str(index), ""
 
 
 class Subset:
@@ -182,7 +182,7 @@ class Subset:
         """The image as RGB, ``uint8 [3, size, size]``."""
         return self.source.square(int(self.indices[index]), size)
 
-    def stamp(self, index: int) -> str:
+    def stamp(self, index: int) -> tuple[str, str]:
         """What the other source has."""
         return self.source.stamp(int(self.indices[index]))
 

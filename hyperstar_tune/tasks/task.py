@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from hyperstar_tune.errors import TaskError, first_line
 from hyperstar_tune.log import LOGGER
 from hyperstar_tune.tasks.folders import read_folder, refuse_unreadable
+from hyperstar_tune.tasks.identity import identity_of
 from hyperstar_tune.tasks.pixels import ValueRange
 from hyperstar_tune.tasks.sources import Arrays, Files, Source, Subset, UnreadableImageError, in_threads
 from hyperstar_tune.tasks.splits import by_class, check_array, check_labels, hold_out
@@ -27,7 +29,6 @@ __all__ = ["SUB_TASKS", "ImageTask"]
 
 SPLITS = ("train", "val")
 _HASHED_IMAGES = 64
-_IDENTIFYING_IMAGES = 256  # of each split
 _FEW_DECIDING = 50  # validation images below which chance decides
 _SHOWN_CLASSES = 10
 remarked: set[Path] = set()  # folders whose remarks this process has told
@@ -85,6 +86,7 @@ class ImageTask:
         self.sources = dict(sources)
         self.parent: ImageTask | None = None
         self._hash: str | None = None
+        self._identity: dict[str, Any] | None = None
         self.token = uuid4().hex  # copies of this object share it: it is the key of what is kept of its images
         self._check()
 
@@ -313,22 +315,17 @@ class ImageTask:
             found.append(f"images of more than 8 bits are scaled from {low:g} (black) to {high:g} (white)")
         return found
 
-    def identity(self) -> str:
-        """SHA-256 that changes if labels or images of either split do: for what is kept beside results.
+    def identity(self) -> dict[str, Any]:
+        """What is kept beside results to notice that labels or images of either split have changed (see identity.py).
 
-        It covers class names, all labels, and for all files their path below the folder and size; also the content of
-        a sample of each split. Unlike ``sample_hash`` it depends on names, and notices that labels were exchanged.
+        Plain values, found once for this object. Unlike ``sample_hash`` it depends on names and labels.
         """
-        digest = hashlib.sha256("\n".join(self.classes).encode())
-        for split in SPLITS:
-            source, labels = self.sources[split], self.labels(split)
-            stamps = in_threads(source.stamp, range(len(labels)), threads=32)
-            digest.update(
-                "\n".join([split, *(f"{stamp} {y}" for stamp, y in zip(stamps, labels, strict=True))]).encode()
-            )
-            for content in in_threads(source.raw, _sample(len(labels), _IDENTIFYING_IMAGES)):
-                digest.update(hashlib.sha256(content).digest())
-        return digest.hexdigest()
+        if self._identity is None:
+            try:
+                self._identity = identity_of(self)
+            except OSError as error:
+                raise TaskError(f"the images of {self.name} must be readable, but: {first_line(error)}") from error
+        return self._identity
 
     def sample_hashes(self) -> list[str]:
         """The task's own ``sample_hash`` and those of the tasks it was cut from."""

@@ -2,12 +2,13 @@ import math
 import pickle
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from digit_images import digit_pixels
 
 from hyperstar_tune.choosing import unpack_correct
-from hyperstar_tune.errors import ModelError
+from hyperstar_tune.errors import ModelError, TaskError
 from hyperstar_tune.finetune import OWN_MODEL, FineTune, FineTuneSettings
 from hyperstar_tune.finetune.cache import TensorCache
 from hyperstar_tune.finetune.loop import _batches
@@ -253,3 +254,17 @@ def test_streamed_features_come_in_the_same_few_views(task):
     views = [next(run._inputs.training(order, epoch))[1] for epoch in (1, 2, 5)]
     assert torch.equal(views[0], views[2])
     assert not torch.equal(views[0], views[1])
+
+
+def test_a_saved_trial_is_not_gone_on_with_on_other_labels(task, cache):
+    saved = FineTune(task, config("head"), SETTINGS, cache=cache).state_dict()
+    pixels, labels = digit_pixels(n_classes=3, per_class=40)
+    again = FineTune(ImageTask.from_arrays("digits", pixels, (labels + 1) % 3), config("head"), SETTINGS, cache=cache)
+    with pytest.raises(TaskError, match=r"may not change under a saved trial, but since then: .* have other labels"):
+        again.load_state_dict(saved)
+    again.load_state_dict(saved, accept_changed_data=True)
+    del saved["task"]  # of an earlier version
+    FineTune(task, config("head"), SETTINGS, cache=cache).load_state_dict(saved)
+    more = ImageTask.from_arrays("digits", pixels, np.arange(len(labels)) % 4)
+    with pytest.raises(ModelError, match="must hold the trained layers of this network"):
+        FineTune(more, config("head"), SETTINGS, cache=cache).load_state_dict(saved)

@@ -89,7 +89,7 @@ def test_other_settings_are_refused_by_name(ray_local, tasks, tmp_path):
     with pytest.raises(MetaDatasetError, match="lr"):
         collect(tasks[:1], space((1e-3, 1e-1)), tmp_path, **settings)
     renamed = ImageTask.from_arrays("digits", 255 - tasks[0].images("train", 8)[:, 0], tasks[0].train_labels)
-    with pytest.raises(MetaDatasetError, match="of task digits"):
+    with pytest.raises(MetaDatasetError, match="task digits: "):
         collect([renamed], space(), tmp_path, **settings)
 
 

@@ -2,6 +2,7 @@
 
 import pickle
 
+import numpy as np
 import pytest
 from ray import tune
 from ray.tune.search import Searcher, create_searcher
@@ -12,8 +13,12 @@ from hyperstar_tune.errors import SearchError, SpaceError
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.search import GatedSearcher
 from hyperstar_tune.simulation import faults
+from hyperstar_tune.tasks.task import ImageTask
 
 SPACE = SearchSpace.from_values({"lr": [0.001, 0.01, 0.1], "kind": ["a", "b", "c"]})
+
+
+TASK = ImageTask.from_arrays("task", np.zeros((8, 4, 4, 3), np.uint8), np.arange(8) % 2)
 
 
 class TablePredictor:
@@ -27,7 +32,7 @@ class TablePredictor:
     def rank(self, task, configs):
         self.asked += 1
         scores = [config["lr"] * 10 - ord(config["kind"]) / 1000 for config in configs]
-        return Ranking.of(configs, scores, task=task, source="table")
+        return Ranking.of(configs, scores, task=task.name, source="table")
 
 
 def drawn(searcher, n=100):
@@ -41,13 +46,13 @@ def order(searcher):
     return [SPACE.grid().index(config) for config in drawn(searcher)]
 
 
-RANKING = TablePredictor().rank("task", SPACE.grid())
+RANKING = TablePredictor().rank(TASK, SPACE.grid())
 TOP = [SPACE.grid().index(config) for config in RANKING.configs]
 
 
 def test_top_goes_down_the_ranking_to_its_end():
     assert order(HyperStarSearcher(ranking=RANKING)) == TOP
-    assert order(HyperStarSearcher(task="folder", predictor=TablePredictor())) == TOP
+    assert order(HyperStarSearcher(task=TASK, predictor=TablePredictor())) == TOP
 
 
 def test_mixed_fills_its_share_of_places_at_random_and_repeats_nothing():
@@ -91,14 +96,14 @@ def test_arguments_out_of_range_are_refused_in_one_line(arguments, message):
 
 
 def test_it_is_made_by_name():
-    searcher = create_searcher("hyperstar", task="folder", predictor=TablePredictor(), use="top")
+    searcher = create_searcher("hyperstar", task=TASK, predictor=TablePredictor(), use="top")
     assert isinstance(searcher, HyperStarSearcher)
     assert order(searcher) == TOP
 
 
 def test_the_predictor_is_asked_once_and_does_not_travel():
     predictor = TablePredictor()
-    searcher = HyperStarSearcher(task="folder", predictor=predictor)
+    searcher = HyperStarSearcher(task=TASK, predictor=predictor)
     searcher.set_search_properties("acc", "max", {"lr": tune.choice([0.01, 0.1]), "kind": "b"})
     assert drawn(searcher) == [{"lr": 0.1}, {"lr": 0.01}]
     assert predictor.asked == 1
@@ -107,11 +112,11 @@ def test_the_predictor_is_asked_once_and_does_not_travel():
 
 def test_a_value_between_known_ones_is_ranked_anew():
     predictor = TablePredictor()
-    searcher = HyperStarSearcher(task="folder", predictor=predictor)
+    searcher = HyperStarSearcher(task=TASK, predictor=predictor)
     searcher.set_search_properties("acc", "max", {"lr": tune.choice([0.05, 0.02]), "kind": tune.choice(["a"])})
     assert [config["lr"] for config in drawn(searcher)] == [0.05, 0.02]
     continuous = HyperStarSearcher(
-        task="folder", predictor=predictor, space={"lr": tune.loguniform(0.001, 0.1), "kind": tune.choice(["a", "b"])}
+        task=TASK, predictor=predictor, space={"lr": tune.loguniform(0.001, 0.1), "kind": tune.choice(["a", "b"])}
     )
     rates = [config["lr"] for config in drawn(continuous, 5)]
     assert rates == sorted(rates, reverse=True)
@@ -128,10 +133,10 @@ def test_a_value_between_known_ones_is_ranked_anew():
     ],
 )
 def test_a_space_the_predictor_does_not_know_is_an_error_or_plain_hyperband(config, parameter, caplog):
-    searcher = HyperStarSearcher(task="folder", predictor=TablePredictor())
+    searcher = HyperStarSearcher(task=TASK, predictor=TablePredictor())
     with pytest.raises(SpaceError, match=parameter):
         searcher.set_search_properties("acc", "max", config)
-    plain = HyperStarSearcher(task="folder", predictor=TablePredictor(), unknown_space="random")
+    plain = HyperStarSearcher(task=TASK, predictor=TablePredictor(), unknown_space="random")
     assert plain.set_search_properties("acc", "max", config)
     (message,) = caplog.messages
     assert "plain Hyperband" in message

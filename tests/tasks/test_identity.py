@@ -1,5 +1,6 @@
 """The identity of a task notices changes that its sample hash does not."""
 
+import json
 import shutil
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 from folder_makers import noise, write_pets
 from PIL import Image
 
+from hyperstar_tune.errors import TaskError
 from hyperstar_tune.tasks import ImageTask
+from hyperstar_tune.tasks.identity import data_changes
 
 
 def splits(root):
@@ -33,27 +36,74 @@ def rename_class(root):
         (root / split / "dogs").rename(root / split / "hounds")
 
 
+def edit(root, name, change):
+    """Rewrites an image without changing its size or the size of its file."""
+    pixels = change(np.asarray(Image.open(root / name)))
+    size = (root / name).stat().st_size
+    for level in range(9, -1, -1):
+        Image.fromarray(pixels).save(root / name, compress_level=level)
+        if (root / name).stat().st_size == size:
+            return
+
+
 @pytest.mark.parametrize(
-    "change",
+    ("change", "said"),
     [
-        exchange_labels,
-        add_class,
-        rename_class,
-        lambda root: (root / "train/cats/0.png").rename(root / "train/dogs/x.png"),
-        lambda root: (root / "val/cats/0.png").unlink(),
-        lambda root: (root / "val/cats/0.png").rename(root / "val/cats/z.png"),
-        lambda root: Image.fromarray(noise(77)).save(root / "val/cats/0.png"),
-        lambda root: Image.fromarray(255 - np.asarray(Image.open(root / "val/dogs/1.png"))).save(
-            root / "val/dogs/1.png"
+        (exchange_labels, "training and validation images have other labels or names"),
+        (add_class, "classes added: birds; 18 training images instead of 12; 9 validation images instead of 6"),
+        (rename_class, "classes added: hounds; classes gone: dogs"),
+        (
+            lambda root: (root / "train/cats/0.png").rename(root / "train/dogs/x.png"),
+            "training images have other labels or names",
         ),
+        (lambda root: (root / "val/cats/0.png").unlink(), "5 validation images instead of 6"),
+        (
+            lambda root: (root / "val/cats/0.png").rename(root / "val/cats/z.png"),
+            "validation images have other labels or names",
+        ),
+        (
+            lambda root: Image.fromarray(noise(77)).save(root / "val/cats/0.png"),
+            "the content of images is another",
+        ),
+        (lambda root: edit(root, "val/dogs/1.png", lambda a: a[::-1].copy()), "the content of images is another"),
     ],
 )
-def test_changed_labels_and_images_are_noticed(tmp_path, change):
+def test_changed_labels_and_images_are_noticed_and_named(tmp_path, change, said):
     root = splits(tmp_path / "pets")
     before = ImageTask.from_folder(root).identity()
-    assert ImageTask.from_folder(root).identity() == before
+    again = ImageTask.from_folder(root).identity()
+    assert json.loads(json.dumps(before)) == again
+    assert data_changes(before, again) == []
     change(root)
-    assert ImageTask.from_folder(root).identity() != before
+    assert "; ".join(data_changes(before, ImageTask.from_folder(root).identity())) == said
+
+
+def test_exchanged_labels_of_a_folder_without_splits_are_named_too(tmp_path):
+    root = write_pets(tmp_path / "pets", 20)
+    before = ImageTask.from_folder(root).identity()
+    (root / "cats").rename(root / "x")
+    (root / "dogs").rename(root / "cats")
+    (root / "x").rename(root / "dogs")
+    changes = data_changes(before, ImageTask.from_folder(root).identity())
+    assert changes == ["training and validation images have other labels or names"]
+
+
+def test_of_many_files_a_share_with_other_content_of_the_same_size_is_noticed(tmp_path):
+    for k, name in enumerate("ab"):
+        (tmp_path / name).mkdir()
+        for i in range(600):
+            (tmp_path / name / f"{i}.ppm").write_bytes(b"P6 2 2 255\n" + bytes([k, i % 256, i // 256] * 4))
+    before = ImageTask.from_folder(tmp_path).identity()
+    for i in range(30):
+        (tmp_path / "a" / f"{i}.ppm").write_bytes(b"P6 2 2 255\n" + bytes([9, i, 9] * 4))
+    assert data_changes(before, ImageTask.from_folder(tmp_path).identity()) == ["the content of images is another"]
+
+
+def test_a_file_that_vanished_is_an_error_in_one_line(tmp_path):
+    task = ImageTask.from_folder(write_pets(tmp_path / "pets", 6))
+    (tmp_path / "pets/cats/0.png").unlink()
+    with pytest.raises(TaskError, match=r"the images of pets must be readable, but: .*0\.png"):
+        task.identity()
 
 
 def test_the_place_of_a_folder_does_not_matter(tmp_path):
