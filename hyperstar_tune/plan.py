@@ -1,4 +1,4 @@
-"""Plans as plain arithmetic: brackets of rungs under a hard epoch budget, and Hyperband's brackets as one kind.
+"""Plans as plain arithmetic: brackets of rungs under a hard budget, and Hyperband's brackets as one kind.
 
 A plan knows nothing of Ray: the scheduler asks it how many configurations a rung takes and how long they train.
 Hyperband is for whoever has no ranking. With a budget below about three times ``max_epochs`` its wide first rung wastes
@@ -7,11 +7,11 @@ most of it. If you have a ranking to follow, take a ``RacePlan`` (``race.py``).
 Source: Li et al., "Hyperband", JMLR 18 (2018), Algorithm 1; whole epochs as in docs/protocol.md.
 """
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from math import ceil
 from typing import Any, ClassVar
 
 from hyperstar_tune.errors import PlanError
@@ -51,11 +51,16 @@ class Bracket:
 
 
 class Plan(ABC):
-    """What a ``PlanScheduler`` runs: brackets one after another, until exactly ``epoch_budget`` epochs are spent.
+    """What a ``PlanScheduler`` runs: brackets one after another, until the budget is spent.
+
+    A budget in epochs is met exactly. One in seconds counts the measured seconds of all epochs of all trials, so that
+    two workers spend two seconds in a second. It is overshot at most by the epochs that are being trained when it ends.
+    With both, the run ends at the first.
 
     Attributes:
         max_epochs: R, the epochs of a configuration that is trained to the end.
-        epoch_budget: Epochs of all trials together.
+        epoch_budget: Epochs of all trials together; 0: no limit but that in seconds.
+        seconds_budget: Seconds of all trials together; 0: no limit but that in epochs.
         overlaps: Whether the next bracket takes trials while the ones before it still decide. What these need of the
             budget is held back for them.
         by_best: Whether a trial is judged by its best epoch so far, not by that at which the rung ends. While the
@@ -64,6 +69,7 @@ class Plan(ABC):
 
     max_epochs: int
     epoch_budget: int
+    seconds_budget: float
     overlaps: ClassVar[bool] = False
     by_best: ClassVar[bool] = False
 
@@ -86,18 +92,34 @@ class Plan(ABC):
     def brief(self) -> str:
         """The plan in a few words, for messages."""
 
+    @property
+    def budget_text(self) -> str:
+        """The budget in words."""
+        epochs = [f"{self.epoch_budget} epochs"] if self.epoch_budget else []
+        return " or ".join([*epochs, f"{self.seconds_budget:g} s"] if self.seconds_budget else epochs)
+
+    def check_budget(self) -> None:
+        """Refuses a budget that is no number; without any, ``epoch_budget`` becomes one pass over the brackets."""
+        check_whole("epoch_budget", self.epoch_budget, 0, " (0: one pass)")
+        seconds = self.seconds_budget
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
+            raise PlanError(f"seconds_budget must be a number of seconds (0: no limit), but got {seconds!r}")
+        if not self.epoch_budget and not seconds:
+            object.__setattr__(self, "epoch_budget", sum(bracket.epochs for bracket in self.brackets))
+
 
 @dataclass(frozen=True)
 class HyperBandPlan(Plan):
     """Brackets for the maximum epochs R and the factor eta, under an epoch budget.
 
-    Brackets run in order, and start again with the first one when all are done, until the budget is spent. A run ends
-    at exactly ``epoch_budget`` epochs; fractions of an epoch are rounded down to whole epochs, at least 1.
+    Brackets run in order, and start again with the first one when all are done, until the budget is spent. Fractions of
+    an epoch are rounded down to whole epochs, at least 1.
 
     Args:
         max_epochs: R, the epochs of a configuration that survives every rung.
         eta: One in eta configurations is promoted at the end of a rung.
-        epoch_budget: Epochs of all trials together; by default one pass over all brackets.
+        epoch_budget: Epochs of all trials together; without any budget one pass over all brackets.
+        seconds_budget: Seconds of all trials together, beside or in place of ``epoch_budget``.
         longest_first: Begin with the bracket whose trials train longest, so that the first configurations train for
             all R epochs. This pays if a ranking says which they should be; without one it begins as random search.
 
@@ -113,21 +135,19 @@ class HyperBandPlan(Plan):
 
     max_epochs: int
     eta: int = 3
-    epoch_budget: int = 0  # 0 becomes one pass over all brackets
+    epoch_budget: int = 0
     longest_first: bool = field(default=False, kw_only=True)
+    seconds_budget: float = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
         check_whole("max_epochs", self.max_epochs, 1)
         check_whole("eta", self.eta, 2)
-        check_whole("epoch_budget", self.epoch_budget, 0, " (0: one pass)")
+        self.check_budget()
         budget = self.epoch_budget
-        if budget == 0:
-            object.__setattr__(self, "epoch_budget", sum(bracket.epochs for bracket in self.brackets))
-            return
         first, least = "the first rung", self.brackets[0].rung_costs[0]
         if self.longest_first:
             first, least = "one configuration", self.max_epochs
-        if budget < least:
+        if 0 < budget < least:
             raise PlanError(
                 f"epoch_budget must cover {first} ({least} epochs), but got {budget}; lower max_epochs or raise eta"
             )
@@ -140,7 +160,7 @@ class HyperBandPlan(Plan):
             s_max += 1
         brackets = []
         for s in range(s_max, -1, -1):
-            n = ceil(Fraction((s_max + 1) * self.eta**s, s + 1))
+            n = math.ceil(Fraction((s_max + 1) * self.eta**s, s + 1))
             rungs = [Rung(n // self.eta**i, max(1, self.max_epochs * self.eta**i // self.eta**s)) for i in range(s + 1)]
             brackets.append(Bracket(tuple(rungs)))
         return tuple(reversed(brackets) if self.longest_first else brackets)
@@ -149,7 +169,7 @@ class HyperBandPlan(Plan):
     def brief(self) -> str:
         """R, eta, budget and order."""
         order = ", longest trials first" if self.longest_first else ""
-        return f"Hyperband: R={self.max_epochs} epochs, eta={self.eta}, budget {self.epoch_budget} epochs{order}"
+        return f"Hyperband: R={self.max_epochs} epochs, eta={self.eta}, budget {self.budget_text}{order}"
 
     def __str__(self) -> str:
         """The plan as a table: one line per bracket, and what the budget reaches."""
@@ -158,7 +178,9 @@ class HyperBandPlan(Plan):
         for number, bracket in enumerate(self.brackets, start=1):
             start, spent = spent, spent + bracket.epochs
             rungs = " -> ".join(f"{rung.n_configs} x {rung.epochs}" for rung in bracket.rungs)
-            if start >= self.epoch_budget:
+            if not self.epoch_budget:
+                reached = "as far as the seconds reach"
+            elif start >= self.epoch_budget:
                 reached = "not reached"
             elif spent > self.epoch_budget:
                 reached = f"budget ends inside (epoch {start} to {self.epoch_budget})"

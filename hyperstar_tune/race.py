@@ -25,17 +25,19 @@ class RacePlan(Plan):
     """A race of the first two configurations of a ranking, then each next one to R, under an epoch budget.
 
     Both train for ``race_epochs``. The one with the better best epoch goes on to R, and every further configuration
-    trains straight to R. A run ends at exactly ``epoch_budget`` epochs. If these are fewer than the two take to the end
-    of their race, the first configuration trains alone.
+    trains straight to R. If ``epoch_budget`` has fewer epochs than the two take to the end of their race, the first
+    configuration trains alone.
 
     Workers that are free while the race runs begin with the next configurations. What the winner of the race still
-    needs is held back for it. So one worker and many train the same configurations for the same epochs, in another
-    order, as long as no trial fails.
+    needs is held back for it. So under a budget in epochs one worker and many train the same configurations for the
+    same epochs, in another order, as long as no trial fails.
 
     Args:
         max_epochs: R, the epochs of a configuration that is trained to the end.
-        epoch_budget: Epochs of all trials together; by default those of the race, its winner and one more
+        epoch_budget: Epochs of all trials together; without any budget those of the race, its winner and one more
             configuration.
+        seconds_budget: Seconds of all trials together, beside or in place of ``epoch_budget``. Configurations that take
+            long then come later (``Ranking.by_cost``).
         race_epochs: Epochs that each of the two trains before one is chosen; by default a quarter of R. 0: no race, the
             ranking is followed from its first configuration on.
 
@@ -48,15 +50,15 @@ class RacePlan(Plan):
     """
 
     max_epochs: int
-    epoch_budget: int = 0  # 0 becomes one pass over the brackets
+    epoch_budget: int = 0
     race_epochs: int = field(default=-1, kw_only=True)  # -1 becomes a quarter of R
+    seconds_budget: float = field(default=0, kw_only=True)
 
     overlaps: ClassVar[bool] = True
     by_best: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_whole("max_epochs", self.max_epochs, 1)
-        check_whole("epoch_budget", self.epoch_budget, 0, " (0: one pass)")
         if self.race_epochs == -1:
             quarter = max(1, self.max_epochs // _SHARE) if self.max_epochs > 1 else 0
             object.__setattr__(self, "race_epochs", quarter)
@@ -66,8 +68,7 @@ class RacePlan(Plan):
                 f"race_epochs must be fewer than the {self.max_epochs} of max_epochs, but got {self.race_epochs}; "
                 "leave it out for a quarter of them"
             )
-        if self.epoch_budget == 0:
-            object.__setattr__(self, "epoch_budget", sum(bracket.epochs for bracket in self._pass))
+        self.check_budget()
 
     @cached_property
     def _pass(self) -> tuple[Bracket, ...]:
@@ -79,7 +80,7 @@ class RacePlan(Plan):
     @property
     def has_race(self) -> bool:
         """Whether the plan has a race and its budget covers it."""
-        return self.race_epochs > 0 and self.epoch_budget >= 2 * self.race_epochs
+        return self.race_epochs > 0 and not 0 < self.epoch_budget < 2 * self.race_epochs
 
     @property
     def brackets(self) -> tuple[Bracket, ...]:
@@ -94,29 +95,31 @@ class RacePlan(Plan):
     def brief(self) -> str:
         """R, the epochs of the race, and the budget."""
         head = f"Race of 2 x {self.race_epochs} epochs" if self.has_race else "Down the ranking without a race"
-        return f"{head}: R={self.max_epochs} epochs, budget {self.epoch_budget} epochs"
+        return f"{head}: R={self.max_epochs} epochs, budget {self.budget_text}"
 
     def __str__(self) -> str:
         """The plan as a table: the race, the configurations that follow, and what the budget reaches."""
         lines = [self.brief]
-        spent = 0
+        r, full, spent = self.race_epochs, self.max_epochs, 0
         if self.has_race:
-            first = self.brackets[0]
-            spent = min(first.epochs, self.epoch_budget)
-            last = first.epochs - spent
-            cut = f"; the budget ends {last} epochs before the better one is at {self.max_epochs}" if last else ""
-            lines.append(
-                f"  race: 2 x {self.race_epochs} -> 1 x {self.max_epochs}   [configurations x epochs]   "
-                f"{first.epochs} epochs, epoch 0 to {spent}{cut}"
+            whole = self.brackets[0].epochs
+            spent = min(whole, self.epoch_budget or whole)
+            cut = (
+                f"; the budget ends {whole - spent} epochs before the better one is at {full}" if spent < whole else ""
             )
-        elif self.race_epochs:
-            lines.append(f"  no race: two configurations take {2 * self.race_epochs} epochs; the first trains alone")
-        whole, rest = divmod(self.epoch_budget - spent, self.max_epochs)
-        parts = [f"{whole} x {self.max_epochs}"] if whole else []
+            lines.append(
+                f"  race: 2 x {r} -> 1 x {full}   [configurations x epochs]   {whole} epochs, epoch 0 to {spent}{cut}"
+            )
+        elif r:
+            lines.append(f"  no race: two configurations take {2 * r} epochs; the first trains alone")
+        then = "then down the ranking" if self.has_race else "down the ranking"
+        n, rest = divmod(max(0, self.epoch_budget - spent), full)
+        parts = [f"{n} x {full}"] if n else []
         parts += [f"1 x {rest} (the budget ends inside it)"] if rest else []
-        if parts:
-            then = "then down the ranking" if self.has_race else "down the ranking"
+        if not self.epoch_budget:
+            lines.append(f"  {then}: each {full} epochs, as far as the seconds reach")
+        elif parts:
             lines.append(f"  {then}: {' and '.join(parts)}   epoch {spent} to {self.epoch_budget}")
-            if self.has_race:
-                lines.append("  free workers begin these while the race runs: the same epochs in another order")
+        if self.has_race and (parts or not self.epoch_budget):
+            lines.append("  free workers begin these while the race runs: the same epochs in another order")
         return "\n".join(lines)

@@ -14,6 +14,7 @@ from hyperstar_tune.space import config_key
 __all__ = ["Ranking"]
 
 _N_REASONS = 3  # known tasks that are named where the complement is better than the first
+_WORTH_OF_TIME = 0.1  # of a score, for each factor e of the seconds per epoch; chosen on families left out
 _LEAST_GAIN = 0.1  # points; a smaller difference is no reason
 
 
@@ -22,7 +23,9 @@ class Ranking:
     """Configurations, best predicted first. Holds plain Python values only, so that it can be stored anywhere."""
 
     configs: tuple[dict[str, Any], ...]
-    scores: tuple[float, ...]  # predicted, normalized per task (Sec. 3.1), from high to low unless made diverse
+    scores: tuple[
+        float, ...
+    ]  # predicted, normalized per task (Sec. 3.1), from high to low unless made diverse or by cost
     spread: tuple[float, ...]  # deviation of each score over image batches, or error on new families; 0: not known
     task: str = ""  # name of the task that the ranking was made for
     source: str = ""  # name of the predictor or ranker
@@ -32,6 +35,7 @@ class Ranking:
     doubt: str = ""  # why these images say little, if not for want of a known task that is near
     known_tasks: tuple[str, ...] = ()  # T tasks on which all configurations were measured or estimated
     falls: tuple[tuple[float, ...], ...] = ()  # of each configuration T values: a share below the best of the task
+    costs: tuple[float, ...] = ()  # predicted seconds per epoch, on the machine of the known tasks; empty: not known
 
     @classmethod
     def of(
@@ -40,6 +44,7 @@ class Ranking:
         scores: Sequence[float] | np.ndarray,
         spread: Sequence[float] | np.ndarray | None = None,
         falls: npt.NDArray[np.floating] | None = None,
+        costs: Sequence[float] | np.ndarray | None = None,
         **about: Any,
     ) -> "Ranking":
         """Sorts configurations by predicted score, higher first; equal scores keep their order.
@@ -50,10 +55,12 @@ class Ranking:
             spread: How far each score may be off; None: not known.
             falls: What ``shortfalls`` gives for T known tasks, shape [T, H]; None: nothing is known of other tasks, so
                 that the ranking has no complement.
+            costs: Predicted seconds per epoch of each one, shape [H]; None: not known.
             about: ``task``, ``source``, ``seen``, ``nearest``, ``share``, ``doubt`` and ``known_tasks`` (T names).
 
         Raises:
-            SpaceError: If the lengths differ, nothing is to be ranked, or a score or shortfall is not finite.
+            SpaceError: If the lengths differ, nothing is to be ranked, a score or shortfall is not finite, or a cost is
+                not positive.
         """
         values = np.asarray(scores, dtype=np.float64)
         deviations = np.zeros_like(values) if spread is None else np.asarray(spread, dtype=np.float64)
@@ -71,6 +78,11 @@ class Ranking:
             if falls.shape[1:] != values.shape or not np.isfinite(falls).all():
                 raise SpaceError(f"falls must be finite and of shape [T, {len(values)}], but got {[*falls.shape]}")
             about["falls"] = tuple(tuple(round(fall, 5) for fall in falls[:, place].tolist()) for place in order)
+        if costs is not None:
+            seconds = np.asarray(costs, dtype=np.float64)
+            if seconds.shape != values.shape or not (np.isfinite(seconds) & (seconds > 0)).all():
+                raise SpaceError(f"costs must be {len(values)} positive numbers of seconds, but got {costs!r:.80}")
+            about["costs"] = tuple(float(f"{cost:.6g}") for cost in seconds[order].tolist())
         return cls(copies, tuple(values[order].tolist()), tuple(deviations[order].tolist()), **about)
 
     def __len__(self) -> int:
@@ -86,6 +98,17 @@ class Ranking:
         """The places in the order in which a race takes them: the first, its complement, then the others."""
         start = [0] if self.complement is None else [0, self.complement]
         return start + [place for place in range(len(self)) if place not in start]
+
+    def by_cost(self) -> "Ranking":
+        """The same configurations in the order for a budget in seconds: what takes long must score higher.
+
+        A configuration that takes e times as long as another one must score 0.1 higher to come before it. Without known
+        costs the order stays.
+        """
+        if not self.costs:
+            return self
+        worth = np.array(self.scores) - _WORTH_OF_TIME * np.log(self.costs)
+        return self.at(np.argsort(-worth, kind="stable").tolist())
 
     def top(self, n: int) -> list[dict[str, Any]]:
         """Copies of the first ``n`` configurations, e.g. as ``points_to_evaluate`` of another searcher."""
@@ -105,6 +128,7 @@ class Ranking:
             scores=tuple(self.scores[place] for place in order),
             spread=tuple(self.spread[place] for place in order),
             falls=tuple(self.falls[place] for place in order) if self.falls else (),
+            costs=tuple(self.costs[place] for place in order) if self.costs else (),
         )
 
     def reduced(self, names: Iterable[str]) -> "Ranking":

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from hyperstar_tune.errors import HyperStarError, PlanError
 from hyperstar_tune.plan import HyperBandPlan, Rung
+from hyperstar_tune.race import RacePlan
 
 
 def test_brackets_are_those_of_li_et_al():
@@ -85,3 +86,20 @@ def test_the_opposite_order_is_told_apart():
     assert "bracket 1: 3 x 9" in str(plan)
     with pytest.raises(PlanError, match=r"must cover one configuration \(9 epochs\), but got 8"):
         HyperBandPlan(9, 3, 8, longest_first=True)
+
+
+@pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan"), True, "7"])
+@pytest.mark.parametrize("make", [RacePlan, HyperBandPlan])
+def test_seconds_that_are_no_budget_are_refused(make, seconds):
+    with pytest.raises(PlanError, match="seconds_budget must be a number of seconds"):
+        make(9, seconds_budget=seconds)
+
+
+@pytest.mark.parametrize("make", [RacePlan, HyperBandPlan])
+def test_a_budget_in_seconds_alone_limits_no_epochs(make):
+    plan = make(9, seconds_budget=90.0)
+    assert plan.epoch_budget == 0
+    assert plan.budget_text == "90 s"
+    assert "as far as the seconds reach" in str(plan)
+    assert make(9, epoch_budget=20, seconds_budget=90).budget_text == "20 epochs or 90 s"
+    assert make(9, epoch_budget=20).budget_text == "20 epochs"

@@ -95,3 +95,9 @@ def test_the_reason_for_the_complement_is_where_the_first_fails():
 def test_shortfalls_that_fit_no_ranking_are_refused(falls):
     with pytest.raises(SpaceError, match=r"falls must be finite and of shape \[T, 3\], but got"):
         Ranking.of(CONFIGS, [1, 2, 3], falls=falls)
+
+
+@pytest.mark.parametrize("costs", [[1, 2], [1, 0, 2], [1, np.inf, 2]])
+def test_costs_that_are_no_seconds_are_refused(costs):
+    with pytest.raises(SpaceError, match="costs must be 3 positive numbers"):
+        Ranking.of(CONFIGS, [1, 2, 3], costs=costs)

@@ -90,7 +90,15 @@ class KnownTasks:
         arrays = {"encoded": self.encoded, "falls": self.falls, "image_seconds": self.image_seconds}
         return {f"{_PREFIX}{name}": torch.tensor(array, dtype=torch.float32) for name, array in arrays.items()}
 
-    def about(self, encoded: npt.NDArray[np.floating]) -> dict[str, Any]:
-        """What a ranking of n configurations takes from it, by their encodings [n, d]."""
+    def about(self, encoded: npt.NDArray[np.floating], n_images: int) -> dict[str, Any]:
+        """What a ranking of n configurations takes from it.
+
+        Args:
+            encoded: The encoded configurations, [n, d].
+            n_images: Training and validation images of the task that is ranked.
+        """
         falls = np.clip(interpolated(self.falls, self.encoded, encoded), -LARGEST_FALL, 0.0)
-        return {"known_tasks": self.names, "falls": falls}
+        about = {"known_tasks": self.names, "falls": falls}
+        if (self.image_seconds <= 0).any():  # the table measured no time
+            return about
+        return {**about, "costs": n_images * np.exp(interpolated(np.log(self.image_seconds), self.encoded, encoded))}

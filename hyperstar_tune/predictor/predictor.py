@@ -166,7 +166,8 @@ class Predictor(ABC):
         self, task: ImageTask, configs: Sequence[Config], scores: Sequence[float] | np.ndarray, **about: Any
     ) -> Ranking:
         """The ranking of a task by its scores, with what is known of other tasks."""
-        known = self.known.about(self.space.encode(configs)) if self.known is not None else {}
+        n_images = task.n_train + task.n_val
+        known = self.known.about(self.space.encode(configs), n_images) if self.known is not None else {}
         return Ranking.of(configs, scores, task=task.name, source=self.name, seen=self.has_seen(task), **known, **about)
 
     def _configs(self, configs: Sequence[Config] | None) -> list[Config]:

@@ -77,7 +77,7 @@ class Gate(Ledger):
     is_open = False
 
     def __init__(self, plan: Plan, repeats: bool = True, max_concurrent: int | None = None) -> None:
-        super().__init__(plan.epoch_budget, max_concurrent)
+        super().__init__(plan.epoch_budget or math.inf, max_concurrent, plan.seconds_budget or math.inf)
         self.plan = plan
         self.repeats = repeats
         self.levels: list[int] = sorted({rung.epochs for bracket in plan.brackets for rung in bracket.rungs})
@@ -140,15 +140,15 @@ class Gate(Ledger):
         self._advance()
         return True
 
-    def admit(self, trial_id: str, key: Any = None) -> None:
-        """Gives a slot and its epochs to a new trial, which the controller starts."""
-        trial = self.trials[trial_id] = TrialState(trial_id)
+    def admit(self, trial_id: str, key: Any = None, price: float = 0.0) -> None:
+        """Gives a slot and its epochs to a new trial, which the controller starts; ``price``: seconds per epoch."""
+        trial = self.trials[trial_id] = TrialState(trial_id, price=price)
         if self.repeats:
             self._stored[key] = trial
         bracket = self._filling
         bracket.free_slots -= 1
         self._enter(bracket, trial, waits=False)
-        self.permit(trial, self._left_for(bracket.number))
+        self.permit(trial, self._left_for(bracket.number, trial))
         self._overlap()
 
     def close_slots(self) -> None:
@@ -164,13 +164,17 @@ class Gate(Ledger):
         return next((level for level in self.levels if level > done), self.plan.max_epochs + 1)
 
     def needs_every_epoch(self, trial_id: str) -> bool:
-        """Whether every epoch of a trial counts for the decision at the end of its rung."""
+        """Whether every epoch of a trial counts, for the decision at the end of its rung or for the seconds."""
+        if self.counts_seconds:
+            return True
         bracket = self._open.get(self.trials[trial_id].bracket)
         return self.plan.by_best and bracket is not None and bracket.rung + 1 < len(bracket.plan.rungs)
 
     # -- events, told by the scheduler ---------------------------------------------------------------------------------
 
-    def result(self, trial_id: str, epoch: int, score: float | None, steps: int = 1) -> str:
+    def result(
+        self, trial_id: str, epoch: int, score: float | None, steps: int = 1, seconds: float | None = None
+    ) -> str:
         """Takes a result and decides what the trial does next.
 
         Args:
@@ -179,18 +183,19 @@ class Gate(Ledger):
             score: Higher is better. A score that is not finite means that the trial diverged. None: not reported, at
                 an epoch that decides nothing.
             steps: Epochs since the trial was last restored.
+            seconds: Measured seconds of its last epoch; None: not measured.
 
         Returns:
             CONTINUE, PAUSE or STOP.
         """
         trial = self.trials[trial_id]
         self.ready.pop(trial_id, None)  # it has started
-        if not self._count(trial, epoch, score, steps):
+        if not self._count(trial, epoch, score, steps, seconds):
             return CONTINUE if trial_id in self.running else PAUSE
         if _is_diverged(score):
             self.fail(trial_id, "diverged")
             return STOP
-        if epoch < trial.target:
+        if epoch < trial.target and not self.is_out_of_seconds:
             return CONTINUE
         if epoch < trial.level:  # cut short by the budget: first in line if epochs come back
             self.release(trial)
@@ -203,13 +208,13 @@ class Gate(Ledger):
             return CONTINUE
         return STOP if trial.ended and trial.epochs < self.plan.max_epochs else PAUSE
 
-    def end(self, trial_id: str, epoch: int = 0, score: float | None = None) -> None:
+    def end(self, trial_id: str, epoch: int = 0, score: float | None = None, seconds: float | None = None) -> None:
         """Ends a trial that ended by itself or was stopped by others; it keeps its last score, if it has one."""
         trial = self.trials[trial_id]
         if trial.ended:
             return
         if epoch > trial.epochs:
-            self._count(trial, epoch, score, 1)
+            self._count(trial, epoch, score, 1, seconds)
         if _is_diverged(score):
             self.fail(trial_id, "diverged")
             return
@@ -260,16 +265,22 @@ class Gate(Ledger):
                     return bracket
         return next(reversed(self._open.values()))
 
-    def _left_for(self, number: int) -> float:
+    def _left_for(self, number: int, trial: TrialState | None = None) -> float:
         """Epochs of the budget that a bracket may take: what earlier ones still need is held back for these."""
         if len(self._open) == 1:
-            return self.available
-        return self.available - sum(bracket.still_needs for bracket in self._open.values() if bracket.number < number)
+            return self.reach(trial)
+        held, held_s = 0, 0.0
+        for bracket in self._open.values():
+            if bracket.number < number:
+                held += bracket.still_needs
+                if self.counts_seconds:
+                    held_s += bracket.still_needs * max(map(self.price, bracket.members.values()), default=0.0)
+        return self.reach(trial, held, held_s)
 
-    def _count(self, trial: TrialState, epoch: int, score: float | None, steps: int) -> bool:
+    def _count(self, trial: TrialState, epoch: int, score: float | None, steps: int, seconds: float | None) -> bool:
         """Charges new epochs and notes the score at the levels they reach; False if none is new."""
         done = trial.epochs
-        if not self.charge(trial, epoch, steps):
+        if not self.charge(trial, epoch, steps, seconds):
             return False
         if score is not None and not _is_diverged(score):
             trial.last = max(score, trial.last) if self.plan.by_best else score
@@ -308,13 +319,13 @@ class Gate(Ledger):
                 trial = self._waiting.popleft()
                 bracket = self._open.get(trial.bracket)
                 if bracket is not None and trial.id in bracket.pending:  # else it ended while it waited
-                    self.permit(trial, self._left_for(trial.bracket))
+                    self.permit(trial, self._left_for(trial.bracket, trial))
                     self.ready[trial.id] = None
             decided = next((one for one in self._open.values() if not one.pending and not one.free_slots), None)
             if decided is None:
                 break
             self._close_rung(decided)
-        if self.available <= 0 and not self.running:
+        if self.is_spent and not self.running:
             self.finished = True
         self._overlap()
 

@@ -62,7 +62,8 @@ class HyperStarSearcher(DeckSearcher):
             configurations.
         metric: Reported metric to optimize; usually given to ``tune.run``.
         mode: "max" or "min".
-        plan: The run's plan; makes sure that the scheduler has the same one.
+        plan: The run's plan; makes sure that the scheduler has the same one. With a budget in seconds it puts what
+            takes long further down the ranking.
         max_concurrent: Trials that may run at a time. Tune's own limit counts paused trials too, so pass it here.
         seed: Random seed of "mixed" and "sampled".
         accept_changed_data: A saved run is not gone on with if labels or images have changed since it was ranked for
@@ -129,8 +130,8 @@ class HyperStarSearcher(DeckSearcher):
         super().__init__(space, metric=metric, mode=mode, plan=plan, max_concurrent=max_concurrent, seed=seed)
         if space is None and self._known is not None:
             self._begin(self._known, {})
-        elif space is None:
-            self._deal(self._ranked)
+        elif space is None and ranking is not None:
+            self._deal(self._ordered(ranking))
 
     def search(self, space: SearchSpace, fixed: dict[str, Any]) -> None:
         """Ranks the configurations of a space."""
@@ -146,9 +147,16 @@ class HyperStarSearcher(DeckSearcher):
         """Searches what the run's config searches, and keeps to what it fixes."""
         super().take_config(config)
         if config.space is None and self.space is None and self.ranking is not None:  # a ready ranking is all there is
-            part = part_in_space(self.ranking, None, config.fixed)
-            if part is not self.ranking:
-                self._deal(part)
+            assert self._ranked is not None  # noqa: S101
+            part = part_in_space(self._ranked, None, config.fixed)
+            if part is not self._ranked:
+                self._deal(self._ordered(part))
+
+    def price(self, config: Config) -> float:
+        """The predicted seconds per epoch, if the ranking has any."""
+        if self.ranking is None or not self.ranking.costs or config not in self.ranking.configs:
+            return 0.0
+        return self.ranking.costs[self.ranking.configs.index(config)]
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Takes the state of ``get_state``.
@@ -173,6 +181,10 @@ class HyperStarSearcher(DeckSearcher):
             SearchError: If every bracket is to begin at the top of the ranking, as a race has no use for that.
         """
         super().join(gate)
+        if gate.counts_seconds and self.plan is None:
+            LOGGER.warning(
+                "the budget is in seconds, but the order disregards them; pass plan= to HyperStarSearcher too"
+            )
         if not isinstance(gate.plan, RacePlan):
             return
         if self._restart:
@@ -203,20 +215,24 @@ class HyperStarSearcher(DeckSearcher):
         """
         if self._known is None:
             assert self._ranked is not None  # noqa: S101
-            return part_in_space(self._ranked, space, fixed)
+            return self._ordered(part_in_space(self._ranked, space, fixed))
         configs = configs_to_rank(space, self._known, fixed, self.seed)
         known = {config_key(config) for config in self._ranked.configs} if self._ranked else set()
         if self._ranked is None or not known.issuperset(map(config_key, configs)):
             if self._ask is None:
                 return self._part_of_list(space, fixed)
             self._ranked = self._ask(configs)
-        return made_diverse(self._ranked.part(configs).reduced(space.parameters), space)
+        return made_diverse(self._ordered(self._ranked.part(configs).reduced(space.parameters)), space)
 
     def _part_of_list(self, space: SearchSpace, fixed: dict[str, Any]) -> Ranking | None:
         try:
             return part_in_space(self._ranked, space, fixed) if self._ranked is not None else None
         except SpaceError:
             return None
+
+    def _ordered(self, ranking: Ranking) -> Ranking:
+        """A ranking in the order for the plan's budget."""
+        return ranking.by_cost() if self.plan is not None and self.plan.seconds_budget else ranking
 
     def _deal(self, ranking: Ranking | None) -> None:
         self.ranking = ranking

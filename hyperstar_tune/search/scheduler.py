@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ray.tune.experiment import Trial
-from ray.tune.result import DEFAULT_METRIC
+from ray.tune.result import DEFAULT_METRIC, TIME_THIS_ITER_S
 from ray.tune.schedulers import TrialScheduler
 
 from hyperstar_tune.cluster import Waiting, check_request
@@ -112,7 +112,7 @@ class PlanScheduler(TrialScheduler):
         gate = self._gate
         if not self._is_bound:
             return "PlanScheduler: not started"
-        return f"PlanScheduler: {gate.place}, {gate.spent} of {self.plan.epoch_budget} epochs"
+        return f"PlanScheduler: {gate.place}, {gate.account}"
 
     # -- Ray's side ----------------------------------------------------------------------------------------------------
 
@@ -157,7 +157,8 @@ class PlanScheduler(TrialScheduler):
             self._error = missing_metric(str(self._metric), result)
             return PAUSE
         self._tell(trial_id, result)
-        return gate.result(trial_id, epoch, self._score(value), result.get("iterations_since_restore", 1))
+        steps = result.get("iterations_since_restore", 1)
+        return gate.result(trial_id, epoch, self._score(value), steps, result.get(TIME_THIS_ITER_S))
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Gives a failed trial the worst score; a trial that Ray is about to start again keeps its slot."""
@@ -178,7 +179,8 @@ class PlanScheduler(TrialScheduler):
         if trial.trial_id in self._gate.trials:
             result = result or {}
             self._tell(trial.trial_id, result)
-            self._gate.end(trial.trial_id, result.get(_EPOCH, 0), self._score(result.get(self._metric or "")))
+            score = self._score(result.get(self._metric or ""))
+            self._gate.end(trial.trial_id, result.get(_EPOCH, 0), score, result.get(TIME_THIS_ITER_S))
             self._notice_end(tune_controller)
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
@@ -200,6 +202,10 @@ class PlanScheduler(TrialScheduler):
                 searcher.refuse_second_run()  # a used one may never suggest anything
             return None
         gate = self._gate
+        if gate.is_out_of_seconds:  # what was permitted but has not begun
+            for trial_id in sorted(gate.running):
+                if trial_id in self._live and self._live[trial_id].status in (Trial.PENDING, Trial.PAUSED):
+                    self._stop(tune_controller, trial_id)
         if gate.finished:
             self._wind_up(tune_controller)
             return None

@@ -39,7 +39,7 @@ class GatedSearcher(Searcher, ABC):
     """Base of the searchers that fill the brackets of ``PlanScheduler``.
 
     A subclass overrides ``next_config``, and where it needs to ``observe``, ``start_over``, ``start_bracket``,
-    ``repeats`` and ``remark``. Its attributes are saved with it: plain, picklable values only, except those in
+    ``repeats``, ``price`` and ``remark``. Its attributes are saved with it: plain values only, except those in
     ``transient``.
 
     Args:
@@ -88,6 +88,10 @@ class GatedSearcher(Searcher, ABC):
             epoch: Epochs that the trial has trained.
             result: The reported result; None: the trial failed.
         """
+
+    def price(self, config: Config) -> float:
+        """Predicted seconds per epoch of a configuration, for a budget in seconds; 0: nothing is predicted."""
+        return 0.0
 
     def start_over(self) -> None:
         """Called when ``next_config`` gave None and a bracket still has a free slot."""
@@ -153,7 +157,7 @@ class GatedSearcher(Searcher, ABC):
                 return None
             if gate.claim(key):
                 continue
-            gate.admit(trial_id, key)
+            gate.admit(trial_id, key, self.price(config))
             self.configs[trial_id] = config
             return nest(config, self.paths) if self.paths else dict(config)
         return Searcher.FINISHED if gate.finished else None
@@ -259,7 +263,7 @@ class GatedSearcher(Searcher, ABC):
         """Puts the searcher behind a gate; the trial suggested before takes its first slot."""
         self.gate = gate
         for trial_id, config in self.configs.items():
-            gate.admit(trial_id, _key(config, gate))
+            gate.admit(trial_id, _key(config, gate), self.price(config))
 
     def refuse_second_run(self) -> None:
         """Makes sure that the searcher serves one run only, or goes on with a restored one.

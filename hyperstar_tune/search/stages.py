@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
 from hyperstar_tune.errors import SearchError
-from hyperstar_tune.plan import HyperBandPlan
+from hyperstar_tune.plan import Plan
 
 __all__ = ["brackets_per_stage", "check_sizes", "check_trials", "divided"]
 
@@ -61,7 +61,7 @@ def divided(total: int, n_stages: int) -> tuple[int, ...]:
     return tuple(end - start for start, end in zip([0, *ends], ends, strict=False))
 
 
-def brackets_per_stage(plan: HyperBandPlan, n_stages: int, trials: Sequence[int] | None) -> tuple[int, ...]:
+def brackets_per_stage(plan: Plan, n_stages: int, trials: Sequence[int] | None) -> tuple[int, ...]:
     """Number of the first bracket after each stage.
 
     A stage takes whole brackets, at least one, until it has its trials. It leaves one for every stage that follows. The
@@ -73,12 +73,14 @@ def brackets_per_stage(plan: HyperBandPlan, n_stages: int, trials: Sequence[int]
         trials: Trials of every stage; None: those that the budget reaches, divided.
 
     Raises:
-        SearchError: If the budget reaches fewer brackets than there are stages.
+        SearchError: If the budget reaches fewer brackets than there are stages, or has no epochs to divide.
     """
+    if not plan.epoch_budget:
+        raise SearchError(f"stages of image sizes need a plan with an epoch_budget, but got one of {plan.budget_text}")
     sizes: list[int] = []  # configurations of the brackets
     spent = 0
     while spent < plan.epoch_budget:
-        bracket = plan.brackets[len(sizes) % len(plan.brackets)]
+        bracket = plan.bracket(len(sizes))
         sizes.append(bracket.n_configs)
         spent += bracket.epochs
     if len(sizes) < n_stages:

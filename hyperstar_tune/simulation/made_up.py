@@ -51,5 +51,6 @@ class MadeUpCurves:
 
     def result(self, row: int, epoch: int) -> dict[str, Any]:
         """What is reported after an epoch."""
-        score = self._score(self._configs[row], epoch)
-        return {"training_iteration": epoch} | ({} if score is None else {self.metric: score})
+        score, ends = self._score(self._configs[row], epoch), self._ends[row]
+        result = {"training_iteration": epoch, "time_this_iter_s": ends[epoch] - ends[epoch - 1]}
+        return result | ({} if score is None else {self.metric: score})

@@ -146,6 +146,9 @@ def test_it_keeps_how_far_configurations_were_below_the_best_of_known_tasks_and_
     by_key = {str(config): row for config, row in zip(table.configs, expected.T, strict=True)}
     np.testing.assert_allclose(ranking.falls, [by_key[str(config)] for config in ranking.configs], atol=2e-5)
     assert ranking.known_tasks == known.names
+    task = world.tasks["striped0"]
+    prices = dict(zip(map(str, table.configs), (task.n_train + task.n_val) * known.image_seconds, strict=True))
+    np.testing.assert_allclose(ranking.costs, [prices[str(config)] for config in ranking.configs], rtol=1e-5)
 
 
 def test_what_is_known_can_be_renewed_and_scores_stay(saved, world):
