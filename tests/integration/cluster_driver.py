@@ -1,7 +1,11 @@
-"""Two nodes on one machine: ``cluster_driver.py STORAGE KILL_AFTER`` runs a plan and says where it trained."""
+"""Runs a plan on the cluster of two nodes that RAY_ADDRESS names, and says where it trained.
+
+``cluster_driver.py STORAGE KILL_AFTER SECOND``: the second node is the process group of that number.
+"""
 
 import json
 import os
+import signal
 import sys
 import time
 from collections import Counter
@@ -11,9 +15,9 @@ os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
 
 import ray
 from ray import tune
-from ray.cluster_utils import Cluster
 
 from hyperstar_tune import HyperBandPlan, HyperStarSearcher, PlanScheduler, Ranking
+from hyperstar_tune.cluster import join_ray
 
 PLAN = HyperBandPlan(9, 3, 42)
 
@@ -49,29 +53,37 @@ class Where(tune.Trainable):
 class Watch(tune.Callback):
     """Counts epochs by node and kills a node when it reports one after the ``kill_after``-th of the run; 0: never."""
 
-    def __init__(self, cluster, victim, kill_after):
-        self.cluster, self.victim, self.kill_after = cluster, victim, kill_after
+    def __init__(self, victim, node_id, kill_after):
+        self.victim, self.node_id, self.kill_after = victim, node_id, kill_after
         self.epochs = Counter()
         self.hosted = None
 
     def on_trial_result(self, iteration, trials, trial, result, **info):
         self.epochs[result["node"]] += 1
         is_due = self.kill_after and sum(self.epochs.values()) > self.kill_after
-        if is_due and self.hosted is None and result["node"] == self.victim.node_id:
+        if is_due and self.hosted is None and result["node"] == self.node_id:
             self.hosted = trial.trial_id
-            self.cluster.remove_node(self.victim, allow_graceful=False)
+            os.killpg(self.victim, signal.SIGKILL)
 
 
-def main(storage, kill_after):
+def second_node():
+    """The node that is not the head, once it has joined."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for node in ray.nodes():
+            if node["Alive"] and "node:__internal_head__" not in node["Resources"]:
+                return node["NodeID"]
+        time.sleep(0.1)
+    raise AssertionError("the second node must join within 60 s")
+
+
+def main(storage, kill_after, victim):
     started = os.path.join(storage, "started")
     os.mkdir(started)
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    join_ray()
     try:
-        second = cluster.add_node(num_cpus=1)
-        cluster.wait_for_nodes()
-        ray.init(address=cluster.address, log_to_driver=False)
         ray.cloudpickle.register_pickle_by_value(sys.modules["__main__"])
-        watch = Watch(cluster, second, int(kill_after))
+        watch = Watch(int(victim), second_node(), int(kill_after))
         scheduler = PlanScheduler(PLAN)
         trials = tune.run(
             Where,
@@ -106,7 +118,6 @@ def main(storage, kill_after):
             json.dump(ended, file)
     finally:
         ray.shutdown()
-        cluster.shutdown()
 
 
 if __name__ == "__main__":

@@ -1,16 +1,18 @@
 """Collections that lose their driver or a node: nothing is lost but the cells in flight, and nothing runs twice."""
 
+import contextlib
 import json
 import multiprocessing
 import random
-import threading
+import subprocess
+import sys
 import time
 
 import killed_collector
+import psutil
 import pytest
 import ray
-from ray.cluster_utils import Cluster
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from clusters import lose, two_nodes
 
 pytestmark = pytest.mark.integration
 KILLS = 10
@@ -74,50 +76,35 @@ def test_ten_kills_change_nothing(ray_local, tmp_path):
     assert cells(out) == cells(tmp_path / "undisturbed")
 
 
-@ray.remote
-def load_library():
-    import hyperstar_tune.finetune  # noqa: F401
+def trains(node):
+    """Whether a process of a node measures cells."""
+    for process in psutil.Process(node.pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it has just ended
+            if process.cmdline()[:1] and process.cmdline()[0].startswith("ray::ResourceTrainable"):
+                return True
+    return False
 
 
-@pytest.fixture
-def no_ray():
-    """Puts the Ray that tests share aside for a while."""
-    shared = ray.is_initialized()
-    ray.shutdown()
-    yield
-    if shared:
-        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-
-
-def test_two_nodes_share_the_cells_and_a_lost_one_loses_none(no_ray, tmp_path, monkeypatch):
-    monkeypatch.setenv("TUNE_MAX_PENDING_TRIALS_PG", "2")  # both actors start at once, however busy the machine
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    try:
-        second = cluster.add_node(num_cpus=1)
-        ray.init(address=cluster.address, log_to_driver=False)
-        cluster.wait_for_nodes()
-        for node in (cluster.head_node, second):  # an actor then starts in a process that is up already
-            here = NodeAffinitySchedulingStrategy(node.node_id, soft=False)
-            ray.get(load_library.options(scheduling_strategy=here).remote())
-        hosts, ended = [], []
-
-        def hosting():
-            actors = ray._private.state.actors().values()
-            return {actor["Address"]["NodeID"] for actor in actors if actor["State"] == "ALIVE"}
-
-        def kill_the_second_while_it_measures():
-            wait_for(lambda: ended or (len(hosting()) == 2 and n_lines(tmp_path) >= 2))
-            hosts.extend(hosting())
-            cluster.remove_node(second, allow_graceful=False)
-
-        killer = threading.Thread(target=kill_the_second_while_it_measures)
-        killer.start()
-        summary = killed_collector.measure_long_cells(tmp_path)
-        ended.append(True)
-        killer.join()
-        assert set(hosts) == {cluster.head_node.node_id, second.node_id}
-        assert (summary.measured, summary.failed, summary.left) == (6, 0, 0)
-        assert len(cells(tmp_path)) == 6
-    finally:
-        ray.shutdown()
-        cluster.shutdown()
+def test_two_nodes_share_the_cells_and_a_lost_one_loses_none(tmp_path):
+    code = "import sys, killed_collector; killed_collector.measure_long_cells(sys.argv[1])"
+    out = tmp_path / "out"
+    both = {"TUNE_MAX_PENDING_TRIALS_PG": "2"}  # both actors start at once, however busy the machine
+    with two_nodes(tmp_path / "home") as cluster:
+        command = [sys.executable, "-c", code, str(out)]
+        with subprocess.Popen(command, env=cluster.environment | both, stderr=subprocess.PIPE, text=True) as collector:
+            try:
+                wait_for(
+                    lambda: (
+                        (trains(cluster.head) and trains(cluster.second) and n_lines(out) >= 2)
+                        or collector.poll() is not None
+                    )
+                )
+                assert collector.poll() is None
+                lose(cluster.second)
+                _, said = collector.communicate(timeout=200)
+            finally:
+                collector.kill()
+    assert "joined the Ray cluster at " in said
+    assert f":{cluster.address.rpartition(':')[2]}: 2 nodes, 2 CPUs, 0 GPUs" in said
+    assert len(cells(out)) == 6
+    assert all(cell["error"] is None for cell in cells(out).values())
