@@ -97,7 +97,9 @@ class SearchSpace:
 
     @classmethod
     def of(cls, name_or_file: str | Path) -> "SearchSpace":
-        """One of the protocol's spaces, or that of a JSON file: ``{parameter: [values]}``, or what ``to_json`` gave.
+        """One of the protocol's spaces, or that of a JSON file.
+
+        The file holds ``{parameter: [values]}``, what ``to_json`` gave, or what ``ConfigurationSpace.to_json`` wrote.
 
         Raises:
             SpaceError: If it is neither a name nor such a file.
@@ -113,6 +115,8 @@ class SearchSpace:
             ) from error
         if isinstance(data, dict) and "configspace" in data:
             return cls.from_json(data)
+        if isinstance(data, dict) and isinstance(data.get("hyperparameters"), list) and "format_version" in data:
+            return cls.from_json({"name": data.get("name") or path.stem, "configspace": data})
         if not isinstance(data, dict) or not all(isinstance(values, list) for values in data.values()):
             raise SpaceError(
                 f"a file of a search space must hold a list of values for each parameter, but {path} does not"

@@ -2,16 +2,17 @@
 
     python examples/cluster/run.py --data /shared/flowers --storage /shared/runs --name flowers --gpus-per-trial 0.25
 
-Started again with the same ``--storage`` and ``--name`` it restores the run. So submit a preempted job again as it was.
+It joins the cluster that RAY_ADDRESS names (`ray job submit` sets it; RAY_ADDRESS=auto: the one on this machine), and
+runs on this machine alone if none is named. Started again with the same ``--storage`` and ``--name`` it restores the
+run. So submit a preempted job again as it was.
 """
 
 import argparse
-import os
 
-import ray
 from ray import tune
 
-from hyperstar_tune import HyperBandPlan, HyperStarSearcher, PlanScheduler, finetune
+from hyperstar_tune import HyperBandPlan, HyperStarError, HyperStarSearcher, PlanScheduler, finetune
+from hyperstar_tune.cluster import join_ray
 from hyperstar_tune.report.run import accuracy_of_winner, history_of
 from hyperstar_tune.search import make_restorable
 
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("--epoch-seconds-limit", type=float, default=1800)
     arguments = parser.parse_args()
 
-    ray.init(address=os.environ.get("RAY_ADDRESS", "auto"))
+    join_ray(log_to_driver=True)
     plan = HyperBandPlan(arguments.max_epochs, 2, arguments.epoch_budget, longest_first=True)
     print(plan)
     trainable = tune.with_resources(
@@ -72,4 +73,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except HyperStarError as error:
+        raise SystemExit(f"run.py: {error}") from None

@@ -1,5 +1,6 @@
 #!/bin/bash
-# sbatch examples/cluster/slurm.sh DATA STORAGE: a Ray cluster for the time of one job, one Ray a node.
+# sbatch examples/cluster/slurm.sh DATA STORAGE [OPTIONS OF run.py]: a Ray cluster for the time of one job, one Ray a node.
+# Several trials share a GPU unless the options say otherwise, as --gpus-per-trial 1 does, or 0 where there is no GPU.
 # Two minutes before its time limit it queues itself again, preempted or with a node lost Slurm does (--requeue), if the
 # cluster allows it. It goes on from what was saved: its number, and so the run's name, stay the same.
 #SBATCH --job-name=hyperstar
@@ -11,12 +12,18 @@
 #SBATCH --requeue
 #SBATCH --signal=B:USR1@120
 set -eu -o pipefail
+[ $# -ge 2 ] || { echo "usage: sbatch examples/cluster/slurm.sh DATA STORAGE [OPTIONS OF run.py]" >&2; exit 2; }
 data=$1 storage=$2
+shift 2
 trap 'scontrol requeue "$SLURM_JOB_ID"' USR1
 
-head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+mapfile -t hosts < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
+head=${hosts[0]}
 port=$((20000 + SLURM_JOB_ID % 20000))
 export RAY_ADDRESS="$head:$port"
+# All nodes and the run send one token, whatever lies in the home folders of the nodes: others cannot join the cluster.
+export RAY_AUTH_MODE=${RAY_AUTH_MODE:-token}
+export RAY_AUTH_TOKEN=${RAY_AUTH_TOKEN:-$(head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n')}
 export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK # which srun has not taken from sbatch since Slurm 22.05
 
 srun --nodes=1 --ntasks=1 --nodelist="$head" \
@@ -28,5 +35,5 @@ if [ "$SLURM_JOB_NUM_NODES" -gt 1 ]; then
   sleep 20
 fi
 srun --overlap --nodes=1 --ntasks=1 --nodelist="$head" \
-  python examples/cluster/run.py --data "$data" --storage "$storage" --name "job-$SLURM_JOB_ID" --gpus-per-trial 0.25 &
+  python examples/cluster/run.py --data "$data" --storage "$storage" --name "job-$SLURM_JOB_ID" --gpus-per-trial 0.25 "$@" &
 wait $! # in the background, since bash answers a signal only between commands or in a wait

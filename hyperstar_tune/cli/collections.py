@@ -1,11 +1,12 @@
 """The commands that measure learning curves."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from hyperstar_tune.cli.app import app, console, find_task
+from hyperstar_tune.cli.spaces import SPACE_HELP, find_space
 
 
 @app.command()
@@ -14,9 +15,7 @@ def collect(
         list[str], typer.Argument(help="Folders, or torchvision:NAME; add @small or @large for a sub-task.")
     ],
     out: Annotated[Path, typer.Option(help="Folder of the collection, begun or continued.")],
-    space: Annotated[
-        str, typer.Option(help="Name of a search space, or a JSON file {parameter: [values]}.")
-    ] = "mobilenet-v2",
+    space: Annotated[str, typer.Option(help=SPACE_HELP)] = "mobilenet-v2",
     model: Annotated[str, typer.Option(help="Any classification model of timm or torchvision.")] = "mobilenetv2_100",
     weights: Annotated[str, typer.Option(help="'hub', 'own' (the shipped small backbone) or a local file.")] = "hub",
     seeds: Annotated[int, typer.Option(help="Number of seeds per configuration and task.")] = 1,
@@ -33,30 +32,43 @@ def collect(
     accept_changed_data: Annotated[
         bool, typer.Option("--accept-changed-data", help="Go on though labels or images have changed.")
     ] = False,
+    configs: Annotated[
+        int | None, typer.Option(help="Number of configurations, drawn from the space (always the same).")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only estimate the hours, by short trainings.")] = False,
 ) -> None:
     """Measures the learning curve of every configuration on every task; can be stopped and continued at any time."""
     from hyperstar_tune.finetune import collect as collect_curves
-    from hyperstar_tune.space import SearchSpace
+    from hyperstar_tune.finetune import estimate_collection
 
+    wanted: dict[str, Any] = {
+        "model": model,
+        "weights": weights,
+        "seeds": range(seeds),
+        "image_size": image_size,
+        "max_epochs": max_epochs,
+        "schedule": schedule,
+        "workers": workers,
+        "gpus_per_cell": gpus_per_cell,
+        "progress": lambda line: console.print(line),
+    }
+    images, configurations = [find_task(text) for text in tasks], find_space(space, configs)
+    if dry_run:
+        console.print(str(estimate_collection(images, configurations, out, **wanted)))
+        return
     summary = collect_curves(
-        [find_task(text) for text in tasks],
-        SearchSpace.of(space),
+        images,
+        configurations,
         out,
-        model=model,
-        weights=weights,
-        seeds=range(seeds),
-        image_size=image_size,
-        max_epochs=max_epochs,
-        schedule=schedule,
         order=order,
         max_hours=max_hours,
-        workers=workers,
-        gpus_per_cell=gpus_per_cell,
         nice=nice,
         accept_changed_data=accept_changed_data,
-        progress=lambda line: console.print(line),
+        **wanted,
     )
     console.print(
         f"{summary.before + summary.measured} of {summary.total} cells measured ({summary.measured} now), "
         f"{summary.failed} failed, {summary.left} left"
     )
+    if summary.interrupted:
+        raise typer.Exit(130)  # as a shell says of a command that Ctrl-C has ended

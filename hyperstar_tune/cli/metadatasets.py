@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hyperstar_tune.cli.app import app, console, metadataset_app
+from hyperstar_tune.cli.spaces import SPACE_HELP, find_space
 
 if TYPE_CHECKING:
     from hyperstar_tune.tables import MetaDataset
@@ -30,17 +31,13 @@ def import_curves(
         Path, typer.Argument(help="CSV or Parquet: task, seed, epoch, val_accuracy, and one column per parameter.")
     ],
     out: Annotated[Path, typer.Option(help="Folder of the meta-dataset to write.")],
-    space: Annotated[
-        str | None,
-        typer.Option(help="Name of a search space, or JSON file {parameter: [values]}; by default what the file has."),
-    ] = None,
+    space: Annotated[str | None, typer.Option(help=f"{SPACE_HELP} By default what the file has.")] = None,
 ) -> None:
     """Turns learning curves measured elsewhere into a meta-dataset."""
-    from hyperstar_tune.space import SearchSpace
     from hyperstar_tune.tables import MetaDataset
     from hyperstar_tune.tables.files import read_curves
 
-    _write(MetaDataset.from_frame(read_curves(file), SearchSpace.of(space) if space is not None else None), out)
+    _write(MetaDataset.from_frame(read_curves(file), find_space(space) if space is not None else None), out)
 
 
 @metadataset_app.command("describe")
@@ -69,5 +66,14 @@ def describe_metadataset(
 
 
 def _write(table: "MetaDataset", out: Path) -> None:
+    import numpy as np
+
     table.save(out)
-    console.print(f"{len(table.tasks)} tasks x {len(table.configs)} configurations written to {out}")
+    measured = np.any(table.measured, axis=2)  # [T, H]
+    text = f"{len(table.tasks)} tasks x {len(table.configs)} configurations written to {out}"
+    if holes := measured.size - int(measured.sum()):
+        text += (
+            f"; {holes} of {measured.size} cells ({holes / measured.size:.0%}) are not measured, and "
+            f"{np.count_nonzero(measured.all(axis=-1))} tasks are complete"
+        )
+    console.print(text)

@@ -1,6 +1,7 @@
 """Fine-tuning pretrained image networks: as a trainable of Ray Tune, on its own, and for measuring learning curves."""
 
 from hyperstar_tune.finetune.collect import collect
+from hyperstar_tune.finetune.estimate import estimate_collection
 from hyperstar_tune.finetune.knobs import KNOBS
 from hyperstar_tune.finetune.loop import FineTune
 from hyperstar_tune.finetune.models import build_model
@@ -16,5 +17,6 @@ __all__ = [
     "FineTuneTrainable",
     "build_model",
     "collect",
+    "estimate_collection",
     "trainable",
 ]

@@ -23,11 +23,12 @@ def rough_cost(config: Config) -> float:
     return float(_LAYERS_COST[full["layers"]] * (full["image_size"] or 1))
 
 
-_GROUPS: tuple[Callable[[str, Config], Any], ...] = (  # of cells that share a factor, from coarse to fine
-    lambda task, config: None,  # all cells
-    lambda task, config: rough_cost(config),
-    lambda task, config: task,
-    lambda task, config: config_key(config),
+# Groups of cells that share a factor, from coarse to fine, and how many cells of a group its factor of 1 is worth.
+_GROUPS: tuple[tuple[Callable[[str, Config], Any], float], ...] = (
+    (lambda task, config: None, 0.0),  # all cells, as the unit of the rough cost means nothing
+    (lambda task, config: rough_cost(config), 0.1),
+    (lambda task, config: task, 0.5),
+    (lambda task, config: config_key(config), 1.0),
 )
 
 
@@ -60,23 +61,20 @@ class ExpectedSeconds:
         return self._expected(task, config)
 
     def _fit(self) -> None:
-        """Finds the factor of each group of cells, given those of coarser groups.
-
-        The evidence of a group stands against one typical cell that says its factor is 1.
-        """
-        typical = sum(seconds for _, _, seconds in self._seen) / len(self._seen)
-        for group in _GROUPS:
-            doubt = typical if self._factors else 0.0  # the unit of the rough cost means nothing
-            taken: dict[Any, float] = {}
-            expected: dict[Any, float] = {}
+        """Finds the factor of each group of cells, given those of coarser groups."""
+        for group, doubt in _GROUPS:
+            cells: dict[Any, list[tuple[float, float]]] = {}
             for task, config, seconds in self._seen:
-                key = group(task, config)
-                taken[key] = taken.get(key, doubt) + seconds
-                expected[key] = expected.get(key, doubt) + self._expected(task, config)
-            self._factors.append({key: taken[key] / expected[key] for key in taken})
+                cells.setdefault(group(task, config), []).append((seconds, self._expected(task, config)))
+            factors = {}
+            for key, pairs in cells.items():
+                taken, expected = map(sum, zip(*pairs, strict=True))
+                own = expected / len(pairs) * doubt
+                factors[key] = (taken + own) / (expected + own)
+            self._factors.append(factors)
 
     def _expected(self, task: str, config: Config) -> float:
         seconds = self._work[task] * rough_cost(config)
-        for group, factors in zip(_GROUPS, self._factors, strict=False):
+        for (group, _), factors in zip(_GROUPS, self._factors, strict=False):
             seconds *= factors.get(group(task, config), 1.0)
         return seconds
