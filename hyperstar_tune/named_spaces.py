@@ -1,8 +1,9 @@
 """The search spaces of the protocol, by name: small grids, and one space of the knobs that people really turn.
 
-The grids list a few values per parameter. ``efficientnet-lite0`` has continuous parameters, and conditions where one
-parameter means nothing without another. A table cannot measure all of it. So it comes with a list of 128
-configurations, the first points of a Sobol sequence, which are the same for every task.
+The grids list a few values per parameter. ``cnn-from-scratch`` is the space of a small network whose shape is searched.
+``efficientnet-lite0`` has continuous parameters, and conditions where one parameter means nothing without another. A
+table cannot measure all of it. So it comes with a list of 128 configurations, the first points of a Sobol sequence,
+which are the same for every task.
 
 Source: docs/protocol.md (Spaces); Sobol, "On the distribution of points in a cube", 1967.
 """
@@ -15,9 +16,10 @@ from ConfigSpace.hyperparameters import (
     CategoricalHyperparameter,
     OrdinalHyperparameter,
     UniformFloatHyperparameter,
+    UniformIntegerHyperparameter,
 )
 
-__all__ = ["GRIDS", "sobol_configs", "tuning_space"]
+__all__ = ["GRIDS", "cnn_space", "sobol_configs", "tuning_space"]
 
 _COMPACT: dict[str, list[Any]] = {
     "lr": [1e-4, 1e-3, 1e-2, 1e-1],
@@ -65,6 +67,40 @@ def tuning_space() -> ConfigurationSpace:
     )
     space.add(*(InCondition(child, layers, ["last_stage", "all"]) for child in body_only))
     return space
+
+
+def cnn_space() -> ConfigurationSpace:
+    """The space of the network ``cnn-from-scratch``, under the same name; what a layer has is searched if it is there.
+
+    Source of the parameters: Hinz et al. (2018); the ranges are ours.
+    """
+    space = ConfigurationSpace(name="cnn-from-scratch")
+    n_conv, n_fc = OrdinalHyperparameter("n_conv", [1, 2, 3, 4]), OrdinalHyperparameter("n_fc", [1, 2, 3])
+    space.add(
+        n_conv,
+        n_fc,
+        UniformFloatHyperparameter("lr", 1e-4, 0.3, log=True),
+        OrdinalHyperparameter("batch_size", [16, 32, 64, 128]),
+        UniformFloatHyperparameter("l1", 1e-7, 1e-3, log=True),
+        UniformFloatHyperparameter("l2", 1e-7, 1e-2, log=True),
+    )
+    for number in n_conv.sequence:
+        filters = UniformIntegerHyperparameter(f"filters_{number}", 8, 64, log=True)
+        size = OrdinalHyperparameter(f"filter_size_{number}", [3, 5, 7])
+        _add_where(space, (filters, size), n_conv, number)
+    for number in n_fc.sequence:
+        _add_where(space, (UniformIntegerHyperparameter(f"units_{number}", 16, 256, log=True),), n_fc, number)
+    return space
+
+
+def _add_where(
+    space: ConfigurationSpace, parameters: tuple[Any, ...], count: OrdinalHyperparameter, least: int
+) -> None:
+    """Adds parameters that mean something where a count is at least a number."""
+    space.add(*parameters)
+    if least > count.sequence[0]:
+        enough = [value for value in count.sequence if value >= least]
+        space.add(*(InCondition(parameter, count, enough) for parameter in parameters))
 
 
 def sobol_configs(space: ConfigurationSpace, n: int) -> list[dict[str, Any]]:

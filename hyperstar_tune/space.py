@@ -25,7 +25,7 @@ from ConfigSpace import AndConjunction, ConfigurationSpace, OrConjunction
 from hyperstar_tune._axes import Axis
 from hyperstar_tune._values import config_key, listed_parameter, plain, values_of
 from hyperstar_tune.errors import SpaceError, first_line
-from hyperstar_tune.named_spaces import GRIDS, sobol_configs, tuning_space
+from hyperstar_tune.named_spaces import GRIDS, cnn_space, sobol_configs, tuning_space
 
 __all__ = ["Config", "SearchSpace", "config_key", "listed_parameter", "plain", "space_names", "values_of"]
 
@@ -38,7 +38,7 @@ _N_LISTED = 128  # configurations of the named space that is not a grid
 
 def space_names() -> tuple[str, ...]:
     """Names that ``SearchSpace.from_name`` knows."""
-    return (*GRIDS, str(tuning_space().name))
+    return (*GRIDS, str(tuning_space().name), str(cnn_space().name))
 
 
 class SearchSpace:
@@ -91,6 +91,8 @@ class SearchSpace:
             return cls.from_values(GRIDS[name], name)
         if name not in space_names():
             raise SpaceError(f"a named search space is one of {', '.join(space_names())}, but got {name!r}")
+        if name == cnn_space().name:
+            return cls(cnn_space(), name)
         space = cls(tuning_space(), name)
         configs = sobol_configs(space.configuration_space, _N_LISTED)
         return cls(space.configuration_space, name, [space.active(config) for config in configs])

@@ -2,6 +2,7 @@
 
 from hyperstar_tune.finetune.collect import collect
 from hyperstar_tune.finetune.estimate import estimate_collection
+from hyperstar_tune.finetune.from_scratch import SHAPE, ConvolutionalNetwork
 from hyperstar_tune.finetune.knobs import KNOBS
 from hyperstar_tune.finetune.loop import FineTune
 from hyperstar_tune.finetune.models import build_model
@@ -12,6 +13,8 @@ from hyperstar_tune.shipped import OWN_MODEL
 __all__ = [
     "KNOBS",
     "OWN_MODEL",
+    "SHAPE",
+    "ConvolutionalNetwork",
     "FineTune",
     "FineTuneSettings",
     "FineTuneTrainable",

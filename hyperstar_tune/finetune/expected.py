@@ -8,7 +8,7 @@ others take as long.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from hyperstar_tune.finetune.knobs import check_config
+from hyperstar_tune.finetune.knobs import KNOBS
 from hyperstar_tune.space import Config, config_key
 from hyperstar_tune.tasks.task import ImageTask
 
@@ -19,8 +19,8 @@ _LAYERS_COST = {"head": 1, "last_stage": 10, "all": 30}  # EfficientNet-Lite0 on
 
 def rough_cost(config: Config) -> float:
     """Rough cost of a configuration, to be compared with those of other configurations of one space."""
-    full = check_config(config)
-    return float(_LAYERS_COST[full["layers"]] * (full["image_size"] or 1))
+    layers = config.get("layers", KNOBS["layers"].default)
+    return float(_LAYERS_COST[layers] * (config.get("image_size") or 1))
 
 
 # Groups of cells that share a factor, from coarse to fine, and how many cells of a group its factor of 1 is worth.

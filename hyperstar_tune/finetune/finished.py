@@ -220,7 +220,10 @@ def _readme(card: dict[str, Any], architecture: Architecture, text: str) -> str:
         "timm": f"timm.create_model({architecture.name!r}, num_classes={len(card['classes'])}{arguments})",
         "torchvision": f"torchvision.models.get_model({architecture.name!r}, num_classes={len(card['classes'])}"
         f"{arguments})",
+        "hyperstar_tune": f"ConvolutionalNetwork({len(card['classes'])}{arguments})",
     }[architecture.library]
+    source = "hyperstar_tune.finetune" if architecture.library == "hyperstar_tune" else ""
+    imported = f"from {source} import ConvolutionalNetwork" if source else f"import {architecture.library}"
     return f"""# {architecture.name}, fine-tuned
 
 {text.strip()}
@@ -234,10 +237,10 @@ model = load_best("this folder")
 print(*model.predict(["an image.jpg"]))
 ```
 
-With {architecture.library} alone:
+{"Or" if source else f"With {architecture.library} alone"}:
 
 ```python
-import {architecture.library}
+{imported}
 from safetensors.torch import load_file
 
 network = {make}

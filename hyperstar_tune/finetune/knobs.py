@@ -112,6 +112,8 @@ KNOBS = {
             "Weights of the classes in the training loss; balanced: inverse to their numbers of training images.",
             choices=("none", "balanced"),
         ),
+        Knob("l1", 0.0, "Factor of the sum of absolute trained weights in the training loss.", within=_NOT_NEGATIVE),
+        Knob("l2", 0.0, "Factor of the sum of squared trained weights in the training loss.", within=_NOT_NEGATIVE),
         Knob("grad_clip", 0.0, "Norm to which a larger gradient is scaled down; 0: off.", within=_NOT_NEGATIVE),
         Knob("schedule", None, "Course of the learning rate. None: that of the settings.", choices=SCHEDULES),
         Knob("image_size", None, "Side of images in pixels. None: that of the settings.", within=_FROM_8, whole=True),
@@ -119,17 +121,22 @@ KNOBS = {
 }
 
 
-def check_config(config: Mapping[str, Any]) -> dict[str, Any]:
+def check_config(config: Mapping[str, Any], shape: Mapping[str, Knob] | None = None) -> dict[str, Any]:
     """The configuration with all knobs, in plain Python values; a knob that it leaves out has its default.
+
+    Args:
+        config: Values of knobs.
+        shape: Further knobs, those that say the shape of the network.
 
     Raises:
         SpaceError: If a parameter is unknown, has a value that makes no sense, or means nothing in this configuration.
     """
-    unknown = next((name for name in config if name not in KNOBS), None)
+    knobs = {**KNOBS, **(shape or {})}
+    unknown = next((name for name in config if name not in knobs), None)
     if unknown is not None:
-        raise SpaceError(f"fine-tuning knows the parameters {', '.join(KNOBS)}, but got {unknown!r}")
-    full = {name: knob.check(config[name]) if name in config else knob.default for name, knob in KNOBS.items()}
-    for name, knob in KNOBS.items():
+        raise SpaceError(f"fine-tuning knows the parameters {', '.join(knobs)}, but got {unknown!r}")
+    full = {name: knob.check(config[name]) if name in config else knob.default for name, knob in knobs.items()}
+    for name, knob in knobs.items():
         if knob.applies is not None and full[name] != knob.default and not knob.applies(full):
             raise SpaceError(f"{name} is only for {knob.condition}, but got {full[name]!r} elsewhere; leave it out")
     return full

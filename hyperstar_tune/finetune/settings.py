@@ -1,5 +1,6 @@
 """The settings that all configurations of a fine-tuning run share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import torch
 
 from hyperstar_tune.errors import ModelError
+from hyperstar_tune.finetune.from_scratch import FROM_SCRATCH
 from hyperstar_tune.finetune.layers import find_groups
 from hyperstar_tune.finetune.models import build_model, check_image_size, check_model_name, weights_id
 from hyperstar_tune.finetune.packages import find_package
@@ -27,9 +29,9 @@ class FineTuneSettings:
     arguments win).
 
     Attributes:
-        model: A network of timm or torchvision by name (see ``finetune.build_model``).
+        model: A network of timm or torchvision by name (see ``finetune.build_model``), or ``"cnn-from-scratch"``.
         weights: ``"hub"``, ``"package"`` (ImageNet weights that install with ``hyperstar_tune[weights]``), ``"own"``
-            (the backbone shipped here) or a local file.
+            (the backbone shipped here), ``"none"`` (new ones) or a local file.
         image_size: Side of the images in pixels.
         batch_size: Training images of one step.
         max_epochs: R, the epochs of a configuration that is trained to the end. None: not known yet.
@@ -38,6 +40,8 @@ class FineTuneSettings:
         settle_share: Share of ``max_epochs``, at their end, over which ``"settle"`` lowers the learning rate to zero.
         evaluate_at: Epochs, besides the first, after which validation accuracy is measured; in between the last values
             hold. None: after every epoch (``collect``: at the epochs of the protocol).
+        patience: Epochs without a better validation accuracy (half A) after which training ends; its last values hold
+            from then on. None: no end.
         mean: Mean of RGB in [0, 1], where the weights want another than the library (or their package) says.
         std: Standard deviation of RGB, as ``mean``.
         model_kwargs: Further arguments of the network's constructor.
@@ -56,6 +60,7 @@ class FineTuneSettings:
     schedule: str | None = None
     settle_share: float = SETTLE_SHARE
     evaluate_at: tuple[int, ...] | None = None
+    patience: int | None = None
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     model_kwargs: dict[str, Any] = field(default_factory=dict)
@@ -63,21 +68,27 @@ class FineTuneSettings:
     memory_limit: int = 1 << 30
 
     def __post_init__(self) -> None:
-        for name, low in (("image_size", 8), ("batch_size", 2), ("max_epochs", 1)):
+        for name, low in (("image_size", 8), ("batch_size", 2), ("max_epochs", 1), ("patience", 1)):
             value = getattr(self, name)
-            if value is None and name == "max_epochs":
+            if value is None and name in ("max_epochs", "patience"):
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < low:
                 raise ModelError(f"{name} must be a whole number of at least {low}, but got {value!r}")
         self.schedule_of(self.schedule)
         library, plain = check_model_name(self.model)
         weights = str(self.weights)
+        if plain == FROM_SCRATCH:
+            if weights not in ("hub", "none"):
+                raise ModelError(f"{FROM_SCRATCH} has new weights, but got weights={weights!r}; leave it out")
+            weights = "none"
         if weights == "package":
             find_package(self.model)
+        is_file = weights not in ("hub", "package", "own", "none")
         plainly = {
-            "model": plain if library == "timm" else f"torchvision/{plain}",  # one name per network, for fingerprints
+            # One name per network, for fingerprints.
+            "model": f"torchvision/{plain}" if library == "torchvision" else plain,
             # Workers have another working directory.
-            "weights": weights if weights in ("hub", "package", "own") else str(Path(weights).expanduser().absolute()),
+            "weights": str(Path(weights).expanduser().absolute()) if is_file else weights,
             "model_kwargs": dict(self.model_kwargs or {}),
             **{name: tuple(given) for name in ("evaluate_at", "mean", "std") if (given := getattr(self, name))},
         }
@@ -99,13 +110,17 @@ class FineTuneSettings:
             raise ModelError(f"the settings of fine-tuning are {', '.join(known)}, but got {unknown!r}")
         return replace(settings or cls(), **changes)
 
-    def check_network(self) -> None:
+    def check_network(self, image_sizes: Sequence[int] = ()) -> None:
         """Builds the network once, so that what cannot work on a worker is refused before anything runs.
+
+        Args:
+            image_sizes: Further image sizes that configurations will have.
 
         Raises:
             ModelError: If the network cannot be built, trained on the images or divided into layers.
         """
-        check_image_size(self.model, self.image_size, self.model_kwargs)
+        for size in (self.image_size, *image_sizes):
+            check_image_size(self.model, size, self.model_kwargs)
         model = build_model(self.model, 2, self.weights, self.image_size, self.model_kwargs)
         find_groups(model, self.image_size)
 

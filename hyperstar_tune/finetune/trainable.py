@@ -1,12 +1,13 @@
 """Fine-tuning as a class trainable of Ray Tune.
 
-Each ``step`` is one epoch. A trial never reports ``done``, since a Hyperband scheduler must see the last result;
-without a scheduler pass ``stop={"training_iteration": max_epochs}``. Training past ``max_epochs`` goes on with the last
-learning rate.
+Each ``step`` is one epoch. A trial reports ``done`` only where ``patience`` ends it, since a Hyperband scheduler must
+see the last result; without a scheduler pass ``stop={"training_iteration": max_epochs}``. Training past ``max_epochs``
+goes on with the last learning rate.
 """
 
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -92,6 +93,8 @@ class FineTuneTrainable(tune.Trainable):
         has_diverged = math.isnan(result["val_loss"])
         if due or result["epoch"] == self.settings.max_epochs or (has_diverged and self._best is not None):
             result["should_checkpoint"] = True
+        if self._run().stalled:
+            result.update(done=True, should_checkpoint=True)
         return result
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
@@ -148,6 +151,7 @@ def trainable(
     space_name: str | None = None,
     epoch_seconds_limit: float | None = None,
     accept_changed_data: bool = False,
+    image_sizes: Sequence[int] = (),
     **fields: Any,
 ) -> type[FineTuneTrainable]:
     """A trainable that fine-tunes a pretrained network on a task, for ``tune.run`` and ``tune.Tuner``.
@@ -172,6 +176,8 @@ def trainable(
             a checkpoint and reading one have the same limit each. None: no limit.
         accept_changed_data: A saved run or trial is not gone on with if labels or images have changed since. True does
             so all the same.
+        image_sizes: Image sizes that configurations will have, such as those of ``IncreasingImageSizes``: whether the
+            network takes them is checked at once.
         **fields: Fields of ``FineTuneSettings`` by name, such as ``model="resnet18"``; they override ``settings``.
 
     Returns:
@@ -188,7 +194,7 @@ def trainable(
         raise ModelError(f"keep_best_by is one of {', '.join(METRICS)}, but got {keep_best_by!r}")
     images = ImageTask.of(task)
     settings = FineTuneSettings.of(settings, fields)
-    settings.check_network()
+    settings.check_network(image_sizes)
     attributes = {
         "settings": settings,
         "fingerprint": settings.fingerprint(),

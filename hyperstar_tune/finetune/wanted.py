@@ -10,6 +10,7 @@ import numpy as np
 
 from hyperstar_tune.errors import MetaDatasetError
 from hyperstar_tune.finetune.expected import rough_cost
+from hyperstar_tune.finetune.from_scratch import shape_knobs
 from hyperstar_tune.finetune.knobs import check_config
 from hyperstar_tune.finetune.settings import FineTuneSettings
 from hyperstar_tune.space import Config, SearchSpace, config_key
@@ -53,7 +54,7 @@ def wanted_cells(
     space = SearchSpace.from_name(space) if isinstance(space, str) else space
     configs = space.grid()
     for config in configs:
-        check_config(config)
+        check_config(config, shape_knobs(settings.model))
     if order not in ORDERS:
         raise MetaDatasetError(f"an order is one of {', '.join(ORDERS)}, but got {order!r}")
     if not tasks or not seeds:
