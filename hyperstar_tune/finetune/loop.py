@@ -120,8 +120,8 @@ class FineTune:
             ``epoch``, what ``evaluate`` says, ``train_loss`` and ``epoch_seconds``. ``train_loss`` is the loss that was
             minimized, with smoothed labels, mixed inputs and class weights if the configuration has them. Validation
             losses are plain. From the epoch on in which the loss is not finite any more, losses and accuracies are NaN,
-            and the run trains nothing. After ``patience`` epochs without a better accuracy it trains nothing either, and
-            the last values hold.
+            and the run trains nothing. After ``patience`` epochs without a better accuracy it trains nothing either,
+            and the last values hold.
         """
         start = self._clock()
         self.epoch += 1

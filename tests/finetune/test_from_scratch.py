@@ -72,7 +72,7 @@ def test_the_network_learns(task):
 
 
 def test_a_shape_belongs_to_its_own_network_only(task):
-    with pytest.raises(SpaceError, match="knows the parameters .*n_conv.* but got 'n_conf'"):
+    with pytest.raises(SpaceError, match=r"knows the parameters .*n_conv.* but got 'n_conf'"):
         fine_tune(task, n_conf=2)
     with pytest.raises(SpaceError, match="filters_3 is only for n_conv of at least 3"):
         fine_tune(task, n_conv=2, filters_3=16)
@@ -81,7 +81,7 @@ def test_a_shape_belongs_to_its_own_network_only(task):
 
 
 def test_images_that_are_too_small_and_weights_are_refused_at_once(task):
-    with pytest.raises(ModelError, match="at least 16 pixels.*got 8; pass image_size=32"):
+    with pytest.raises(ModelError, match=r"at least 16 pixels.*got 8; pass image_size=32"):
         trainable(task, model="cnn-from-scratch", image_size=32, image_sizes=(8, 32))
     with pytest.raises(ModelError, match="has new weights, but got weights='own'"):
         FineTuneSettings(model="cnn-from-scratch", weights="own")
