@@ -34,6 +34,7 @@ class Network:
         # channels_last about doubles the speed of convolutions on a CPU too.
         self.model: nn.Module = copy.deepcopy(model).to(device=device, memory_format=torch.channels_last)
         self._groups: LayerGroups = groups
+        self.head = groups.head  # names of the classifier's modules
         self._trained = groups.trained(layers)
         if dropout:
             for name in groups.head:
