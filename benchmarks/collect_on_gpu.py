@@ -224,7 +224,7 @@ def add(cells: Path, tasks_dir: Path) -> None:
     from collect_table import FAMILIES, tasks_in_order
     from collect_table import TABLES as KNOWN
 
-    from hyperstar_tune.finetune.collect import described
+    from hyperstar_tune.finetune.wanted import wanted_cells
     from hyperstar_tune.space import config_key
     from hyperstar_tune.tables.journal import Journal
 
@@ -235,9 +235,9 @@ def add(cells: Path, tasks_dir: Path) -> None:
         mine = [cell for cell in found if cell["table"] == table]
         tasks = [task for task in tasks_in_order(known, tasks_dir) if task.name in {cell["task"] for cell in mine}]
         settings = FineTuneSettings(weights="package", **SETTINGS, **known.settings)
-        collection = described(tasks, known.space, settings, FAMILIES, licences)
+        wanted = wanted_cells(tasks, known.space, settings, families=FAMILIES, licences=licences)
         n_added = 0
-        with closing(Journal(METADATA / f"{table}.collection", collection)) as journal:
+        with closing(Journal(METADATA / f"{table}.collection", wanted.collection)) as journal:
             there = {task.name: set(journal.finished(task.name)) for task in tasks}
             for cell in mine:
                 key = config_key(cell["config"]), cell["seed"]
