@@ -14,7 +14,7 @@ FLOORS = {
     **dict.fromkeys(("finetune", "predictor", "simulation"), 3),
     "search": 4,
     **dict.fromkeys(("report", "rivals", "testing"), 5),
-    "comparison": 6,
+    **dict.fromkeys(("comparison", "tuning"), 6),
     "cli": 7,
 }
 FILES = sorted(PACKAGE.rglob("*.py"))

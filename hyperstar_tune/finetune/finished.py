@@ -18,7 +18,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from hyperstar_tune._files import replacing_directory, sha256
-from hyperstar_tune.classification import confusion_matrix
 from hyperstar_tune.errors import ModelError, TaskError, first_line
 from hyperstar_tune.finetune.models import Architecture
 from hyperstar_tune.finetune.settings import FineTuneSettings
@@ -100,8 +99,8 @@ class FinishedModel:
                 label = max(shares, key=lambda c: shares[c])
                 yield Prediction(name, label, shares[label], shares)
 
-    def judge(self, folder: str | Path) -> tuple[list[Prediction], Any]:
-        """Predictions for a folder of labelled images ``CLASS/*``, and the confusion matrix of those readable.
+    def predict_folder(self, folder: str | Path) -> Iterator[tuple[str, Prediction]]:
+        """The true class and the prediction of each image of a folder of labelled images, ``CLASS/*``.
 
         Raises:
             TaskError: If the folder has classes that the model does not know.
@@ -110,10 +109,9 @@ class FinishedModel:
         unknown = sorted(set(listed) - set(self.classes))
         if unknown:
             raise TaskError(f"{folder} may hold classes that the model knows, but has {unknown[0]!r}; move it away")
-        pairs = [(path, self.classes.index(name)) for name, paths in listed.items() for path in paths]
-        predictions = list(self.predict([path for path, _ in pairs]))
-        kept = [(y, self.classes.index(p.label)) for (_, y), p in zip(pairs, predictions, strict=True) if p.label]
-        return predictions, confusion_matrix([y for y, _ in kept], [d for _, d in kept], len(self.classes))
+        truths = [name for name, paths in listed.items() for _ in paths]
+        paths = [path for paths in listed.values() for path in paths]
+        return zip(truths, self.predict(paths), strict=True)
 
     def _read(self, image: "str | Path | Image.Image") -> Tensor:
         about = self.card["images"]
@@ -207,6 +205,7 @@ def save_finished(
     with replacing_directory(Path(folder)) as fresh:
         tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
         save_file(tensors, fresh / WEIGHTS, {"format": "pt"})
+        (fresh / WEIGHTS).chmod(0o644)  # it is written readable for its owner alone
         card["weights"]["sha256"] = sha256(fresh / WEIGHTS)
         (fresh / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         text = _readme(card, architecture, str(about.get("readme", "")))

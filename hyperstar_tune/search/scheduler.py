@@ -99,6 +99,11 @@ class PlanScheduler(TrialScheduler):
         return self._gate.finished
 
     @property
+    def faults(self) -> dict[str, str]:
+        """Trials that diverged or failed, and why."""
+        return dict(self._gate.faults)
+
+    @property
     def rungs(self) -> list[RungRecord]:
         """The rungs that have ended, in order."""
         return list(self._gate.records)

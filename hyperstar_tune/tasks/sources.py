@@ -187,6 +187,40 @@ class Subset:
         return self.source.stamp(int(self.indices[index]))
 
 
+class Joined:
+    """The images of two sources, one after the other."""
+
+    def __init__(self, first: Source, second: Source) -> None:
+        self.first, self.second = first, second
+
+    def __len__(self) -> int:
+        return len(self.first) + len(self.second)
+
+    def name(self, index: int) -> str:
+        """The name that its source has for the image."""
+        source, own = self._of(index)
+        return source.name(own)
+
+    def raw(self, index: int) -> bytes:
+        """The bytes that its source has for the image."""
+        source, own = self._of(index)
+        return source.raw(own)
+
+    def square(self, index: int, size: int) -> np.ndarray:
+        """The image as RGB, ``uint8 [3, size, size]``."""
+        source, own = self._of(index)
+        return source.square(own, size)
+
+    def stamp(self, index: int) -> str:
+        """What its source has."""
+        source, own = self._of(index)
+        return source.stamp(own)
+
+    def _of(self, index: int) -> tuple[Source, int]:
+        n = len(self.first)
+        return (self.first, index) if index < n else (self.second, index - n)
+
+
 def read_header(path: Path) -> tuple[str | None, bool]:
     """Why a file cannot be an image (None if it looks readable), and whether it has more than 8 bits per value."""
     try:

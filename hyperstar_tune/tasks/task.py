@@ -20,7 +20,7 @@ from hyperstar_tune.log import LOGGER
 from hyperstar_tune.tasks.folders import read_folder, refuse_unreadable
 from hyperstar_tune.tasks.identity import identity_of
 from hyperstar_tune.tasks.pixels import ValueRange
-from hyperstar_tune.tasks.sources import Arrays, Files, Source, Subset, UnreadableImageError, in_threads
+from hyperstar_tune.tasks.sources import Arrays, Files, Joined, Source, Subset, UnreadableImageError, in_threads
 from hyperstar_tune.tasks.splits import by_class, check_array, check_labels, hold_out
 from hyperstar_tune.tasks.sub_tasks import SUB_TASKS, choose_sub_task
 from hyperstar_tune.tasks.torchvision_sets import read_torchvision
@@ -289,6 +289,23 @@ class ImageTask:
         )
         cut.parent = self
         return cut
+
+    def with_all_images(self) -> "ImageTask":
+        """The task whose training images are its training and validation images together; validation stays."""
+        sources: dict[str, Source] = {"train": Joined(self.sources["train"], self.sources["val"])}
+        joined = ImageTask(
+            self.name,
+            self.classes,
+            sources | {"val": self.sources["val"]},
+            {"train": np.concatenate([self.train_labels, self.val_labels]), "val": self.val_labels},
+            self.location,
+            family=self.family,
+            max_unreadable=self._max_unreadable,
+            value_range=self.value_range,
+            test_folder=self.test_folder,
+        )
+        joined.parent = self
+        return joined
 
     def summary(self) -> str:
         """Classes with their numbers of training images, and the size of the splits, in one line."""
