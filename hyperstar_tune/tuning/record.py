@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hyperstar_tune._files import write_file
-from hyperstar_tune.plan import HyperBandPlan
+from hyperstar_tune.plan import Plan
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.space import config_key
 from hyperstar_tune.tasks.task import ImageTask
@@ -82,7 +82,7 @@ def about_task(task: ImageTask) -> dict[str, Any]:
     }
 
 
-def about_plan(plan: HyperBandPlan) -> dict[str, Any]:
+def about_plan(plan: Plan) -> dict[str, Any]:
     """A plan: its text, and the levels at which its rungs end."""
     levels = sorted({rung.epochs for bracket in plan.brackets for rung in bracket.rungs})
     return {

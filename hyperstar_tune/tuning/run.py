@@ -11,7 +11,8 @@ from rich.console import Console
 from hyperstar_tune.classification import Scores
 from hyperstar_tune.errors import PlanError, SearchError, TaskError
 from hyperstar_tune.finetune.trainable import trainable
-from hyperstar_tune.plan import HyperBandPlan
+from hyperstar_tune.plan import Plan
+from hyperstar_tune.race import RacePlan
 from hyperstar_tune.search import HyperStarSearcher, PlanScheduler, make_restorable
 from hyperstar_tune.tasks.task import ImageTask
 from hyperstar_tune.tuning.finish import Finished, Judgement, save_best, save_refit, versions
@@ -35,6 +36,7 @@ __all__ = ["find_run", "new_run", "tune_folder"]
 RUNS = Path("runs")  # where runs are that were given no folder
 FINISHED = "finished"  # status of a run that has ended
 BEST, REFIT = "best", "refit"  # folders of the finished models
+_USUAL_R = 32  # of the predictors that ship
 _SHOWN = 5  # places of the ranking, tied configurations
 
 
@@ -45,7 +47,7 @@ class _Run:
     folder: Path
     options: TuneOptions
     task: ImageTask
-    plan: HyperBandPlan
+    plan: Plan
     console: Console
     resources: dict[str, float]
 
@@ -144,14 +146,18 @@ def tune_folder(options: TuneOptions, folder: Path, console: Console) -> bool:
         return _end(run, progress, scheduler, results.trials, ranking)
 
 
-def _plan(options: TuneOptions) -> HyperBandPlan:
+def _plan(options: TuneOptions) -> Plan:
     budget = options.epochs or 0
-    return HyperBandPlan(options.max_epochs or _max_epochs(budget), 3, budget, longest_first=True)
+    r = _max_epochs(budget) if options.max_epochs is None else options.max_epochs
+    return RacePlan(r, budget)
 
 
 def _max_epochs(budget: int) -> int:
-    """R if none is chosen: as for the predictors that ship, unless the budget has less than 2.25 times as many."""
-    return max(1, min(32, int(budget / 2.25)))
+    """R if none is chosen: as for the predictors that ship, unless the budget then has no room for a race and one more.
+
+    A race with its winner takes 1.25 R, and one more configuration R.
+    """
+    return max(1, min(_USUAL_R, int(budget / 2.25)))
 
 
 def _end(run: _Run, progress: RunProgress, scheduler: PlanScheduler, trials: list[Any], ranking: Any) -> bool:

