@@ -12,6 +12,7 @@ from hyperstar_tune.log import show_messages
 if TYPE_CHECKING:
     from hyperstar_tune import finetune
     from hyperstar_tune.errors import HyperStarError
+    from hyperstar_tune.finetune.finished import FinishedModel, load_best
     from hyperstar_tune.plan import HyperBandPlan
     from hyperstar_tune.predictor import Predictor
     from hyperstar_tune.race import RacePlan
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "FinishedModel",
     "HyperBandPlan",
     "HyperStarError",
     "HyperStarSearcher",
@@ -37,9 +39,11 @@ __all__ = [
     "Ranking",
     "SearchSpace",
     "finetune",
+    "load_best",
 ]
 
 _ROOMS = {
+    "FinishedModel": "finetune.finished",
     "HyperBandPlan": "plan",
     "HyperStarError": "errors",
     "HyperStarSearcher": "search",
@@ -52,6 +56,7 @@ _ROOMS = {
     "RandomSearcher": "search",
     "Ranking": "ranking",
     "SearchSpace": "space",
+    "load_best": "finetune.finished",
 }
 
 show_messages()

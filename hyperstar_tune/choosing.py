@@ -45,13 +45,15 @@ class ChosenAccuracy(NamedTuple):
         )
 
 
-def chosen_accuracy(correct: npt.ArrayLike, seed: int = 0) -> ChosenAccuracy:
+def chosen_accuracy(correct: npt.ArrayLike, seed: int = 0, weights: npt.ArrayLike | None = None) -> ChosenAccuracy:
     """Accuracy on new images of the best of M results.
 
     Args:
         correct: Whether each result had each of the n validation images right, shape [M, n]. Of equally good results
             the first is chosen, so they come in the order in which the run met them.
         seed: Random seed of the folds.
+        weights: What each image counts, shape [n], of mean 1. With ``n / (classes * images of its class)`` the balanced
+            accuracy chooses and is corrected. None: all alike.
 
     Raises:
         HyperStarError: If there is no result, or fewer than two images.
@@ -62,6 +64,8 @@ def chosen_accuracy(correct: npt.ArrayLike, seed: int = 0) -> ChosenAccuracy:
             f"correcting an accuracy needs results on at least two images, but got the shape {list(right.shape)}"
         )
     n = right.shape[1]
+    if weights is not None:
+        right = right * np.asarray(weights, dtype=np.float32)
     total = right.sum(axis=1)  # [M]
     rng = np.random.default_rng(seed)
     folds = np.arange(n) % min(_FOLDS, n)

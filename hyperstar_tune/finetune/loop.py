@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hyperstar_tune.choosing import pack_correct
+from hyperstar_tune.classification import confusion_matrix, scores_of
 from hyperstar_tune.errors import ModelError
 from hyperstar_tune.finetune.augmentation import augment
 from hyperstar_tune.finetune.cache import TensorCache, process_cache
@@ -104,7 +105,7 @@ class FineTune:
         self._parts = {suffix: part.to(self._device) for suffix, part in _parts(task, validation).items()}
         self._unknown: dict[str, Any] = {f"{name}{s}": math.nan for s in self._parts for name in _MEASURED}
         if "_b" not in self._parts:
-            self._unknown["val_correct"] = ""
+            self._unknown |= {"val_balanced_accuracy": math.nan, "val_macro_f1": math.nan, "val_correct": ""}
         self._last = self._unknown  # of the last evaluation
         self._last_loss = math.nan
 
@@ -157,18 +158,21 @@ class FineTune:
 
         Returns:
             With ``validation="halves"`` ``val_accuracy`` and ``val_loss`` on half A, and (``_b``) on half B. With
-            ``"whole"`` the two on all images, and ``val_correct``, which images were classified right (packed as by
-            ``pack_correct``; empty if the loss is not finite).
+            ``"whole"`` the two on all images, ``val_balanced_accuracy``, ``val_macro_f1``, and ``val_correct``, which
+            images were classified right (packed as by ``pack_correct``; empty if the loss is not finite).
         """
         outputs, labels = self._logits("val"), self._labels["val"]
         losses = functional.cross_entropy(outputs, labels, reduction="none")
-        correct = (outputs.argmax(1) == labels).float()
+        decided = outputs.argmax(1)
+        correct = (decided == labels).float()
         metrics = dict(self._unknown)
         for suffix, part in self._parts.items():
             loss = float(losses[part].mean())
             if math.isfinite(loss):
                 metrics |= {f"val_accuracy{suffix}": float(correct[part].mean()), f"val_loss{suffix}": loss}
         if "val_correct" in metrics and math.isfinite(metrics["val_loss"]):
+            scores = scores_of(confusion_matrix(self.task.val_labels, decided.cpu().numpy(), len(self.task.classes)))
+            metrics |= {"val_balanced_accuracy": scores.balanced_accuracy, "val_macro_f1": scores.macro_f1}
             metrics["val_correct"] = pack_correct(correct.cpu().numpy())
         return metrics
 

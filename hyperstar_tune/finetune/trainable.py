@@ -192,6 +192,8 @@ def trainable(
         raise ModelError(f"epoch_seconds_limit must be positive or None, but got {epoch_seconds_limit!r}")
     if keep_best_by not in METRICS:
         raise ModelError(f"keep_best_by is one of {', '.join(METRICS)}, but got {keep_best_by!r}")
+    if validation == "halves" and keep_best_by != METRICS[0]:
+        raise ModelError(f"validation='halves' reports {METRICS[0]} alone, but keep_best_by is {keep_best_by!r}")
     images = ImageTask.of(task)
     settings = FineTuneSettings.of(settings, fields)
     settings.check_network(image_sizes)

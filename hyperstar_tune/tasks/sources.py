@@ -211,7 +211,7 @@ class Joined:
         source, own = self._of(index)
         return source.square(own, size)
 
-    def stamp(self, index: int) -> str:
+    def stamp(self, index: int) -> tuple[str, str]:
         """What its source has."""
         source, own = self._of(index)
         return source.stamp(own)

@@ -53,7 +53,8 @@ class Finished:
     folder: Path
     epoch: int  # the best epoch, whose parameters the model has
     validation: Judgement
-    test: Judgement | None  # None: no test images
+    test: Judgement | None  # None: not judged, or no test images
+    about: dict[str, Any]  # the card's entries that ``save_best`` was given
 
 
 @dataclass(frozen=True)
@@ -98,14 +99,13 @@ def save_best(
     labels, taken = ([task.classes[i] for i in places] for places in (task.val_labels, decided))
     validation = Judgement.of(zip(names, labels, taken, shares.tolist(), strict=True), task.classes)
 
-    def save(entries: dict[str, Any]) -> None:
+    test, entries = None, about(validation, None)
+    save_finished(folder, trained.state, trained.settings, trained.normalization, task, entries)
+    if with_test and task.test_folder is not None:
+        test = judge_test(folder, task)
+        entries = about(validation, test)
         save_finished(folder, trained.state, trained.settings, trained.normalization, task, entries)
-
-    save(about(validation, None))
-    test = judge_test(folder, task) if with_test and task.test_folder is not None else None
-    if test is not None:
-        save(about(validation, test))
-    return Finished(folder, trained.epoch, validation, test)
+    return Finished(folder, trained.epoch, validation, test, entries)
 
 
 def judge_test(folder: Path, task: ImageTask) -> Judgement:

@@ -52,6 +52,8 @@ class TuneOptions:
             raise PlanError("a run needs one budget: --hours 2, or --epochs 144 (of all configurations together)")
         if self.hours is not None and not self.hours > 0:
             raise PlanError(f"--hours must be positive, but got {self.hours}")
+        if self.epochs is not None and self.epochs < 1:
+            raise PlanError(f"--epochs must be at least 1, but got {self.epochs}")
         if self.metric not in METRICS:
             raise SearchError(f"a metric is one of {', '.join(METRICS)}, but got {self.metric!r}")
         model, weights = default_network(self.model, self.weights)

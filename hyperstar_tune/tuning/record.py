@@ -90,6 +90,7 @@ def about_plan(plan: Plan) -> dict[str, Any]:
         "text": str(plan),
         "max_epochs": plan.max_epochs,
         "epoch_budget": plan.epoch_budget,
+        "seconds_budget": plan.seconds_budget,
         "levels": levels,
     }
 

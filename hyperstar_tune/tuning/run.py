@@ -8,17 +8,19 @@ from typing import Any
 from ray import tune
 from rich.console import Console
 
-from hyperstar_tune.classification import Scores
-from hyperstar_tune.errors import PlanError, SearchError, TaskError
+from hyperstar_tune.errors import PlanError, SearchError
 from hyperstar_tune.finetune.trainable import trainable
 from hyperstar_tune.plan import Plan
-from hyperstar_tune.race import RacePlan
+from hyperstar_tune.predictor import Predictor
+from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.search import HyperStarSearcher, PlanScheduler, make_restorable
+from hyperstar_tune.tasks.identity import refuse_changed_data
 from hyperstar_tune.tasks.task import ImageTask
 from hyperstar_tune.tuning.finish import Finished, Judgement, save_best, save_refit, versions
 from hyperstar_tune.tuning.history import Contender, contenders
 from hyperstar_tune.tuning.losers import RemoveLosers
 from hyperstar_tune.tuning.options import OPTIONS_FILE, TuneOptions
+from hyperstar_tune.tuning.planning import choose_max_epochs, make_plan, parallel_trials
 from hyperstar_tune.tuning.progress import RunProgress, as_duration
 from hyperstar_tune.tuning.quiet_ray import quiet_ray, trial_resources
 from hyperstar_tune.tuning.record import (
@@ -30,14 +32,14 @@ from hyperstar_tune.tuning.record import (
     read_record,
     write_record,
 )
+from hyperstar_tune.tuning.telling import accuracy_text, expected_accuracy, listed, shown, winner_text
 
 __all__ = ["find_run", "new_run", "tune_folder"]
 
 RUNS = Path("runs")  # where runs are that were given no folder
 FINISHED = "finished"  # status of a run that has ended
 BEST, REFIT = "best", "refit"  # folders of the finished models
-_USUAL_R = 32  # of the predictors that ship
-_SHOWN = 5  # places of the ranking, tied configurations
+_SHOWN = 5  # places of the ranking
 
 
 @dataclass
@@ -48,6 +50,7 @@ class _Run:
     options: TuneOptions
     task: ImageTask
     plan: Plan
+    ranking: Ranking
     console: Console
     resources: dict[str, float]
 
@@ -87,42 +90,36 @@ def tune_folder(options: TuneOptions, folder: Path, console: Console) -> bool:
     """
     folder = folder.expanduser().absolute()
     goes_on = (folder / OPTIONS_FILE).is_file()
+    more: dict[str, Any] = {}
     if goes_on:
         options, more = TuneOptions.load(folder)
         told = read_record(folder)
         if told.get("status") == FINISHED:
             console.print(f"{told['text']}\nThis run has ended: there is nothing to go on with")
             return True
-    images = ImageTask.of(options.task)
-    identity = images.identity()
-    if goes_on and more.get("identity") != identity:
-        raise TaskError(
-            f"the images of a run must stay as they were, but {images.location} has changed since {folder} began; put "
-            "them back, or begin a new run"
-        )
-    plan = _plan(options)
-    settings = options.settings(plan.max_epochs)
+    task = ImageTask.of(options.task)
+    refuse_changed_data(more.get("identity"), task.identity(), f"the run {shown(folder)}")
+    predictor = Predictor.load(str(options.predictor))
+    ranking = predictor.rank(task, seed=options.seed)
+    max_epochs = more.get("max_epochs") or choose_max_epochs(options, ranking)
     made = trainable(
-        images,
-        settings,
+        task,
+        options.settings(max_epochs),
         seed=options.seed,
         keep_best_by=options.metric,
         epoch_seconds_limit=options.epoch_seconds_limit,
     )
-    console.print(images.summary())
-    console.print(f"network {settings.model}, weights: {settings.weights}, {settings.image_size} px\n\n{plan}\n")
-    searcher = HyperStarSearcher(task=images, predictor=str(options.predictor), plan=plan, seed=options.seed)
-    ranking = searcher.ranking
-    if ranking is not None and not goes_on:
-        for remark in ranking.remarks():
-            console.print(remark)
-        console.print(f"What {options.predictor} recommends for these images:\n{ranking.table(_SHOWN)}\n")
-    options.save(folder, identity=identity)
     with quiet_ray():
         resources = trial_resources(options.cpus_per_trial, options.gpus_per_trial)
-        run = _Run(folder, options, images, plan, console, resources)
+        parallel = more.get("parallel") or parallel_trials(resources)
+        plan = make_plan(options, max_epochs, parallel)
+        searcher = HyperStarSearcher(task=task, predictor=predictor, plan=plan, seed=options.seed)
+        run = _Run(folder, options, task, plan, searcher.ranking or ranking, console, resources)
+        _introduce(run, goes_on)
+        options.save(folder, identity=task.identity(), max_epochs=max_epochs, parallel=parallel)
         scheduler = PlanScheduler(plan)
-        progress = RunProgress(plan.epoch_budget, None, options.metric, console)
+        seconds = 3600 * options.hours if options.hours else None
+        progress = RunProgress(options.epochs, seconds, options.metric, console)
         try:
             results = tune.run(
                 tune.with_resources(made, resources),
@@ -132,7 +129,7 @@ def tune_folder(options: TuneOptions, folder: Path, console: Console) -> bool:
                 mode="max",
                 num_samples=-1,
                 reuse_actors=True,
-                raise_on_failed_trial=False,  # a failed trial has the worst score, and is named below
+                raise_on_failed_trial=False,  # a failed trial has the worst score, and is named at the end
                 max_failures=3,
                 checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
                 storage_path=str(folder.parent),
@@ -143,40 +140,36 @@ def tune_folder(options: TuneOptions, folder: Path, console: Console) -> bool:
             )
         finally:
             progress.close()
-        return _end(run, progress, scheduler, results.trials, ranking)
+        return _end(run, progress, scheduler, results.trials)
 
 
-def _plan(options: TuneOptions) -> Plan:
-    budget = options.epochs or 0
-    r = _max_epochs(budget) if options.max_epochs is None else options.max_epochs
-    return RacePlan(r, budget)
+def _introduce(run: _Run, goes_on: bool) -> None:
+    settings, ranking, say = run.options.settings(run.plan.max_epochs), run.ranking, run.console.print
+    say(run.task.summary())
+    say(f"network {settings.model}, weights: {settings.weights}, {settings.image_size} px\n\n{run.plan}\n")
+    if not goes_on:
+        for remark in (*ranking.remarks(), *filter(None, [ranking.race_remark()])):
+            say(remark)
+        say(f"What {run.options.predictor} recommends for these images:\n{ranking.table(_SHOWN)}\n")
 
 
-def _max_epochs(budget: int) -> int:
-    """R if none is chosen: as for the predictors that ship, unless the budget then has no room for a race and one more.
-
-    A race with its winner takes 1.25 R, and one more configuration R.
-    """
-    return max(1, min(_USUAL_R, int(budget / 2.25)))
-
-
-def _end(run: _Run, progress: RunProgress, scheduler: PlanScheduler, trials: list[Any], ranking: Any) -> bool:
+def _end(run: _Run, progress: RunProgress, scheduler: PlanScheduler, trials: list[Any]) -> bool:
     """Saves the best model, writes ``run.json`` and tells how the run went; whether it ended."""
-    console, options = run.console, run.options
-    finished: Finished | None = None
+    options, say = run.options, run.console.print
     kept = {
-        trial.trial_id: int(newest.metrics.get("training_iteration", 0))
+        trial.trial_id: newest
         for trial in trials
         if (newest := trial.latest_checkpoint_result) is not None and Path(newest.checkpoint.path).is_dir()
     }
-    order = contenders(progress, options.metric, kept)
+    epochs_kept = {trial_id: int(newest.metrics.get("training_iteration", 0)) for trial_id, newest in kept.items()}
+    order = contenders(progress, options.metric, epochs_kept)
     ended = scheduler.finished
     record: dict[str, Any] = {
         "status": FINISHED if ended else "interrupted",
-        "options": {**vars(options)},
+        "options": vars(options),
         "task": about_task(run.task),
         "plan": about_plan(run.plan),
-        "ranking": about_ranking(ranking),
+        "ranking": about_ranking(run.ranking),
         "spent": {
             "epochs": scheduler.spent_epochs,
             "redone_epochs": scheduler.redone_epochs,
@@ -184,88 +177,88 @@ def _end(run: _Run, progress: RunProgress, scheduler: PlanScheduler, trials: lis
             "configurations": len(progress.configs),
         },
         "summary": scheduler.summary(),
-        "trials": about_trials(progress, trials, ranking, scheduler.faults),
+        "trials": about_trials(progress, trials, run.ranking, scheduler.faults),
         "versions": versions(),
+        "text": "No configuration finished an epoch: there is no model",
     }
+    finished = None
     if order:
-        checkpoints = {t.trial_id: t.latest_checkpoint_result.checkpoint.path for t in trials if t.trial_id in kept}
-        ties = [c for c in contenders(progress, options.metric) if c.standing[0] == order[0].standing[0]]
-        finished = _save(run, order[0], checkpoints[order[0].trial], ended)
-        record["winner"] = {
-            "trial": order[0].trial,
-            "config": order[0].config,
-            "epoch": order[0].row["epoch"],
-            "metrics": {name: value for name, value in order[0].row.items() if isinstance(value, float)},
-            "tied_with": [c.trial for c in ties if c.trial != order[0].trial],
-            "model": BEST,
-        }
-        record["validation"], record["test"] = about_judgement(finished.validation), about_judgement(finished.test)
-        record["text"] = _result(run, order[0], ties, finished)
-        console.print(record["text"])
-    console.print(f"Spent {scheduler.spent_epochs} epochs and {as_duration(progress.at_s)} on {len(progress.configs)} "
-                  f"configurations")  # fmt: skip
-    if not ended:
-        write_record(run.folder, record)
-        console.print(
-            f"Interrupted with {scheduler.spent_epochs} of {run.plan.epoch_budget} epochs spent. Kept: the results so "
-            f"far and the checkpoints of all configurations that are still in it, in {_shown(run.folder)}\n"
-            f"Go on with: hyperstar tune {options.task} --out {_shown(run.folder)} --resume"
-        )
-        return False
-    if finished is None:
-        record["text"] = "No configuration finished an epoch: there is no model"
-        console.print(record["text"])
-        write_record(run.folder, record)
-        return True
-    if options.refit:
-        _refit(run, order[0], finished)
+        finished = _finish(run, progress, order[0], kept[order[0].trial].checkpoint.path, ended, record)
+    say(record["text"])
+    if ended and finished is not None and options.refit:
+        _refit(run, order[0], finished, record)
     write_record(run.folder, record)
-    console.print(f"Use it:  hyperstar predict {_shown(run.folder / (REFIT if options.refit else BEST))} IMAGES...")
-    return True
+    took = as_duration(progress.at_s)
+    say(f"Spent {scheduler.spent_epochs} epochs on {len(progress.configs)} configurations in {took}")
+    if not ended:
+        say(
+            "Interrupted. Kept: the results so far and the checkpoints of all configurations that are still in it, in "
+            f"{shown(run.folder)}\nGo on with: hyperstar tune {options.task} --out {shown(run.folder)} --resume"
+        )
+    elif finished is not None:
+        say(f"Use it:  hyperstar predict {shown(run.folder / (REFIT if options.refit else BEST))} IMAGES...")
+    return ended
 
 
-def _save(run: _Run, winner: Contender, checkpoint: str, ended: bool) -> Finished:
+def _finish(
+    run: _Run, progress: RunProgress, winner: Contender, checkpoint: str, ended: bool, record: dict[str, Any]
+) -> Finished:
+    """Saves the winner's model, and adds to the record what is known of it."""
+    options = run.options
+    expected = expected_accuracy(progress, options.metric, run.task)
+    ties = [c for c in contenders(progress, options.metric) if c.standing[0] == winner.standing[0]]
+
     def about(validation: Judgement, test: Judgement | None) -> dict[str, Any]:
-        return _card(run, winner, validation, test)
+        text = accuracy_text(expected, options.metric, validation, test)
+        return {
+            "task": {"name": run.task.name, "n_train": run.task.n_train, "n_val": run.task.n_val},
+            "trained_from": {"model": options.model, "weights": options.weights},
+            "config": winner.config,
+            "epoch": winner.row["epoch"],
+            "seed": options.seed,
+            "metric": options.metric,
+            "expected": expected._asdict() if expected is not None else None,
+            "validation": vars(validation.scores),
+            "test": vars(test.scores) if test is not None else None,
+            "versions": versions(),
+            "readme": f"Fine-tuned on {run.task.summary()}.\n\n{text}\n\nConfiguration: {listed(winner.config)}; epoch "
+            f"{winner.row['epoch']} of {run.plan.max_epochs}.",
+        }
 
-    return save_best(
+    finished = save_best(
         run.folder / BEST,
         run.task,
         winner.config,
-        run.options.settings(run.plan.max_epochs),
+        options.settings(run.plan.max_epochs),
         checkpoint,
-        seed=run.options.seed,
+        seed=options.seed,
         resources=run.resources,
         with_test=ended,
         about=about,
     )
-
-
-def _card(run: _Run, winner: Contender, validation: Judgement, test: Judgement | None) -> dict[str, Any]:
-    options = run.options
-    texts = [f"Fine-tuned on {run.task.summary()}.", f"Accuracy: {_accuracy(validation, test)}."]
-    return {
-        "task": {"name": run.task.name, "n_train": run.task.n_train, "n_val": run.task.n_val},
-        "trained_from": {"model": options.model, "weights": options.weights},
+    record["winner"] = {
+        "trial": winner.trial,
         "config": winner.config,
-        "epoch": winner.row["epoch"],
-        "seed": options.seed,
-        "metric": options.metric,
-        "validation": vars(validation.scores),
-        "test": vars(test.scores) if test is not None else None,
-        "versions": versions(),
-        "readme": "\n\n".join([*texts, f"Configuration: {_listed(winner.config)}; epoch {winner.row['epoch']}."]),
+        "epoch": finished.epoch,
+        "metrics": {name: value for name, value in winner.row.items() if isinstance(value, float)},
+        "expected": expected._asdict() if expected is not None else None,
+        "tied_with": [c.trial for c in ties if c.trial != winner.trial],
+        "model": BEST,
     }
+    record["validation"], record["test"] = about_judgement(finished.validation), about_judgement(finished.test)
+    accuracy = accuracy_text(expected, options.metric, finished.validation, finished.test)
+    epochs = (finished.epoch, run.plan.max_epochs)
+    text = winner_text(winner, ties, accuracy, epochs, options.metric, run.task.n_val)
+    record["text"] = f"{text}\n  model: {shown(finished.folder)}"
+    return finished
 
 
-def _refit(run: _Run, winner: Contender, finished: Finished) -> None:
-    epochs = finished.epoch
-    run.console.print(f"Training the winner once more for {epochs} epochs, on training and validation images together")
-    about = _card(run, winner, finished.validation, finished.test)
-    about["readme"] = (
-        "Trained on training and validation images together, so that no honest accuracy of this very model can be "
-        f"given; the figures are of the same configuration trained without validation images.\n\n{about['readme']}"
-    )
+def _refit(run: _Run, winner: Contender, finished: Finished, record: dict[str, Any]) -> None:
+    """Trains the winner's configuration on all images, and saves that model beside the other."""
+    say, epochs = run.console.print, finished.epoch
+    say(f"Training the winner once more for {epochs} epochs, on training and validation images together")
+    rule = "No honest accuracy of this model can be given but that of the same configuration without validation images"
+    readme = f"Trained on training and validation images together. {rule}.\n\n{finished.about['readme']}"
     save_refit(
         run.folder / REFIT,
         run.task,
@@ -274,52 +267,11 @@ def _refit(run: _Run, winner: Contender, finished: Finished) -> None:
         epochs,
         seed=run.options.seed,
         resources=run.resources,
-        about={**about, "refit": True},
+        about={**finished.about, "refit": True, "readme": readme},
     )
-    run.console.print("No honest accuracy of this model can be given but the one above")
-
-
-def _result(run: _Run, winner: Contender, ties: list[Contender], finished: Finished) -> str:
-    lines = [f"Winner: {_listed(winner.config)}", f"  {_accuracy(finished.validation, finished.test)}"]
-    lines.append(f"  after epoch {finished.epoch} of {run.plan.max_epochs}")
-    if len(ties) > 1:
-        name = run.options.metric.removeprefix("val_").replace("_", " ")
-        lines.append(
-            f"  {len(ties)} configurations tie at {name} {winner.standing[0]:.3f} on {run.task.n_val} validation "
-            "images; the lower validation loss decided. The others:"
-        )
-        others = [c for c in ties if c.trial != winner.trial]
-        lines += [f"    {_listed(c.config)}" for c in others[:_SHOWN]]
-        lines += [f"    and {len(others) - _SHOWN} more"] * (len(others) > _SHOWN)
-    lines.append(f"  model: {_shown(finished.folder)}")
-    return "\n".join(lines)
-
-
-def _accuracy(validation: Judgement, test: Judgement | None) -> str:
-    parts = [f"validation images: {_scores(validation.scores)}, too high as they chose it"]
-    if test is not None:
-        parts.append(f"test images, which chose nothing: {_scores(test.scores)}")
-    return "; ".join(parts)
-
-
-def _scores(scores: Scores) -> str:
-    low, high = scores.interval
-    return (
-        f"{scores.accuracy:.3f} [{low:.3f}, {high:.3f}] on {scores.n}, balanced {scores.balanced_accuracy:.3f}, "
-        f"macro-F1 {scores.macro_f1:.3f}"
-    )
-
-
-def _listed(config: dict[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in config.items())
+    record["refit"] = {"model": REFIT, "epochs": epochs}
+    say(f"{rule}: see above")
 
 
 def _place(task: str) -> str:
     return task if task.startswith("torchvision:") else str(Path(task).expanduser().absolute())
-
-
-def _shown(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

@@ -103,7 +103,10 @@ def test_a_mistake_is_one_line_before_anything_runs(hyperstar, digits_folder, mo
 
 
 def test_a_run_is_not_begun_anew_or_changed_by_chance(hyperstar, digits_folder, tmp_path):
-    TuneOptions(task=str(digits_folder), epochs=9, weights="own").save(tmp_path / "run", identity="of other images")
+    other = write_digits(tmp_path / "others")
+    (other / "train" / "digit0" / "0.png").unlink()
+    identity = ImageTask.from_folder(other).identity()
+    TuneOptions(task=str(digits_folder), epochs=9, weights="own").save(tmp_path / "run", identity=identity)
     status, _, err = hyperstar("tune", digits_folder, "--epochs", 9, "--out", tmp_path / "run")
     assert status == 2
     assert "holds a run already; add --resume" in err
@@ -112,7 +115,7 @@ def test_a_run_is_not_begun_anew_or_changed_by_chance(hyperstar, digits_folder, 
     assert "--epochs 12 is another than its 9" in err
     status, _, err = hyperstar("tune", digits_folder, "--epochs", 9, "--resume", "--out", tmp_path / "run")
     assert status == 2
-    assert "the images of a run must stay as they were" in err
+    assert "the data may not change under the run" in err
 
 
 def test_resume_finds_the_newest_run_of_the_folder(tmp_path, monkeypatch):

@@ -7,9 +7,9 @@ from hyperstar_tune.tuning import options as options_file
 from hyperstar_tune.tuning.options import TuneOptions, default_network
 
 
-@pytest.mark.parametrize("more", [{}, {"hours": 1.0, "epochs": 3}, {"hours": 0.0}, {"hours": -1.0}])
+@pytest.mark.parametrize("more", [{}, {"hours": 1.0, "epochs": 3}, {"hours": 0.0}, {"hours": -1.0}, {"epochs": 0}])
 def test_a_run_has_one_budget(more):
-    with pytest.raises(PlanError, match="--hours"):
+    with pytest.raises(PlanError, match=r"--(hours|epochs)"):
         TuneOptions(task="x", **more)
 
 

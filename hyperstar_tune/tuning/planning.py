@@ -1,0 +1,51 @@
+"""How a budget is spent: R and the plan of a run."""
+
+from collections.abc import Mapping
+
+import ray
+
+from hyperstar_tune.plan import Plan
+from hyperstar_tune.race import RacePlan
+from hyperstar_tune.ranking import Ranking
+from hyperstar_tune.tuning.options import TuneOptions
+
+__all__ = ["choose_max_epochs", "make_plan", "parallel_trials"]
+
+_USUAL_R = 32  # of the predictors that ship
+_ROOM = 2.25  # R that a budget should hold: a race with its winner takes 1.25, and one more configuration 1
+
+
+def choose_max_epochs(options: TuneOptions, ranking: Ranking) -> int:
+    """R: as was asked for, else that of the predictors that ship, or less where the budget has no room for it.
+
+    Seconds of an epoch are those predicted for the configurations that a race takes. They were measured on another
+    machine, so that this is a rough figure.
+    """
+    if options.max_epochs is not None:
+        return options.max_epochs
+    if options.epochs is not None:
+        room = options.epochs / _ROOM
+    elif ranking.costs:
+        room = 3600 * (options.hours or 0) / (_ROOM * max(ranking.costs[place] for place in ranking.order()[:2]))
+    else:
+        room = float(_USUAL_R)
+    return max(1, min(_USUAL_R, int(room)))
+
+
+def make_plan(options: TuneOptions, max_epochs: int, parallel: int) -> Plan:
+    """The plan of a run.
+
+    A budget in hours is one of the clock. The seconds of all trials are counted, so that trials that run beside each
+    other have as many times that.
+
+    Raises:
+        PlanError: If the numbers make no sense.
+    """
+    return RacePlan(max_epochs, options.epochs or 0, seconds_budget=3600 * (options.hours or 0) * parallel)
+
+
+def parallel_trials(resources: Mapping[str, float]) -> int:
+    """How many trials the cluster runs at a time; at least 1."""
+    has = ray.cluster_resources()
+    shares = [has.get(name.upper(), 0) / amount for name, amount in resources.items() if amount]
+    return max(1, int(min(shares, default=1) + 1e-9))
