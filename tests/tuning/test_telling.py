@@ -73,7 +73,8 @@ def test_ties_are_said_to_be_ties():
         "Winner: lr=b",
         "  accuracy 0.9",
         "  after epoch 3 of 9",
-        "  3 configurations tie at accuracy 0.958 on 24 validation images; the lower validation loss decided. The others:",
+        "  3 configurations tie at accuracy 0.958 on 24 validation images; the lower validation loss decided. The "
+        "others:",
         "    lr=a",
         "    lr=c",
     ]
