@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from _fuzz_images import draw_folder, draw_image, recognize_folder, recognize_image
 from PIL import Image
 
 from hyperstar_tune.fingerprint import Fingerprint
@@ -287,7 +288,12 @@ def targets(scratch: Path) -> list[Target]:
         for path in sorted(folder.glob("curves.*")) or [folder / "curves.csv"]:
             MetaDataset.from_frame(read_curve_file(path))
 
+    def sound(draw: Any) -> dict[str, bytes]:
+        return dict(draw({}, random.Random(0)))
+
     return [
+        Target("sound image", 30, sound(draw_image), recognize_image, draw_image),
+        Target("sound folder", 1, sound(draw_folder), recognize_folder, draw_folder),
         Target("image", 40, _images_of_all_kinds(), read_image, damage_image),
         Target("predictor, damaged", 15, predictor, read_predictor, damage_one),
         Target("predictor, signed anew", 5, predictor, read_predictor, resign),

@@ -1,12 +1,14 @@
-"""Fuzzes the readers: every mutated file must end in an error of ours or in success.
+"""Fuzzes the readers: every mutated file must end in an error of ours or in success, every sound one in what it shows.
 
 A child process reads the files, one after another. It ends by itself if a file takes over 10 s. It may take 1 GiB more
 memory than it has after reading sound files, and a refusal counts as a failure if memory ran out behind it. A file that
-kills the child is counted, and the next child goes on after that file.
+kills the child is counted, and the next child goes on after that file. Sound images and folders are drawn in all
+containers, modes, depths, orientations and layouts. Not to read one or to read it as another picture is a failure too.
 
     python benchmarks/fuzz.py [--inputs 100000] [--seed 0]
 
-Needs a system with ``resource`` (Linux, macOS). Writes benchmarks/results/fuzz.json and ends with 1 after a failure.
+Needs a system with ``resource`` (Linux, macOS). Writes benchmarks/results/fuzz.json after every child, and ends with 1
+after a failure.
 """
 
 import argparse
@@ -35,7 +37,7 @@ from hyperstar_tune.tasks.sources import UnreadableImageError
 
 HANG_S = 10
 MEMORY = 2**30  # bytes beyond what sound files need
-CHUNK = 10_000  # inputs per child; address space that libraries keep must not count for the last input
+CHUNK = 5_000  # inputs per child; address space that libraries keep must not count for the last input
 
 
 def ran_out_of_memory(error: BaseException | None) -> bool:
@@ -158,13 +160,19 @@ def main() -> None:
     number = 0
     while number < arguments.inputs:
         number = watch(arguments.seed, number, min(number + CHUNK, arguments.inputs), outcomes, failures)
-    total = sum(outcomes.values(), collections.Counter())
+        save(arguments.out, outcomes, failures, time.monotonic() - start)
     for name, counts in sorted(outcomes.items()):
         print(f"{name:24s} {dict(counts)}")
     for failure in failures[:20]:
         print(json.dumps(failure))
+    sys.exit(bool(failures))
+
+
+def save(path: Path, outcomes: dict[str, collections.Counter], failures: list[dict], seconds: float) -> None:
+    """Writes what was counted so far."""
+    total = sum(outcomes.values(), collections.Counter())
     write_json(
-        arguments.out,
+        path,
         {
             **environment(),
             "inputs": sum(total.values()),
@@ -175,11 +183,10 @@ def main() -> None:
             "refused": total["refused"],
             "by_kind": {name: dict(counts) for name, counts in sorted(outcomes.items())},
             "failures": failures[:50],
-            "seconds": round(time.monotonic() - start, 1),
+            "seconds": round(seconds, 1),
             "limits": {"hang_s": HANG_S, "memory_bytes": MEMORY},
         },
     )
-    sys.exit(bool(failures))
 
 
 if __name__ == "__main__":

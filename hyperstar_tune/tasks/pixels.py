@@ -30,6 +30,7 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _ORIENTATION = 0x0112  # of EXIF
+_WHITE_IS_0 = (262, 0)  # TIFF tag and value of an image whose low values are light; Pillow heeds it for 8 bits only
 _NO_DATA = 42113  # the TIFF tag in which geographic software keeps the value of pixels that were not measured
 _TOPS = (1, 255, 1023, 4095, 16383, 65535)  # what white is in the usual depths; 1 for shares
 _SAMPLED_VALUES = 4096  # per image
@@ -56,6 +57,8 @@ def deep_values(image: Image.Image) -> np.ndarray | None:
         with suppress(AttributeError, KeyError, ValueError, TypeError):
             values[values == np.float32(image.tag_v2[_NO_DATA].strip("\0 "))] = np.nan  # type: ignore[attr-defined]
         values[~(np.abs(values) < 1e30)] = np.nan  # infinite, or the lowest float as a mark of missing values
+        if getattr(image, "tag_v2", {}).get(_WHITE_IS_0[0]) == _WHITE_IS_0[1]:
+            values = (65535 if image.mode.startswith("I;16") else 0) - values
         return values
     exchanged, file = _deep_colour(image), getattr(image, "fp", None)
     if exchanged is None or not isinstance(file, io.BytesIO):
@@ -71,10 +74,14 @@ def deep_values(image: Image.Image) -> np.ndarray | None:
 
 
 def sample_values(image: Image.Image) -> np.ndarray | None:
-    """Some of the values that ``deep_values`` gives, float32 [n]."""
+    """Some of the values that ``deep_values`` gives, float32 [n], without those of transparent pixels."""
     values = deep_values(image)
-    if values is None or values.size <= _SAMPLED_VALUES:
-        return None if values is None else values.ravel().astype(np.float32)
+    if values is None:
+        return None
+    if image.mode == "RGBA":
+        values = values[np.asarray(image.getchannel("A")) > 0]
+    if values.size <= _SAMPLED_VALUES:
+        return values.ravel().astype(np.float32)
     return values.ravel()[np.random.default_rng(0).integers(0, values.size, _SAMPLED_VALUES)].astype(np.float32)
 
 
@@ -102,7 +109,10 @@ def to_rgb(image: Image.Image, value_range: ValueRange | None = None) -> Image.I
     """
     values = deep_values(image)
     if values is not None:
-        scaled = Image.fromarray(_scaled(values, observed_range([values]) if value_range is None else value_range))
+        if value_range is None:
+            seen = values[np.asarray(image.getchannel("A")) > 0] if image.mode == "RGBA" else values
+            value_range = observed_range([seen])
+        scaled = Image.fromarray(_scaled(values, value_range))
         if image.mode == "RGBA":
             scaled.putalpha(image.getchannel("A"))
         image = scaled

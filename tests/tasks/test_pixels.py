@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from folder_makers import noise, png16, tiff16, write_pets
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from hyperstar_tune.tasks import ImageTask, check_folder
 from hyperstar_tune.tasks.pixels import observed_range, to_rgb, upright_square
@@ -205,6 +205,27 @@ def test_transparent_colour_of_16_bits_shows_white():
     values[SHAPE] = (2000, 2000, 2000, 65535)
     seen = np.asarray(to_rgb(Image.open(io.BytesIO(png16(values))), (0, 4000)))
     assert np.array_equal(seen[..., 1], np.where(SHAPE, 128, 255))
+
+
+def test_hidden_values_below_transparent_pixels_are_not_on_the_scale(tmp_path):
+    values = np.zeros((24, 24, 4), np.uint16)
+    values[SHAPE] = (1400, 1400, 1400, 65535)
+    (tmp_path / "a.png").write_bytes(png16(values))
+    seen = read_square(tmp_path / "a.png", 24)[0]
+    assert (seen[SHAPE] < 120).all()
+    assert (seen[~SHAPE] == 255).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_images_whose_low_values_are_light_are_light_there(tmp_path, dtype):
+    shown = np.where(SHAPE, 200, 30).astype(dtype)
+    top = {np.uint8: 255, np.uint16: 65535, np.float32: 0}[dtype]
+    stored = shown if dtype is np.uint8 else (top - shown * (257 if dtype is np.uint16 else 1)).astype(dtype)
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[262] = 0
+    Image.fromarray(stored).save(tmp_path / "a.tif", tiffinfo=tags)  # Pillow itself inverts images of 8 bits
+    seen = read_square(tmp_path / "a.tif", 24)[0]
+    assert seen[SHAPE].min() > seen[~SHAPE].max()
 
 
 def test_values_that_were_not_measured_do_not_stretch_the_scale(tmp_path):
