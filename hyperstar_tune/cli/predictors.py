@@ -38,7 +38,8 @@ def rank(
         places = [{"config": config, "score": score, "spread": spread} for config, score, spread in rows]
         about: dict[str, Any] = {"task": ranking.task, "predictor": ranking.source, "seen": ranking.seen}
         about |= {"nearest": ranking.nearest, "share": ranking.share, "complement": ranking.complement}
-        print(json.dumps({**about, "ranking": places}))
+        remarks = [*task.file_remarks, *task.remarks(), *ranking.remarks()]
+        print(json.dumps({**about, "remarks": remarks, "ranking": places}))
         return
     for remark in ranking.remarks():
         console.print(remark)

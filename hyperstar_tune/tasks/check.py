@@ -16,11 +16,11 @@ from PIL import Image
 
 from hyperstar_tune.errors import TaskError
 from hyperstar_tune.tasks.folders import list_classes, remedy
-from hyperstar_tune.tasks.layout import Layout, find_layout
+from hyperstar_tune.tasks.layout import Layout, find_layout, unused_parts
 from hyperstar_tune.tasks.lookalikes import AVAILABLE, look, lookalikes
 from hyperstar_tune.tasks.pixels import ValueRange
 from hyperstar_tune.tasks.report import TaskReport
-from hyperstar_tune.tasks.scan import NOTES, USUAL, by_ending, visible_files
+from hyperstar_tune.tasks.scan import NOTES, USUAL, by_ending
 from hyperstar_tune.tasks.sources import Files, UnreadableImageError, in_threads, read_square
 from hyperstar_tune.tasks.task import ImageTask, remarked
 
@@ -28,7 +28,7 @@ __all__ = ["PUBLISHED_SIZES", "check_folder"]
 
 _DECODED_SIDE = 32  # pixels; the whole file is read whatever the size
 _MAX_SHARE = 0.1  # of unreadable images, as ImageTask.from_folder, and of images of one colour
-_UNIFORM = 2  # of 255 levels, which compression may add
+_UNIFORM = 8  # of 255 levels, between which no network sees a difference, and which compression may add
 
 # Published numbers of classes, training and validation images, for the data sets of the paper that torchvision does not
 # carry. Their sources and layouts are in docs/tasks.md.
@@ -84,15 +84,20 @@ def check_folder(path: str | Path, published: str | None = None, seed: int = 0) 
         )
     if len(uniform) > _MAX_SHARE * len(readable):
         wrong.append(
-            f"{len(uniform)} of {len(readable)} images are of one uniform colour; if they are drawn in white on "
-            "transparency, save them on another background"
+            f"{len(uniform)} of {len(readable)} images are of one uniform colour, or nearly so; if they are drawn in "
+            "white on transparency, save them on another background; if they hold few low values, scale these up to 255"
+        )
+    twice = {name for group in between for name in group}
+    if len(twice) > _MAX_SHARE * len(readable):
+        wrong.append(
+            f"{len(twice)} of {len(readable)} images equal one of another class; delete those in the wrong one"
         )
     return TaskReport(
         name=root.resolve().name,
         counts=counts,
         unreadable=tuple(_name(root, path) for path in bad if path.suffix.lower() in USUAL),
         left_out=dict(Counter(path.suffix.lower() for path in bad if path.suffix.lower() not in USUAL).most_common()),
-        unused=_unused(root, layout) if layout is not None else (),
+        unused=unused_parts(root, layout) if layout is not None else (),
         uniform=uniform,
         duplicates_within=within,
         duplicates_across=across,
@@ -136,16 +141,6 @@ def _files(root: Path, task: ImageTask | None) -> tuple[Layout | None, list[_Fil
         for path in paths
         if path.suffix.lower() not in NOTES
     ]
-
-
-def _unused(root: Path, layout: Layout) -> tuple[str, ...]:
-    """Folders beside the splits, and how many files lie outside the folders of classes."""
-    loose = [
-        f"{n} files straight in {folder.name}/"
-        for folder in dict.fromkeys([root, *layout.splits.values()])
-        if (n := sum(path.suffix.lower() not in NOTES for path in visible_files(folder)))
-    ]
-    return (*(f"{folder.name}/" for folder in layout.unused), *loose)
 
 
 def _splits(task: ImageTask) -> dict[Path, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hyperstar_tune.errors import TaskError
 from hyperstar_tune.log import LOGGER
-from hyperstar_tune.tasks.layout import find_layout, refuse_disguised_splits
+from hyperstar_tune.tasks.layout import find_layout, refuse_disguised_splits, unused_parts
 from hyperstar_tune.tasks.pixels import ValueRange, observed_range
 from hyperstar_tune.tasks.scan import Scan, by_ending, list_files, refuse_outside, scan_classes, visible_folders
 from hyperstar_tune.tasks.sources import in_threads, read_values
@@ -23,6 +23,7 @@ class Folder:
     problems: dict[Path, str]
     value_range: ValueRange | None  # of images of more than 8 bits
     test: Path | None  # folder of test images of the same classes
+    remarks: tuple[str, ...]  # which files and folders are not used
 
 
 def read_folder(root: Path, name: str, seed: int, max_unreadable: float) -> Folder:
@@ -49,7 +50,10 @@ def read_folder(root: Path, name: str, seed: int, max_unreadable: float) -> Fold
             raise TaskError(f"train and validation need the same classes, but class {only[0]!r} is only in {where}/")
         refuse_small_classes(files["train"], name)
     test = _test_folder(layout.test, files["train"], root)
-    return Folder(files, problems, _value_range(scans.values(), files["train"]), test)
+    remarks = [f"files that cannot be read: {by_ending(problems)}"] if problems else []
+    if unused := unused_parts(root, layout):
+        remarks.append(f"not used: {', '.join(unused)}")
+    return Folder(files, problems, _value_range(scans.values(), files["train"]), test, tuple(remarks))
 
 
 def list_classes(folder: Path, root: Path, strict: bool = True) -> dict[str, list[Path]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hyperstar_tune.errors import TaskError
-from hyperstar_tune.tasks.scan import refuse_outside, visible_folders
+from hyperstar_tune.tasks.scan import NOTES, refuse_outside, visible_files, visible_folders
 
 _WORDS = {
     "train": ("train", "training", "trn", "trainval", "trainvalid"),
@@ -64,6 +64,16 @@ def find_layout(root: Path) -> Layout:
             break
         base = inner
     return Layout(base, None)
+
+
+def unused_parts(root: Path, layout: Layout) -> tuple[str, ...]:
+    """Folders beside the splits, and how many files lie outside the folders of classes, for messages."""
+    loose = [
+        f"{n} files straight in {folder.name}/"
+        for folder in dict.fromkeys([root, *layout.splits.values()])
+        if (n := sum(path.suffix.lower() not in NOTES for path in visible_files(folder)))
+    ]
+    return (*(f"{folder.name}/" for folder in layout.unused), *loose)
 
 
 def refuse_disguised_splits(listed: Mapping[str, list[Path]], folder: Path) -> None:

@@ -57,7 +57,7 @@ class TaskReport:
         if self.unused:
             lines.append(f"  not used: {', '.join(self.unused)}")
         if self.uniform:
-            lines += _listed("images of one uniform colour", [(path,) for path in self.uniform])
+            lines += _listed("images of one uniform colour, or nearly so", [(path,) for path in self.uniform])
         lines += _listed("duplicates across splits (they make validation look too good)", self.duplicates_across)
         if self.lookalikes is None:
             lines.append("  lookalikes across splits: not looked for; pip install 'hyperstar_tune[check]'")

@@ -84,6 +84,7 @@ class ImageTask:
         self.value_range = value_range
         self.test_folder = test_folder
         self.sources = dict(sources)
+        self.file_remarks: tuple[str, ...] = ()  # which files of a folder are not used, for whoever ranks or trains
         self.parent: ImageTask | None = None
         self._hash: str | None = None
         self._identity: dict[str, Any] | None = None
@@ -155,7 +156,8 @@ class ImageTask:
             value_range=found.value_range,
             test_folder=found.test,
         )
-        for remark in task.remarks() if root not in remarked else ():
+        task.file_remarks = found.remarks
+        for remark in [*task.file_remarks, *task.remarks()] if root not in remarked else ():
             LOGGER.warning(f"{name}: {remark}")
         remarked.add(root)
         return task

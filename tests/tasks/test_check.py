@@ -1,6 +1,8 @@
+import json
 import os
 import shutil
 
+import numpy as np
 import pytest
 from digit_images import write_digits
 from folder_makers import noise, write_pets
@@ -147,6 +149,39 @@ def test_copies_of_another_size_or_format_are_found_across_splits(tmp_path):
     for i in range(6):
         Image.open(tmp_path / f"train/b/{i}.png").resize((50, 50)).save(tmp_path / f"val/b/{i}.png")
     assert "8 of 42 held-out images are in training too" in check_folder(tmp_path).wrong[0]
+
+
+def test_images_under_several_classes_are_wrong_even_inside_one_split(digits_folder, hyperstar):
+    for i in range(6):
+        shutil.copy(digits_folder / f"train/digit0/{i}.png", digits_folder / f"train/digit1/x{i}.png")
+    status, out, _ = hyperstar("tasks", "check", digits_folder)
+    assert status == 2
+    assert "12 of 66 images equal one of another class" in out
+
+
+@pytest.mark.parametrize(("low", "high", "wrong"), [(0, 3, True), (100, 108, True), (0, 120, False)])
+def test_images_of_few_levels_are_nearly_uniform(tmp_path, low, high, wrong):
+    for label in range(2):
+        (tmp_path / str(label)).mkdir()
+        for i in range(6):
+            pixels = np.random.default_rng([label, i]).integers(low, high, (4, 4)).astype(np.uint8)
+            Image.fromarray(np.kron(pixels, np.ones((8, 8), np.uint8))).save(tmp_path / str(label) / f"{i}.png")
+    report = check_folder(tmp_path)
+    assert any("12 of 12 images are of one uniform colour, or nearly so" in why for why in report.wrong) == wrong
+
+
+def test_a_ranking_shows_the_remarks_on_the_folder(tmp_path, hyperstar, caplog):
+    write_pets(tmp_path / "pets", 20)
+    (tmp_path / "pets/cats/a.jpg").write_bytes(b"no image")
+    (tmp_path / "pets/cats/b.cr2").write_bytes(b"no image")
+    shutil.copy(tmp_path / "pets/cats/0.png", tmp_path / "pets/loose.png")
+    status, out, _ = hyperstar("rank", tmp_path / "pets", "--json")
+    said = json.loads(out)["remarks"]
+    assert status == 0
+    assert said[0] == "files that cannot be read: 1 .jpg, 1 .cr2"
+    assert said[1] == "not used: 1 files straight in pets/"
+    assert "12 validation images decide" in said[2]
+    assert all(f"pets: {line}" in caplog.messages for line in said[:3])
 
 
 def test_many_equal_files_across_splits_are_wrong(digits_folder, hyperstar):
