@@ -16,7 +16,10 @@ from scoreboard.described import description_table
 __all__ = ["DOCS", "TABLES", "filled", "write_docs"]
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCS = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("budgets", "predictor", "metadataset"))]
+DOCS = [
+    ROOT / "README.md",
+    *(ROOT / "docs" / f"{name}.md" for name in ("budgets", "predictor", "metadataset", "protocol")),
+]
 _PLACE = re.compile(r"(<!-- table (\S+): begin -->\n)(.*?)(<!-- table \2: end -->)", re.DOTALL)
 
 _MAIN, _TEST, _FIRST = "sweep_mobilenet-v2-64px", "sweep_test_families_mobilenet-v2-64px", "sweep"
@@ -254,6 +257,17 @@ def _description() -> str:
     return description_table([result, *result["other"].values()])
 
 
+def _schedules() -> str:
+    last, chosen = "last epoch", "best epoch, chosen on the other half"
+    gain = f"{last} against the constant run's best, chosen on the other half"
+    rows = []
+    for name, found in _result("schedule")["schedules"].items():
+        low, high = found[gain]["interval"]
+        difference = f"{found[gain]['mean']:+.1f} [{low:+.1f}, {high:+.1f}]"
+        rows.append([name, f"{found[last]:.1f}", f"{found[chosen]:.1f}", difference])
+    return _markdown(["", last, "its best epoch", "last epoch - best of constant"], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "methods": _readme,
     "replay-speed": _replay_speed,
@@ -270,6 +284,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "gain": _gain,
     "goals": _goals,
     "description": _description,
+    "schedules": _schedules,
 }
 
 
