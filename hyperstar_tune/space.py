@@ -221,6 +221,15 @@ class SearchSpace:
         likely = np.array([math.prod(axis.weight(c[axis.name]) for axis in axes if axis.name in c) for c in configs])
         return likely / likely.sum()
 
+    def values_or_ends(self, parameter: str) -> list[Any]:
+        """All values of a parameter, or both ends of a range; empty if the space does not have it."""
+        if parameter not in self._axes:
+            return []
+        if self.listed is not None:
+            return [config[parameter] for config in self.listed if parameter in config]
+        hp: Any = self.configuration_space[parameter]
+        return self._axes[parameter].choices or [plain(hp.lower), plain(hp.upper)]
+
     def nearest(self, parameter: str, number: float) -> Any:
         """The value of a range that is nearest to a number, which may miss its bounds and steps."""
         return self._axes[parameter].nearest(number)

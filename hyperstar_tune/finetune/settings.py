@@ -1,6 +1,6 @@
 """The settings that all configurations of a fine-tuning run share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,7 @@ class FineTuneSettings:
             raise ModelError(f"the settings of fine-tuning are {', '.join(known)}, but got {unknown!r}")
         return replace(settings or cls(), **changes)
 
-    def check_network(self, image_sizes: Sequence[int] = ()) -> None:
+    def check_network(self, image_sizes: Iterable[int] = ()) -> None:
         """Builds the network once, so that what cannot work on a worker is refused before anything runs.
 
         Args:
@@ -119,10 +119,18 @@ class FineTuneSettings:
         Raises:
             ModelError: If the network cannot be built, trained on the images or divided into layers.
         """
-        for size in (self.image_size, *image_sizes):
-            check_image_size(self.model, size, self.model_kwargs)
+        self.check_image_sizes([self.image_size, *image_sizes])
         model = build_model(self.model, 2, self.weights, self.image_size, self.model_kwargs)
         find_groups(model, self.image_size)
+
+    def check_image_sizes(self, image_sizes: Iterable[int | None]) -> None:
+        """Trains the network for one step on images of each size; None stands for that of the settings.
+
+        Raises:
+            ModelError: If it does not take a size; one that works is named.
+        """
+        for size in sorted({size for size in image_sizes if size is not None}):
+            check_image_size(self.model, size, self.model_kwargs)
 
     def torch_device(self) -> torch.device:
         """Where this process trains."""

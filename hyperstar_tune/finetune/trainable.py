@@ -45,6 +45,7 @@ class FineTuneTrainable(tune.Trainable):
     keep_best_by: ClassVar[str] = "val_accuracy"
     task_identity: ClassVar[dict[str, Any] | None] = None  # see tasks/identity.py
     accept_changed_data: ClassVar[bool] = False
+    checked_sizes: ClassVar[tuple[int, ...]] = ()  # image sizes that the network is known to take
     epoch_seconds_limit: ClassVar[float | None] = None
     _best: dict[str, Any] | None = None  # the best epoch so far, its standing and its trained parameters
 
@@ -72,6 +73,15 @@ class FineTuneTrainable(tune.Trainable):
         if cls.settings.device == "cpu" or not ray.is_initialized() or ray.cluster_resources().get("GPU", 0) < 1:
             return None
         return tune.PlacementGroupFactory([{"CPU": 1, "GPU": 1}])
+
+    @classmethod
+    def check_image_sizes(cls, image_sizes: Sequence[int | None]) -> None:
+        """Refuses image sizes that the network cannot be trained on, for a searcher that knows which it will suggest.
+
+        Raises:
+            ModelError: If there is one; a size that works is named.
+        """
+        cls.settings.check_image_sizes(set(image_sizes) - set(cls.checked_sizes))
 
     def setup(self, config: dict[str, Any], task: ImageTask | None = None) -> None:
         """Builds the network of the first configuration."""
@@ -206,6 +216,7 @@ def trainable(
         "keep_best_by": keep_best_by,
         "task_identity": images.identity(),
         "accept_changed_data": accept_changed_data,
+        "checked_sizes": (settings.image_size, *image_sizes),
         "epoch_seconds_limit": epoch_seconds_limit,
         "__doc__": f"Fine-tunes {settings.model} on {images.name}.",
         "__module__": __name__,

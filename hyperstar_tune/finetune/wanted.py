@@ -60,7 +60,7 @@ def wanted_cells(
     if not tasks or not seeds:
         raise MetaDatasetError(f"a collection needs tasks and seeds, but got {len(tasks)} tasks, {len(seeds)} seeds")
     settings = _whole(settings)
-    settings.check_network()
+    settings.check_network({size for config in configs if (size := config.get("image_size"))})
     images = [ImageTask.of(task) for task in tasks]
     network = {**settings.normalization(), "kwargs": settings.model_kwargs, "epochs": settings.evaluate_at}
     rows = [_row(task, families or {}, licences or {}) for task in images]

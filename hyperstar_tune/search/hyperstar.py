@@ -193,6 +193,12 @@ class HyperStarSearcher(DeckSearcher):
         if gate.plan.has_race and self.deck is not None and self._use[0] == "top" and complement is not None:
             self.deck.bring_forward(complement)
 
+    def searched_values(self, parameter: str) -> list[Any]:
+        """Values of a parameter in the ranking, or in the space if that is searched at random."""
+        if self.ranking is None:
+            return super().searched_values(parameter)
+        return [config[parameter] for config in self.ranking.configs if parameter in config]
+
     def remark(self, trial: Trial, plan: Plan) -> str:
         """Says how the run differs from what the predictor was trained for."""
         if self.fingerprint is None:

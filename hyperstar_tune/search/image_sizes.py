@@ -143,6 +143,10 @@ class IncreasingImageSizes(GatedSearcher):
         """Number of the stage that runs, counted from 0."""
         return len(self.stages)
 
+    def searched_values(self, parameter: str) -> list[Any]:
+        """The image sizes; other parameters are the searcher's."""
+        return list(self.sizes) if parameter == self._parameter else []
+
     def next_config(self) -> Config | None:
         """What the searcher of this stage suggested, with the image size."""
         config, self._next = self._next, None

@@ -237,7 +237,7 @@ class PlanScheduler(TrialScheduler):
         searcher = find_gated(search_alg, self._samples)
         if searcher is not None:
             self._join(searcher)
-            searcher.take_trainable(trial.get_trainable_cls())
+            searcher.take_trainable(trial.get_trainable_cls(), trial.config)
         self._is_bound = True
         storage = getattr(trial, "storage", None)
         self._snapshot = SnapshotKeeper(storage) if storage is not None else None

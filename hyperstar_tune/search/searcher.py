@@ -274,17 +274,26 @@ class GatedSearcher(Searcher, ABC):
         if not self.gate.is_open and not self.is_restored:
             raise SearchError(f"a {type(self).__name__} belongs to one run, but is used for a second; make a new one")
 
-    def take_trainable(self, trainable: Any) -> None:
-        """Notes on which data the run trains, if its trainable says so.
+    def searched_values(self, parameter: str) -> list[Any]:
+        """Values of a parameter that may be suggested, of a range its ends; empty where none are known."""
+        return []
+
+    def take_trainable(self, trainable: Any, config: Config) -> None:
+        """Notes on which data the run trains, and lets its trainable refuse image sizes, as far as it can.
 
         Args:
-            trainable: The class; it may have the attributes ``task_identity`` and ``accept_changed_data``, as that of
-                ``finetune.trainable`` has.
+            trainable: The class; it may have the attributes ``task_identity`` and ``accept_changed_data`` and the
+                method ``check_image_sizes``, as that of ``finetune.trainable`` has.
+            config: Configuration of a trial, with what the run fixes.
 
         Raises:
             TaskError: If this goes on with a saved run, and labels or images have changed since.
+            ModelError: If the network cannot be trained on images of a size that is searched.
         """
         self.trained_on = data_of_run(trainable, self.trained_on)
+        check = getattr(trainable, "check_image_sizes", None)
+        if check is not None:
+            check([*self.searched_values("image_size"), config.get("image_size")])
 
     def suggest_again(self, trial_id: str) -> None:
         """Gives the configuration of a lost trial to the next one."""

@@ -73,6 +73,10 @@ class SpaceSearcher(GatedSearcher):
             self._has_own = False
         super()._renew(config)
 
+    def searched_values(self, parameter: str) -> list[Any]:
+        """Values of a parameter of the space, of a range its ends."""
+        return self.space.values_or_ends(parameter) if self.space is not None else []
+
     def _begin(self, space: SearchSpace, fixed: dict[str, Any]) -> None:
         self.space = space
         self.search(space, fixed)

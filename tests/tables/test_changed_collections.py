@@ -23,7 +23,7 @@ SPACE = SearchSpace.from_values({"lr": [0.01], "layers": ["head"]}, "s")
 
 @pytest.fixture(autouse=True)
 def _no_networks(monkeypatch):
-    monkeypatch.setattr(FineTuneSettings, "check_network", lambda _: None)
+    monkeypatch.setattr(FineTuneSettings, "check_network", lambda *_: None)
 
 
 def wanted(labels=LABELS, val=IMAGES):
