@@ -155,6 +155,8 @@ def rewrite(folder, **entries):
 class Scripted:
     """A run whose epochs have given results, and whose trained state is the number of its epoch."""
 
+    stalled = False
+
     def __init__(self, results):
         self.results, self.epoch = results, 0
 
@@ -169,7 +171,7 @@ class Scripted:
     def state_dict(self):
         return {"epoch": self.epoch, "trained": self.trained_state()}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state, accept_changed_data):
         self.epoch = state["epoch"]
 
     def close(self):
