@@ -148,7 +148,10 @@ class Ranking:
             why = self.doubt or "no known task is very near these images"
             lines.append(f"{why[0].upper()}{why[1:]}: {self.share:.0%} of what they say is trusted.")
         if self.nearest:
-            lines.append(f"Nearest known tasks: {', '.join(self.nearest)}")
+            lines.append(
+                f"Nearest known tasks, by how well features tell their classes apart, not by what the images show: "
+                f"{', '.join(self.nearest)}"
+            )
         return lines
 
     def race_remark(self) -> str:
@@ -164,10 +167,16 @@ class Ranking:
         return f"A race sets place 1 against place {place + 1} ({values}). It is best where the first fails: {where}."
 
     def table(self, n: int = 10) -> str:
-        """The first ``n`` places as text: place, predicted score and its spread, configuration."""
+        """The first ``n`` places as text: place, predicted score and its spread, configuration, and what they mean."""
         lines = ["place  score (spread)  configuration"]
         rows = zip(self.configs[:n], self.scores, self.spread, strict=False)
+        alike = 0
         for place, (config, score, spread) in enumerate(rows, 1):
             values = ", ".join(f"{name}={value}" for name, value in config.items())
-            lines.append(f"{place:5d}  {score:+5.2f} ({spread:4.2f})  {values}")
+            is_alike = place > 1 and self.scores[0] - score < spread
+            alike += is_alike
+            lines.append(f"{'~' * is_alike + str(place):>5}  {score:+5.2f} ({spread:4.2f})  {values}")
+        lines.append("score: deviations above the mean configuration of a task; spread: its error on other tasks")
+        if alike:
+            lines.append("~: the score differs from that of place 1 by less than its spread")
         return "\n".join(lines)

@@ -25,9 +25,16 @@ def test_a_ranking_does_not_share_its_configurations():
 
 def test_the_table_shows_the_head_only():
     lines = Ranking.of(CONFIGS, [3, 2, 1]).table(2).splitlines()
-    assert len(lines) == 3
+    assert len(lines) == 4
     assert "+3.00" in lines[1]
     assert "lr=0.1" in lines[1]
+    assert lines[3].startswith("score: deviations above the mean")
+
+
+def test_places_that_cannot_be_told_from_the_first_are_marked():
+    lines = Ranking.of(CONFIGS, [3, 2.9, 1], [0.5, 0.5, 0.5]).table(3).splitlines()
+    assert [line[:5].strip() for line in lines[1:4]] == ["1", "~2", "3"]
+    assert lines[-1] == "~: the score differs from that of place 1 by less than its spread"
 
 
 @pytest.mark.parametrize(
@@ -35,7 +42,7 @@ def test_the_table_shows_the_head_only():
     [
         ({}, []),
         ({"seen": True}, ["p has seen these images"]),
-        ({"share": 0.25, "nearest": ("a", "b")}, ["25%", "Nearest known tasks: a, b"]),
+        ({"share": 0.25, "nearest": ("a", "b")}, ["25%", "what the images show: a, b"]),
         ({"share": 0.0}, ["Warning: no known task is near"]),
     ],
 )

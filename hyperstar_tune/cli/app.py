@@ -5,11 +5,12 @@ A user's mistake ends it with one line and status 2; any other error is a bug an
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+import hyperstar_tune
 from hyperstar_tune.errors import HyperStarError, TaskError
 
 if TYPE_CHECKING:
@@ -30,6 +31,21 @@ app.add_typer(metadataset_app, name="metadataset")
 tasks_app = typer.Typer(help="Folders of images.", no_args_is_help=True)
 app.add_typer(tasks_app, name="tasks")
 console = Console(highlight=False, markup=False, soft_wrap=True)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(hyperstar_tune.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:

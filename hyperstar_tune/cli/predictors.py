@@ -7,17 +7,14 @@ from typing import Annotated, Any
 import typer
 
 from hyperstar_tune.cli.app import app, console, find_task, predictors_app
-from hyperstar_tune.errors import PredictorError, TaskError
+from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.log import LOGGER
 from hyperstar_tune.shipped import DEFAULT_PREDICTOR
 
 
 @app.command()
 def rank(
-    folder: Annotated[
-        Path | None, typer.Argument(help="Folder of images: CLASS/* or {train,val}/CLASS/*.", show_default=False)
-    ] = None,
-    data: Annotated[Path | None, typer.Option(help="The same folder, by name.", show_default=False)] = None,
+    folder: Annotated[Path, typer.Argument(help="Folder of images: CLASS/* or {train,val}/CLASS/*.")],
     predictor: Annotated[str, typer.Option(help="A shipped predictor or a folder.")] = DEFAULT_PREDICTOR,
     top: Annotated[int, typer.Option(help="Number of places to print.")] = 10,
     seed: Annotated[int, typer.Option(help="Random seed of the sample of images.")] = 0,
@@ -27,10 +24,7 @@ def rank(
     from hyperstar_tune.predictor import Predictor
     from hyperstar_tune.tasks import ImageTask
 
-    given = folder or data
-    if given is None or (folder and data):
-        raise TaskError("rank needs one folder of images: hyperstar rank FOLDER")
-    task = ImageTask.from_folder(given)
+    task = ImageTask.from_folder(folder)
     LOGGER.info(task.summary())  # to stderr: what is printed is the ranking alone
     ranking = Predictor.load(predictor).rank(task, seed=seed)
     if as_json:

@@ -10,12 +10,12 @@ import os
 import sys
 from typing import Any
 
-from ray.tune.result import AUTO_RESULT_KEYS, DEBUG_METRICS
+from ray.tune.result import AUTO_RESULT_KEYS, DEBUG_METRICS, TRAINING_ITERATION
 
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.search.searcher import GatedSearcher
 
-__all__ = ["find_gated", "is_lenient", "missing_metric", "take_over_check"]
+__all__ = ["begins_anew", "find_gated", "is_lenient", "missing_metric", "take_over_check"]
 
 _RAYS_CHECK = "_validate_result_metrics"
 _RAYS_OWN = {*AUTO_RESULT_KEYS, *DEBUG_METRICS, "done", "experiment_tag", "should_checkpoint"}
@@ -82,4 +82,27 @@ def missing_metric(metric: str, result: dict[str, Any]) -> SearchError:
     return SearchError(
         f"the trainable must report {metric!r} in every result, but reports only {', '.join(reported) or 'nothing'}; "
         "correct the run's metric"
+    )
+
+
+def begins_anew(trial: Any, result: dict[str, Any], done: int) -> str:
+    """What to say if a trial that was paused trains from its start again, because it has no checkpoint or reads none.
+
+    Args:
+        trial: Ray's trial.
+        result: Its result.
+        done: Epochs that it had trained before.
+
+    Returns:
+        An empty text if it went on, or if it failed before and so may have lost its checkpoint.
+    """
+    counted, own = result[TRAINING_ITERATION], result.get("epoch")
+    is_first = result.get("iterations_since_restore", 1) == 1
+    starts_again = counted == 1 or (is_first and counted > 1 and own in (0, 1))
+    if not done or not starts_again or bool(getattr(trial, "num_failures", 0)):
+        return ""
+    return (
+        f"trial {trial.trial_id} had trained {done} epochs, was paused, and begins with epoch 1 again: the trainable "
+        "must save a checkpoint and go on from it, by tune.report(..., checkpoint=...) and tune.get_checkpoint(), or "
+        "by save_checkpoint and load_checkpoint"
     )

@@ -21,7 +21,7 @@ from hyperstar_tune.errors import HyperStarError, SearchError
 from hyperstar_tune.log import LOGGER
 from hyperstar_tune.plan import Plan
 from hyperstar_tune.search.brackets import PAUSE, Gate, RungRecord
-from hyperstar_tune.search.checks import find_gated, is_lenient, missing_metric, take_over_check
+from hyperstar_tune.search.checks import begins_anew, find_gated, is_lenient, missing_metric, take_over_check
 from hyperstar_tune.search.restore import SnapshotKeeper
 from hyperstar_tune.search.searcher import GatedSearcher, agreed
 
@@ -80,6 +80,7 @@ class PlanScheduler(TrialScheduler):
         self._requests: set[Any] = set()  # what trials ask for, as far as the cluster was asked whether it has it
         self._waiting = Waiting()
         self._is_summed_up = False
+        self._has_begun_anew = False  # a trial that should have gone on, which is said once
 
     # -- to be read by users -------------------------------------------------------------------------------------------
 
@@ -161,6 +162,11 @@ class PlanScheduler(TrialScheduler):
         if value is None and not (epoch < gate.next_level(trial_id) and is_lenient()):
             self._error = missing_metric(str(self._metric), result)
             return PAUSE
+        if not self._has_begun_anew and not gate.restores:
+            remark = begins_anew(trial, result, gate.trials[trial_id].epochs)
+            self._has_begun_anew = bool(remark)
+            if remark:
+                LOGGER.warning(remark)
         self._tell(trial_id, result)
         steps = result.get("iterations_since_restore", 1)
         return gate.result(trial_id, epoch, self._score(value), steps, result.get(TIME_THIS_ITER_S))

@@ -6,6 +6,7 @@ import pytest
 from digit_images import write_digits
 from made_up_table import make_table
 
+import hyperstar_tune
 from hyperstar_tune.cli.app import find_task
 from hyperstar_tune.errors import TaskError
 from hyperstar_tune.predictor import Predictor
@@ -56,10 +57,12 @@ def test_a_mistake_is_one_line_and_status_two(hyperstar, tmp_path, digits_folder
 def test_rank_prints_the_head_of_the_ranking_or_all_of_it_as_json(hyperstar, digits_folder):
     status, out, _ = hyperstar("rank", digits_folder, "--top", 3)
     assert status == 0
-    nearest, heading, *places, race = out.strip().splitlines()
-    assert nearest.startswith("Nearest known tasks: ")
+    nearest, heading, *places, unit, alike, race = out.strip().splitlines()
+    assert nearest.startswith("Nearest known tasks, by how well features tell their classes apart")
     assert heading.startswith("place")
     assert len(places) == 3
+    assert unit.startswith("score: deviations above the mean configuration")
+    assert alike.startswith("~: ")
     status, out, _ = hyperstar("rank", digits_folder, "--json")
     ranking = json.loads(out)
     assert race.startswith(f"A race sets place 1 against place {ranking['complement'] + 1} (")
@@ -68,6 +71,10 @@ def test_rank_prints_the_head_of_the_ranking_or_all_of_it_as_json(hyperstar, dig
     assert ranking["seen"] is False
     scores = [place["score"] for place in ranking["ranking"]]
     assert scores == sorted(scores, reverse=True)
+
+
+def test_the_command_says_its_version(hyperstar):
+    assert hyperstar("--version")[:2] == (0, f"{hyperstar_tune.__version__}\n")
 
 
 def test_predictors_are_listed(hyperstar):

@@ -191,9 +191,9 @@ def test_the_command_prints_places_nearest_tasks_and_a_warning(saved, tmp_path, 
             cli.main()
         return end.value.code, capsys.readouterr()
 
-    code, printed = run("--data", str(tmp_path / "task"))
+    code, printed = run(str(tmp_path / "task"))
     assert code == 0
-    assert "Nearest known tasks: s" in printed.out
+    assert "what the images show: s" in printed.out
     assert "no known task is near" in printed.out
     assert len([line for line in printed.out.splitlines() if "lr=" in line]) == 10 + 1  # the complement's reason
     code, printed = run(str(tmp_path / "task"), "--json")
@@ -201,7 +201,7 @@ def test_the_command_prints_places_nearest_tasks_and_a_warning(saved, tmp_path, 
     assert (len(answer["nearest"]), answer["share"], len(answer["ranking"])) == (3, 0.0, 12)
     code, printed = run()
     assert code == 2
-    assert "one folder of images" in printed.err
+    assert "FOLDER" in printed.err
 
 
 @pytest.mark.parametrize(("name", "max_epochs"), [("mobilenet-v2-64px", 32), ("shufflenet-v2-x1-64px", 16)])
