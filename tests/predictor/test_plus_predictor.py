@@ -201,7 +201,7 @@ def test_the_command_prints_places_nearest_tasks_and_a_warning(saved, tmp_path, 
     assert (len(answer["nearest"]), answer["share"], len(answer["ranking"])) == (3, 0.0, 12)
     code, printed = run()
     assert code == 2
-    assert "FOLDER" in printed.err
+    assert "FOLDER" in printed.err.upper()
 
 
 @pytest.mark.parametrize(("name", "max_epochs"), [("mobilenet-v2-64px", 32), ("shufflenet-v2-x1-64px", 16)])
