@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from hyperstar_tune.cli.app import app, console, find_task
+from hyperstar_tune.cli.network_options import MEAN_HELP, MODEL_ARG_HELP, STD_HELP, model_arguments, normalization
 from hyperstar_tune.cli.spaces import SPACE_HELP, find_space
 
 
@@ -18,7 +19,11 @@ def collect(
     space: Annotated[str, typer.Option(help=SPACE_HELP)] = "mobilenet-v2",
     model: Annotated[str, typer.Option(help="Any classification model of timm or torchvision.")] = "mobilenetv2_100",
     weights: Annotated[str, typer.Option(help="'hub', 'own' (the shipped small backbone) or a local file.")] = "hub",
+    mean: Annotated[str | None, typer.Option(help=MEAN_HELP)] = None,
+    std: Annotated[str | None, typer.Option(help=STD_HELP)] = None,
+    model_arg: Annotated[list[str] | None, typer.Option(help=MODEL_ARG_HELP)] = None,
     seeds: Annotated[int, typer.Option(help="Number of seeds per configuration and task.")] = 1,
+    seed: Annotated[int, typer.Option(help="The first of the random seeds.")] = 0,
     image_size: Annotated[int, typer.Option(help="Side of the images in pixels.")] = 64,
     max_epochs: Annotated[int, typer.Option(help="R: epochs of every configuration.")] = 32,
     schedule: Annotated[str, typer.Option(help="Learning rate: 'settle', 'cosine' or 'constant'.")] = "settle",
@@ -41,10 +46,14 @@ def collect(
     from hyperstar_tune.finetune import collect as collect_curves
     from hyperstar_tune.finetune import estimate_collection
 
+    means, deviations = normalization(weights, mean, std)
     wanted: dict[str, Any] = {
         "model": model,
         "weights": weights,
-        "seeds": range(seeds),
+        "mean": means,
+        "std": deviations,
+        "model_kwargs": model_arguments(model_arg),
+        "seeds": range(seed, seed + seeds),
         "image_size": image_size,
         "max_epochs": max_epochs,
         "schedule": schedule,

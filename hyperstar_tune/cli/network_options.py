@@ -8,8 +8,11 @@ import typer
 
 from hyperstar_tune.errors import ModelError
 
-__all__ = ["model_arguments", "normalization"]
+__all__ = ["MEAN_HELP", "MODEL_ARG_HELP", "STD_HELP", "model_arguments", "normalization"]
 
+MEAN_HELP = "Mean of RGB in [0, 1] that the weights want: R,G,B."
+STD_HELP = "Standard deviation of RGB that the weights want: R,G,B."
+MODEL_ARG_HELP = "Further argument of the network, NAME=VALUE. May be repeated."
 _KNOWN = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),

@@ -9,11 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from hyperstar_tune.cli.app import app, console
-from hyperstar_tune.cli.network_options import model_arguments, normalization
+from hyperstar_tune.cli.network_options import MEAN_HELP, MODEL_ARG_HELP, STD_HELP, model_arguments, normalization
 from hyperstar_tune.errors import ModelError, SearchError, TaskError
 
 _METRICS = {"accuracy": "val_accuracy", "balanced-accuracy": "val_balanced_accuracy", "macro-f1": "val_macro_f1"}
-_NO_OPTIONS = ("folder", "out", "resume", "model_arg")  # parameters of the command that are no field of TuneOptions
+_NO_OPTIONS = (
+    "folder",
+    "out",
+    "resume",
+    "model_arg",
+    "accept_changed_data",
+)  # parameters of the command that are no field of TuneOptions
 _INTERRUPTED = 130  # status of a process that Ctrl-C has ended
 
 
@@ -33,11 +39,9 @@ def tune(
         typer.Option(help="'hub', 'package', 'own', or a local file. [default: an installed package, else the hub]"),
     ] = None,
     image_size: Annotated[int, typer.Option(help="Side of the images in pixels.")] = 64,
-    mean: Annotated[str | None, typer.Option(help="Mean of RGB in [0, 1] that the weights want: R,G,B.")] = None,
-    std: Annotated[str | None, typer.Option(help="Standard deviation of RGB that the weights want: R,G,B.")] = None,
-    model_arg: Annotated[
-        list[str] | None, typer.Option(help="Further argument of the network, NAME=VALUE. May be repeated.")
-    ] = None,
+    mean: Annotated[str | None, typer.Option(help=MEAN_HELP)] = None,
+    std: Annotated[str | None, typer.Option(help=STD_HELP)] = None,
+    model_arg: Annotated[list[str] | None, typer.Option(help=MODEL_ARG_HELP)] = None,
     predictor: Annotated[
         str | None, typer.Option(help="A shipped predictor or a folder. [default: one that fits the weights]")
     ] = None,
@@ -57,6 +61,9 @@ def tune(
         bool, typer.Option("--refit", help="Train the winner once more, on training and validation images together.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    accept_changed_data: Annotated[
+        bool, typer.Option("--accept-changed-data", help="Go on though labels or images have changed.")
+    ] = False,
 ) -> None:
     """Fine-tunes a network on your images under a budget, beginning with what is predicted to be best for them."""
     from hyperstar_tune.tuning import OPTIONS_FILE, TuneOptions, find_run, new_run, tune_folder
@@ -82,7 +89,7 @@ def tune(
     else:
         asked["mean"], asked["std"] = normalization(weights, mean, std)
         options = TuneOptions(task=folder, **asked)
-    if not tune_folder(options, there or new_run(folder), console):
+    if not tune_folder(options, there or new_run(folder), console, accept_changed_data):
         raise typer.Exit(_INTERRUPTED)
 
 

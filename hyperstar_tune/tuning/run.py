@@ -74,13 +74,14 @@ def new_run(task: str) -> Path:
     return RUNS / f"{name.removeprefix('torchvision:')}-{datetime.now():%Y-%m-%d-%H%M%S}"
 
 
-def tune_folder(options: TuneOptions, folder: Path, console: Console) -> bool:
+def tune_folder(options: TuneOptions, folder: Path, console: Console, accept_changed_data: bool = False) -> bool:
     """Begins the run of a folder, or goes on with the one that is there.
 
     Args:
         options: What is asked for; a run that is there goes on with its own.
         folder: Folder of the run. On a cluster every node must be able to write it.
         console: Where it tells what it does.
+        accept_changed_data: Whether to go on though labels or images have changed since the run began.
 
     Returns:
         Whether the run ended; otherwise it was interrupted and can go on.
@@ -98,7 +99,8 @@ def tune_folder(options: TuneOptions, folder: Path, console: Console) -> bool:
             console.print(f"{told['text']}\nThis run has ended: there is nothing to go on with")
             return True
     task = ImageTask.of(options.task)
-    refuse_changed_data(more.get("identity"), task.identity(), f"the run {shown(folder)}")
+    if not accept_changed_data:
+        refuse_changed_data(more.get("identity"), task.identity(), f"the run {shown(folder)}")
     predictor = Predictor.load(str(options.predictor))
     ranking = predictor.rank(task, seed=options.seed)
     max_epochs = more.get("max_epochs") or choose_max_epochs(options, ranking)
@@ -108,12 +110,15 @@ def tune_folder(options: TuneOptions, folder: Path, console: Console) -> bool:
         seed=options.seed,
         keep_best_by=options.metric,
         epoch_seconds_limit=options.epoch_seconds_limit,
+        accept_changed_data=accept_changed_data,
     )
     with quiet_ray():
         resources = trial_resources(options.cpus_per_trial, options.gpus_per_trial)
         parallel = more.get("parallel") or parallel_trials(resources)
         plan = make_plan(options, max_epochs, parallel)
-        searcher = HyperStarSearcher(task=task, predictor=predictor, plan=plan, seed=options.seed)
+        searcher = HyperStarSearcher(
+            task=task, predictor=predictor, plan=plan, seed=options.seed, accept_changed_data=accept_changed_data
+        )
         run = _Run(folder, options, task, plan, searcher.ranking or ranking, console, resources)
         _introduce(run, goes_on)
         options.save(folder, identity=task.identity(), max_epochs=max_epochs, parallel=parallel)
