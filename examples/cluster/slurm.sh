@@ -1,5 +1,6 @@
 #!/bin/bash
-# sbatch examples/cluster/slurm.sh DATA STORAGE [OPTIONS OF run.py]: a Ray cluster for the time of one job, one Ray a node.
+# sbatch examples/cluster/slurm.sh DATA STORAGE --hours 16 [MORE OPTIONS OF hyperstar tune]: a Ray cluster for the time of one
+# job, one Ray a node.
 # Several trials share a GPU unless the options say otherwise, as --gpus-per-trial 1 does, or 0 where there is no GPU.
 # Two minutes before its time limit it queues itself again, preempted or with a node lost Slurm does (--requeue), if the
 # cluster allows it. It goes on from what was saved: its number, and so the run's name, stay the same.
@@ -12,7 +13,7 @@
 #SBATCH --requeue
 #SBATCH --signal=B:USR1@120
 set -eu -o pipefail
-[ $# -ge 2 ] || { echo "usage: sbatch examples/cluster/slurm.sh DATA STORAGE [OPTIONS OF run.py]" >&2; exit 2; }
+[ $# -ge 3 ] || { echo "usage: sbatch examples/cluster/slurm.sh DATA STORAGE --hours 16 [MORE OPTIONS]" >&2; exit 2; }
 data=$1 storage=$2
 shift 2
 trap 'scontrol requeue "$SLURM_JOB_ID"' USR1
@@ -35,5 +36,5 @@ if [ "$SLURM_JOB_NUM_NODES" -gt 1 ]; then
   sleep 20
 fi
 srun --overlap --nodes=1 --ntasks=1 --nodelist="$head" \
-  python examples/cluster/run.py --data "$data" --storage "$storage" --name "job-$SLURM_JOB_ID" --gpus-per-trial 0.25 "$@" &
+  hyperstar tune "$data" --out "$storage/job-$SLURM_JOB_ID" --resume --gpus-per-trial 0.25 "$@" &
 wait $! # in the background, since bash answers a signal only between commands or in a wait

@@ -8,7 +8,10 @@ from pathlib import Path
 import jsonschema
 import pytest
 import ray
+import typer
 import yaml
+
+from hyperstar_tune.cli import app
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "cluster"
 RAY_JOB = json.loads(Path(__file__).with_name("kuberay_rayjob.schema.json").read_text())
@@ -19,8 +22,9 @@ def read(name):
     return yaml.safe_load((EXAMPLES / name).read_text())
 
 
-def options_of_run():
-    return set(re.findall(r'"(--[a-z-]+)"', (EXAMPLES / "run.py").read_text()))
+def options_of_tune():
+    (command,) = (c for c in typer.main.get_command(app).commands.values() if c.name == "tune")
+    return {option for parameter in command.params for option in parameter.opts}
 
 
 def test_the_job_for_kuberay_keeps_to_its_schema():
@@ -30,7 +34,7 @@ def test_the_job_for_kuberay_keeps_to_its_schema():
     for pod in (cluster["headGroupSpec"]["template"], *(g["template"] for g in cluster["workerGroupSpecs"])):
         mounted = {m["name"] for container in pod["spec"]["containers"] for m in container["volumeMounts"]}
         assert mounted == {volume["name"] for volume in pod["spec"]["volumes"]}
-    assert set(re.findall(r"--[a-z-]+", job["spec"]["entrypoint"])) <= options_of_run()
+    assert set(re.findall(r"--[a-z-]+", job["spec"]["entrypoint"])) <= options_of_tune()
     assert cluster["rayVersion"] in (EXAMPLES / "Dockerfile").read_text()
 
 
