@@ -1,6 +1,9 @@
 """The circumstances of a table, a predictor or a run, so that nobody mixes different ones unawares."""
 
+import math
+import re
 from dataclasses import asdict, dataclass, fields
+from fractions import Fraction
 from typing import Any
 
 from hyperstar_tune.errors import MetaDatasetError
@@ -8,6 +11,10 @@ from hyperstar_tune.errors import MetaDatasetError
 __all__ = ["PROTOCOL_VERSION", "Fingerprint"]
 
 PROTOCOL_VERSION = 1  # of docs/protocol.md
+
+_SETTLES = re.compile(
+    r"settling over the last (\d+(?:/[1-9]\d*)?)\b"
+)  # the text of a schedule that falls to zero at its end
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,20 @@ class Fingerprint:
     def constant_rate(self) -> bool:
         """Whether the learning rate stays constant, so that accuracies have not settled at the last epoch."""
         return self.schedule.startswith("constant")
+
+    def constant_epochs(self, max_epochs: int) -> float:
+        """Epochs from the start over which the learning rate stays constant.
+
+        Args:
+            max_epochs: R of the run, where the fingerprint states none.
+
+        Returns:
+            Infinite if the rate never falls or no schedule is stated; 0 if it falls from the start, as a cosine does.
+        """
+        if self.constant_rate or not self.schedule:
+            return math.inf
+        settles = _SETTLES.match(self.schedule)
+        return (self.max_epochs or max_epochs) * float(1 - Fraction(settles[1])) if settles else 0
 
     def differences(self, other: "Fingerprint") -> list[str]:
         """One readable line for each field that both state and in which they differ."""

@@ -8,7 +8,7 @@ a part of such a training says little of its end: pass ``race_epochs=0``, which 
 Source: our own measurements on recorded curves (docs/budgets.md).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -90,6 +90,13 @@ class RacePlan(Plan):
     def bracket(self, number: int) -> Bracket:
         """The race only comes first; every later bracket is one configuration to R."""
         return self.brackets[min(number, len(self.brackets) - 1)]
+
+    def under(self, constant_epochs: float) -> "RacePlan":
+        """The plan for trainings whose learning rate is constant for so many epochs: without a race if it falls before.
+
+        Epochs at different rates cannot be compared, so a part of such a training says little of its end.
+        """
+        return self if self.race_epochs <= constant_epochs else replace(self, race_epochs=0)
 
     @property
     def brief(self) -> str:

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from hyperstar_tune.errors import MetaDatasetError
@@ -23,3 +25,26 @@ def test_json_round_trip():
 def test_foreign_fields_are_refused(data):
     with pytest.raises(MetaDatasetError, match="but got"):
         Fingerprint.from_json(data)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "epochs"),
+    [
+        ("", math.inf),
+        ("constant, one warm-up epoch", math.inf),
+        ("cosine, one warm-up epoch", 0),
+        ("settling over the last 3/8, one warm-up epoch", 20),
+        ("settling over the last 1, one warm-up epoch", 0),
+        ("a staircase of somebody's own", 0),
+    ],
+)
+def test_it_tells_how_long_the_learning_rate_stays_constant(schedule, epochs):
+    assert Fingerprint(schedule=schedule).constant_epochs(32) == epochs
+    assert Fingerprint(schedule=schedule, max_epochs=64).constant_epochs(32) == 2 * epochs
+
+
+def test_it_understands_every_schedule_that_the_trainable_states():
+    from hyperstar_tune.finetune.schedule import SCHEDULES, Schedule
+
+    told = {name: Fingerprint(schedule=str(Schedule(name, 32, 1 / 3))).constant_epochs(32) for name in SCHEDULES}
+    assert told == {"constant": math.inf, "cosine": 0, "settle": pytest.approx(64 / 3)}

@@ -6,6 +6,7 @@ travels with the searcher's state.
 Source: HyperSTAR (CVPR 2020), Sec. 3.2 ("Task-Aware HPO").
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,13 +18,14 @@ from ray.tune.experiment import Trial
 from hyperstar_tune.errors import SearchError, SpaceError
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.log import LOGGER
-from hyperstar_tune.plan import Plan
+from hyperstar_tune.plan import HyperBandPlan, Plan
 from hyperstar_tune.race import RacePlan
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.search.brackets import Gate
 from hyperstar_tune.search.decks import RankedDeck, random_deck
 from hyperstar_tune.search.diversity import made_diverse
 from hyperstar_tune.search.ray_space import RaySpace
+from hyperstar_tune.search.searcher import trainable_fingerprint
 from hyperstar_tune.search.selection import configs_to_rank, part_in_space
 from hyperstar_tune.search.space_searcher import DeckSearcher
 from hyperstar_tune.shipped import DEFAULT_PREDICTOR
@@ -199,13 +201,27 @@ class HyperStarSearcher(DeckSearcher):
             return super().searched_values(parameter)
         return [config[parameter] for config in self.ranking.configs if parameter in config]
 
+    def default_plan(self, trial: Trial) -> Plan | None:
+        """A race for R epochs of the trainable, or else of the predictor; without a ranking Hyperband."""
+        stated = (trainable_fingerprint(trial), self.fingerprint)
+        max_epochs = next((one.max_epochs for one in stated if one is not None and one.max_epochs), None)
+        if max_epochs is None:
+            return None
+        return HyperBandPlan(max_epochs) if self.ranking is None else RacePlan(max_epochs)
+
+    def fitting(self, plan: Plan, trial: Trial) -> Plan:
+        """The plan without a race if the learning rate of the trainable, or of one that would race, falls too early."""
+        fits = super().fitting(plan, trial)
+        if isinstance(fits, RacePlan) and self.ranking is not None:
+            racing = [self.ranking.configs[place] for place in self.ranking.order()[:2]]
+            return fits.under(0 if any(config.get("schedule") == "cosine" for config in racing) else math.inf)
+        return fits
+
     def remark(self, trial: Trial, plan: Plan) -> str:
         """Says how the run differs from what the predictor was trained for."""
         if self.fingerprint is None:
             return ""
-        theirs = getattr(trial.get_trainable_cls(), "fingerprint", None)
-        if not isinstance(theirs, Fingerprint):
-            theirs = Fingerprint(protocol=None)
+        theirs = trainable_fingerprint(trial)
         if theirs.max_epochs is None:
             theirs = replace(theirs, max_epochs=plan.max_epochs)
         lines = self.fingerprint.differences(theirs)

@@ -20,6 +20,7 @@ from hyperstar_tune.cluster import Waiting, check_request
 from hyperstar_tune.errors import HyperStarError, SearchError
 from hyperstar_tune.log import LOGGER
 from hyperstar_tune.plan import Plan
+from hyperstar_tune.race import RacePlan
 from hyperstar_tune.search.brackets import PAUSE, Gate, RungRecord
 from hyperstar_tune.search.checks import begins_anew, find_gated, is_lenient, missing_metric, take_over_check
 from hyperstar_tune.search.restore import SnapshotKeeper
@@ -48,7 +49,9 @@ class PlanScheduler(TrialScheduler):
     made at once and held back until their turn; such a run cannot be restored.
 
     Args:
-        plan: Brackets and epoch budget.
+        plan: Brackets and budget. None: the plan of the searcher, or the one that it takes by default, which for a
+            ``HyperStarSearcher`` is a race with the budget of one pass. A race is left out if the learning rate of the
+            trainable falls too early for it, and this is logged.
         metric: Reported metric to optimize; usually given to ``tune.run`` instead.
         mode: "max" or "min".
 
@@ -58,11 +61,11 @@ class PlanScheduler(TrialScheduler):
 
     _supports_buffered_results = False
 
-    def __init__(self, plan: Plan, *, metric: str | None = None, mode: str | None = None) -> None:
+    def __init__(self, plan: Plan | None = None, *, metric: str | None = None, mode: str | None = None) -> None:
         super().__init__()
-        if not isinstance(plan, Plan):
+        if plan is not None and not isinstance(plan, Plan):
             raise SearchError(f"PlanScheduler needs a HyperBandPlan or a RacePlan, but got {plan!r}")
-        self.plan = plan
+        self._asked = plan
         self._metric = metric
         self._mode = mode
         self._sign = 1.0
@@ -70,7 +73,7 @@ class PlanScheduler(TrialScheduler):
         self._begin()
 
     def _begin(self) -> None:
-        self._gate = Gate(self.plan, repeats=False)  # until it meets a searcher, which brings its own
+        self._gate = Gate(self._asked or RacePlan(1), repeats=False)  # until it meets a searcher, which brings its own
         self._searcher: GatedSearcher | None = None
         self._is_bound = False  # whether the run has its first trial
         self._live: dict[str, Trial] = {}  # trials of this process without an end
@@ -83,6 +86,11 @@ class PlanScheduler(TrialScheduler):
         self._has_begun_anew = False  # a trial that should have gone on, which is said once
 
     # -- to be read by users -------------------------------------------------------------------------------------------
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan that runs; before the run the one that was asked for."""
+        return self._gate.plan if self._is_bound else self._asked
 
     @property
     def spent_epochs(self) -> int:
@@ -241,15 +249,17 @@ class PlanScheduler(TrialScheduler):
     def _bind(self, search_alg: Any, trial: Trial) -> None:
         """Meets the searcher, at the first trial of a run or of a restored run."""
         searcher = find_gated(search_alg, self._samples)
-        if searcher is not None:
-            self._join(searcher)
-            searcher.take_trainable(trial.get_trainable_cls(), trial.config)
-        self._is_bound = True
         storage = getattr(trial, "storage", None)
         self._snapshot = SnapshotKeeper(storage) if storage is not None else None
-        remark = searcher.remark(trial, self.plan) if searcher is not None else ""
-        if remark:
-            LOGGER.info(remark)
+        if searcher is not None:
+            self._join(searcher, trial)
+            searcher.take_trainable(trial.get_trainable_cls(), trial.config)
+            remark = searcher.remark(trial, self._gate.plan)
+            if remark:
+                LOGGER.info(remark)
+        elif self._asked is None:
+            raise SearchError("PlanScheduler without a plan needs a searcher that has one; pass e.g. a HyperBandPlan")
+        self._is_bound = True
 
     def _hold_against_cluster(self, trial: Trial) -> None:
         """Refuses a trial that could never start, for which Ray would wait in silence."""
@@ -260,22 +270,31 @@ class PlanScheduler(TrialScheduler):
             check_request(request.bundles, request.strategy)
             self._requests.add(request)
 
-    def _join(self, searcher: GatedSearcher) -> None:
+    def _join(self, searcher: GatedSearcher, trial: Trial) -> None:
         searcher.refuse_second_run()
-        gate = searcher.gate
-        saved = gate.plan if isinstance(gate, Gate) else None
-        for plan, owner in ((searcher.plan, type(searcher).__name__), (saved, "saved run")):
-            if plan is not None and plan != self.plan:
+        gate, name = searcher.gate, type(searcher).__name__
+        asked = self._asked or searcher.plan or searcher.default_plan(trial)
+        if asked is None:
+            raise SearchError(f"PlanScheduler needs a plan, as {name} has none by default; pass e.g. HyperBandPlan(32)")
+        plan = searcher.fitting(asked, trial)
+        if isinstance(plan, RacePlan) and plan != asked:
+            LOGGER.warning(
+                "no race, as the learning rate falls too early for it: each configuration trains to the end"
+            )
+        if self._asked is None and searcher.plan is None:
+            LOGGER.info("no plan was given, so this one runs:\n%s", plan)
+        own, saved = searcher.plan or asked, gate.plan if isinstance(gate, Gate) else plan
+        for wanted, other, owner in ((asked, own, name), (plan, saved, "saved run")):
+            if wanted != other:
                 raise SearchError(
-                    f"PlanScheduler and the {owner} must have the same plan, but have "
-                    f"{self.plan.brief} and {plan.brief}"
+                    f"PlanScheduler and the {owner} must have the same plan, but have {wanted.brief} and {other.brief}"
                 )
         searcher.take_metric(self._metric, self._mode)
         self._searcher = searcher
         if isinstance(gate, Gate):
             gate.restores += 1
         else:
-            gate = Gate(self.plan, searcher.repeats, searcher.max_concurrent)
+            gate = Gate(plan, searcher.repeats, searcher.max_concurrent)
             searcher.join(gate)
         searcher.is_restored = False
         self._gate = gate
@@ -305,7 +324,7 @@ class PlanScheduler(TrialScheduler):
         gate, trial_id = self._gate, trial.trial_id
         record = gate.trials[trial_id]
         if trial.status in _DONE:
-            if not record.ended and record.epochs < self.plan.max_epochs and not gate.finished:
+            if not record.ended and record.epochs < gate.plan.max_epochs and not gate.finished:
                 gate.fail(trial_id) if trial.status == Trial.ERROR else gate.end(trial_id)
             return
         gate.revive(trial_id)

@@ -16,14 +16,16 @@ from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from hyperstar_tune.errors import SearchError
+from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.plan import Plan
+from hyperstar_tune.race import RacePlan
 from hyperstar_tune.search.brackets import Gate
 from hyperstar_tune.search.ledger import Ledger
 from hyperstar_tune.search.ray_space import RaySpace, from_ray, nest
 from hyperstar_tune.space import Config, config_key
 from hyperstar_tune.tasks.identity import refuse_changed_data
 
-__all__ = ["GatedSearcher", "RunOptions"]
+__all__ = ["GatedSearcher", "RunOptions", "agreed", "trainable_fingerprint"]
 
 
 class RunOptions(TypedDict, total=False):
@@ -39,8 +41,8 @@ class GatedSearcher(Searcher, ABC):
     """Base of the searchers that fill the brackets of ``PlanScheduler``.
 
     A subclass overrides ``next_config``, and where it needs to ``observe``, ``start_over``, ``start_bracket``,
-    ``repeats``, ``price`` and ``remark``. Its attributes are saved with it: plain values only, except those in
-    ``transient``.
+    ``repeats``, ``price``, ``default_plan`` and ``remark``. Its attributes are saved with it: plain, picklable values
+    only, except those in ``transient``.
 
     Args:
         metric: Reported metric to optimize; usually given to ``tune.run`` instead.
@@ -103,6 +105,16 @@ class GatedSearcher(Searcher, ABC):
     def repeats(self) -> bool:
         """Whether the same configuration may come again, so that paused trials are kept for it."""
         return False
+
+    def default_plan(self, trial: Trial) -> Plan | None:
+        """The plan of a run for which none was chosen, by its first trial; None if the method has no default."""
+        return None
+
+    def fitting(self, plan: Plan, trial: Trial) -> Plan:
+        """The plan as it fits the trainable of the first trial: no race where the learning rate falls too early."""
+        if not isinstance(plan, RacePlan):
+            return plan
+        return plan.under(trainable_fingerprint(trial).constant_epochs(plan.max_epochs))
 
     def remark(self, trial: Trial, plan: Plan) -> str:
         """What the user should know about this run before it starts; an empty text if nothing."""
@@ -336,6 +348,12 @@ def data_of_run(trainable: Any, before: dict[str, Any] | None) -> dict[str, Any]
     if not getattr(trainable, "accept_changed_data", False):
         refuse_changed_data(before, now, "a saved run")
     return now or before
+
+
+def trainable_fingerprint(trial: Trial) -> Fingerprint:
+    """The circumstances that a trial's trainable states; all open if it states none."""
+    theirs = getattr(trial.get_trainable_cls(), "fingerprint", None)
+    return theirs if isinstance(theirs, Fingerprint) else Fingerprint(protocol=None)
 
 
 def agreed(

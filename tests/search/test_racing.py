@@ -1,20 +1,24 @@
 """The race on a controller in process: order, budget, free workers, faults."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_up_table import make_table
 from ray import tune
-from virtual_run import VirtualRun
+from virtual_run import VirtualRun, choices
 
 from hyperstar_tune import HyperStarSearcher, PlanScheduler, RacePlan, RandomSearcher, Ranking
 from hyperstar_tune.complement import shortfalls
 from hyperstar_tune.errors import SearchError
+from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.search import Gate
-from hyperstar_tune.simulation import TaskCurves, faults, replay
-from hyperstar_tune.simulation.trial import ERROR, TERMINATED
+from hyperstar_tune.simulation import MadeUpCurves, TaskCurves, VirtualController, faults, replay
+from hyperstar_tune.simulation.trial import ERROR, TERMINATED, ReplayTrial
 
 FAULTS = (faults.error, faults.crash, faults.lose, faults.fail_save, faults.diverge, faults.done)
 R = 8
+GRID = {"x": choices(50)}
 
 
 def ranking(n=50, complement=4):
@@ -196,3 +200,74 @@ def test_epochs_that_come_back_go_to_the_one_that_was_cut_short():
     gate.fail("b")
     assert set(gate.ready) == {"a", "c"}
     assert {name: trial.target for name, trial in gate.trials.items()} == {"a": 8, "b": 2, "c": 6}
+
+
+def trainable(monkeypatch, **circumstances):
+    made = type("Trainable", (), {"fingerprint": Fingerprint(**circumstances)})
+    monkeypatch.setattr(ReplayTrial, "get_trainable_cls", lambda trial: made)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "races"),
+    [
+        ("constant", True),
+        ("cosine, x", False),
+        ("settling over the last 3/4", True),
+        ("settling over the last 7/8", False),
+    ],
+)
+def test_a_learning_rate_that_falls_too_early_skips_the_race_and_this_is_said(schedule, races, monkeypatch, caplog):
+    trainable(monkeypatch, schedule=schedule)
+    run = race(RacePlan(R, 20)).run()
+    assert epochs_by_config(run) == ({0: 2, 4: 8, 1: 8, 2: 2} if races else {0: 8, 1: 8, 2: 4})
+    assert ("no race, as the learning rate falls too early" in caplog.text) is not races
+    assert run.scheduler.plan.has_race is races
+
+
+@pytest.mark.parametrize(("place", "races"), [(0, False), (4, False), (1, True)])
+def test_a_cosine_that_a_configuration_asks_for_does_not_race_either(place, races):
+    plain = ranking()
+    configs = tuple({**c, "schedule": "cosine" if c["x"] == place else "constant"} for c in plain.configs)
+    searcher = HyperStarSearcher(ranking=replace(plain, configs=configs))
+    assert race(RacePlan(R, 20), searcher=searcher).run().scheduler.plan.has_race is races
+
+
+def test_a_skipped_race_stays_skipped_after_a_kill(monkeypatch):
+    trainable(monkeypatch, schedule="cosine")
+    plan = RacePlan(R, 20)
+    run = race(plan).play(11)
+    again = run.restored(run.save(), PlanScheduler(plan), HyperStarSearcher(ranking=ranking())).run()
+    assert epochs_by_config(again) == {0: 8, 1: 8, 2: 4}
+
+
+def test_without_a_plan_a_ranking_races_for_the_epochs_of_the_trainable(monkeypatch, caplog):
+    caplog.set_level("INFO")
+    trainable(monkeypatch, max_epochs=R)
+    scheduler = PlanScheduler()
+    scheduler.set_search_properties("acc", "max")
+    controller = VirtualController(
+        MadeUpCurves(rises, R, metric="acc"), HyperStarSearcher(ranking=ranking()), scheduler
+    )
+    assert scheduler.plan is None
+    controller.run()
+    assert scheduler.plan == RacePlan(R)
+    assert scheduler.spent_epochs == RacePlan(R).epoch_budget == 18
+    assert "Race of 2 x 2 epochs" in caplog.text
+
+
+def test_without_a_plan_a_searcher_with_one_gives_it_and_others_need_one(monkeypatch):
+    trainable(monkeypatch, max_epochs=R)
+    curves = MadeUpCurves(rises, R, metric="acc")
+    for searcher, epochs in (
+        (HyperStarSearcher(ranking=ranking(), plan=RacePlan(R, 9)), 9),
+        (RandomSearcher(GRID), None),
+    ):
+        scheduler = PlanScheduler()
+        scheduler.set_search_properties("acc", "max")
+        controller = VirtualController(curves, searcher, scheduler)
+        if epochs is None:
+            with pytest.raises(SearchError, match="needs a plan, as RandomSearcher has none by default"):
+                controller.run()
+        else:
+            controller.run()
+            assert scheduler.spent_epochs == epochs
