@@ -35,7 +35,10 @@ from kills import run_with_kills
 from hyperstar_tune import HyperStarSearcher
 from hyperstar_tune.errors import PredictorError
 
-METHODS = ("mixed, eta 3", "top, eta 2", "random, eta 3", "random, eta 2", "bohb, eta 3", "optuna, eta 2", "top, asha")
+METHODS = (
+    *("top, race", "top, race in seconds", "random, race", "mixed, eta 3", "top, eta 2", "random, eta 3"),
+    *("random, eta 2", "bohb, eta 3", "optuna, eta 2", "top, asha"),
+)
 
 
 def truncated_predictor(storage, log, seed):

@@ -58,19 +58,20 @@ class ResultHistory(tune.Callback):
 
 
 class BudgetProgress(ResultHistory):
-    """Keeps every new result, and shows the epochs spent of a plan's budget and the best accuracy so far."""
+    """Keeps every new result, and shows what is spent of a plan's budget and the best accuracy so far."""
 
     def __init__(self, plan: Plan, console: Console | None = None) -> None:
         super().__init__()
-        self._budget = plan.epoch_budget
+        self._unit = "epochs" if plan.epoch_budget else "seconds"
+        self._budget = plan.epoch_budget or math.ceil(plan.seconds_budget)
         self._console = console or Console()
         self._bar: Progress | None = None
 
     def setup(self, *args: Any, **info: Any) -> None:
         """Draws the empty bar."""
-        columns = (TextColumn("epochs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (TextColumn(self._unit), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self._bar = Progress(*columns, TextColumn("{task.description}"), console=self._console)
-        self._row = self._bar.add_task("starting the first trials", total=self._budget, completed=len(self.history))
+        self._row = self._bar.add_task("starting the first trials", total=self._budget, completed=self._spent())
         self._bar.start()
 
     def on_trial_result(self, *args: Any, **info: Any) -> None:
@@ -79,7 +80,10 @@ class BudgetProgress(ResultHistory):
         if self._bar is not None:
             best = max((row["val_accuracy"] for row in self.history if row["val_accuracy"] >= 0), default=math.nan)
             text = f"best accuracy {best:.3f}, {len(self._epochs)} configurations tried"
-            self._bar.update(self._row, completed=len(self.history), description=text)
+            self._bar.update(self._row, completed=self._spent(), description=text)
+
+    def _spent(self) -> int:
+        return len(self.history) if self._unit == "epochs" else round(sum(row["seconds"] for row in self.history))
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
         """Leaves the finished bar standing."""
@@ -130,7 +134,8 @@ def _row(trial_id: str, epoch: int, result: Mapping[Any, Any], config: dict[str,
     metrics = {name: float(result.get(name, math.nan)) for name in ("val_accuracy", "val_accuracy_b")}
     correct = result.get("val_correct")
     packed = correct if isinstance(correct, str) else ""  # NaN in a table of logs
-    return {"trial": trial_id, "epoch": epoch, **metrics, "val_correct": packed, "config": config}
+    seconds = float(result.get("time_this_iter_s") or 0)
+    return {"trial": trial_id, "epoch": epoch, "seconds": seconds, **metrics, "val_correct": packed, "config": config}
 
 
 def incumbent_curve(history: list[dict[str, Any]]) -> pd.DataFrame:

@@ -278,9 +278,7 @@ class PlanScheduler(TrialScheduler):
             raise SearchError(f"PlanScheduler needs a plan, as {name} has none by default; pass e.g. HyperBandPlan(32)")
         plan = searcher.fitting(asked, trial)
         if isinstance(plan, RacePlan) and plan != asked:
-            LOGGER.warning(
-                "no race, as the learning rate falls too early for it: each configuration trains to the end"
-            )
+            LOGGER.warning("no race, as the learning rate falls too early for it: each configuration trains to the end")
         if self._asked is None and searcher.plan is None:
             LOGGER.info("no plan was given, so this one runs:\n%s", plan)
         own, saved = searcher.plan or asked, gate.plan if isinstance(gate, Gate) else plan

@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -29,8 +30,22 @@ def write_curves(path, tasks, configs):
     return path
 
 
+def test_plan_prints_a_race_and_what_it_takes_on_a_folder(hyperstar, digits_folder):
+    status, out, _ = hyperstar("plan", 32, "--epoch-budget", 144)
+    assert status == 0
+    assert "race: 2 x 8 -> 1 x 32" in out
+    assert "no race" not in out
+    out = hyperstar("plan", 32, "--race-epochs", 0, "--seconds", 90)[1]
+    assert "budget 90 s" in out
+    assert "  race: " not in out
+    out = hyperstar("plan", 32, "--seconds", 90, "--data", digits_folder)[1]
+    epochs, configs, seconds = map(int, re.search(r"predicted: (\d+) epochs of (\d+) .* in (\d+) s", out).groups())
+    assert 89 <= seconds < 120
+    assert epochs >= configs >= 1
+
+
 def test_plan_prints_the_brackets(hyperstar):
-    status, out, _ = hyperstar("plan", 9, "--epoch-budget", 60)
+    status, out, _ = hyperstar("plan", 9, "--eta", 3, "--epoch-budget", 60)
     assert status == 0
     assert "9 x 1 -> 3 x 3 -> 1 x 9" in out
     assert "budget ends inside (epoch 42 to 60)" in out
@@ -40,6 +55,8 @@ def test_plan_prints_the_brackets(hyperstar):
 def test_a_mistake_is_one_line_and_status_two(hyperstar, tmp_path, digits_folder):
     for arguments, reason in (
         (("plan", 100, "--eta", 2, "--epoch-budget", 10), "first rung (64 epochs), but got 10"),
+        (("plan", 9, "--eta", 3, "--data", digits_folder), "leave one out"),
+        (("plan", 9, "--seconds", -1), "but got -1"),
         (("rank", tmp_path / "nowhere"), "nowhere"),
         (("rank", digits_folder, "--predictor", "no-such"), "no-such"),
         (("collect", f"{tmp_path}@tiny", "--out", tmp_path / "out"), "@tiny"),

@@ -76,6 +76,7 @@ def main(storage, log, method="mixed, eta 3", entry="tuner"):
     if is_ours:
         ended |= {
             "spent": scheduler.spent_epochs,
+            "seconds": [scheduler._gate.seconds, scheduler.plan.seconds_budget],
             "budget": scheduler.plan.epoch_budget,
             "summary": scheduler.summary(),
             "redone": scheduler.redone_epochs,

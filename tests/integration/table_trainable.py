@@ -1,6 +1,7 @@
 """A trainable with a table of recorded curves in the place of a network, to hold a replay against."""
 
 import os
+import time
 from typing import Any
 
 from ray import tune
@@ -12,9 +13,10 @@ from hyperstar_tune.simulation.curves import TaskCurves
 class TableTrainable(tune.Trainable):
     """Reads its results from recorded curves; a checkpoint is the epoch."""
 
-    def setup(self, config: dict[str, Any], curves: TaskCurves | None = None) -> None:
+    def setup(self, config: dict[str, Any], curves: TaskCurves | None = None, wait_s: float = 0.0) -> None:
         assert curves is not None
         self._curves = curves
+        self._wait_s = wait_s
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -23,6 +25,7 @@ class TableTrainable(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
+        time.sleep(self._wait_s)
         self._epoch += 1
         recorded = self._curves.result(self._row, self._epoch)
         return {name: recorded[name] for name in ("epoch", METRIC, "val_loss", "val_accuracy_b", "epoch_seconds")}
@@ -36,6 +39,6 @@ class TableTrainable(tune.Trainable):
             self._epoch = int(file.read())
 
 
-def table_trainable(curves: TaskCurves) -> Any:
-    """A trainable that reports recorded curves instead of training."""
-    return tune.with_parameters(TableTrainable, curves=curves)
+def table_trainable(curves: TaskCurves, wait_s: float = 0.0) -> Any:
+    """A trainable that reports recorded curves instead of training, after so many seconds each."""
+    return tune.with_parameters(TableTrainable, curves=curves, wait_s=wait_s)

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from hyperstar_tune.choosing import pack_correct
 from hyperstar_tune.plan import HyperBandPlan
+from hyperstar_tune.race import RacePlan
 from hyperstar_tune.report.run import (
     BudgetProgress,
     accuracy_of_winner,
@@ -129,3 +130,13 @@ def test_the_bar_shows_the_budget_and_its_state_travels(progress):
     progress.set_state(shown.get_state())
     report(progress, trial("a"), 1, 0.1)
     assert [row["val_accuracy"] for row in progress.history] == [0.75]
+
+
+def test_the_bar_of_a_budget_in_seconds_shows_seconds(progress):
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    shown = BudgetProgress(RacePlan(9, seconds_budget=29.5), console)
+    shown.setup()
+    shown.on_trial_result(0, [], trial("a"), {"training_iteration": 1, "val_accuracy": 0.75, "time_this_iter_s": 12.3})
+    shown.on_experiment_end(trials=[])
+    assert "seconds" in console.file.getvalue()
+    assert "12/30" in console.file.getvalue()
