@@ -8,14 +8,16 @@ Source: ray 2.60, ``tune/execution/tune_controller.py::_validate_result_metrics`
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
+from ray.tune.experiment import Trial
 from ray.tune.result import AUTO_RESULT_KEYS, DEBUG_METRICS, TRAINING_ITERATION
 
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.search.searcher import GatedSearcher
 
-__all__ = ["begins_anew", "find_gated", "is_lenient", "missing_metric", "take_over_check"]
+__all__ = ["begins_anew", "find_gated", "is_lenient", "missing_metric", "reason_of_failure", "take_over_check"]
 
 _RAYS_CHECK = "_validate_result_metrics"
 _RAYS_OWN = {*AUTO_RESULT_KEYS, *DEBUG_METRICS, "done", "experiment_tag", "should_checkpoint"}
@@ -106,3 +108,13 @@ def begins_anew(trial: Any, result: dict[str, Any], done: int) -> str:
         "must save a checkpoint and go on from it, by tune.report(..., checkpoint=...) and tune.get_checkpoint(), or "
         "by save_checkpoint and load_checkpoint"
     )
+
+
+def reason_of_failure(trial: Trial) -> str:
+    """The last line of the error that Ray has written down."""
+    path = getattr(trial, "error_file", None)  # a replayed trial has none
+    try:
+        lines = Path(path).read_text(errors="replace").split("\n") if path else []
+    except OSError:  # the disk is full, or the storage gone
+        lines = []
+    return next((line.strip()[:200] for line in reversed(lines) if line.strip()), "failed")

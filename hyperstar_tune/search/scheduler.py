@@ -9,7 +9,6 @@ It is not for trainables that cannot be paused: a trial without checkpoints star
 """
 
 from collections import deque
-from pathlib import Path
 from typing import Any
 
 from ray.tune.experiment import Trial
@@ -22,7 +21,14 @@ from hyperstar_tune.log import LOGGER
 from hyperstar_tune.plan import Plan
 from hyperstar_tune.race import RacePlan
 from hyperstar_tune.search.brackets import PAUSE, Gate, RungRecord
-from hyperstar_tune.search.checks import begins_anew, find_gated, is_lenient, missing_metric, take_over_check
+from hyperstar_tune.search.checks import (
+    begins_anew,
+    find_gated,
+    is_lenient,
+    missing_metric,
+    reason_of_failure,
+    take_over_check,
+)
 from hyperstar_tune.search.restore import SnapshotKeeper
 from hyperstar_tune.search.searcher import GatedSearcher, agreed
 
@@ -189,7 +195,7 @@ class PlanScheduler(TrialScheduler):
         if trial_id in gate.trials:
             if self._searcher is not None:
                 self._searcher.tell(trial_id, gate.trials[trial_id].epochs, None)
-            gate.fail(trial_id, _reason(trial))
+            gate.fail(trial_id, reason_of_failure(trial))
         self._notice_end(tune_controller)
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
@@ -388,13 +394,3 @@ class PlanScheduler(TrialScheduler):
             self._is_summed_up = True
             if self._snapshot is not None:
                 LOGGER.info(self.summary())
-
-
-def _reason(trial: Trial) -> str:
-    """The last line of the error that Ray has written down."""
-    path = getattr(trial, "error_file", None)  # a replayed trial has none
-    try:
-        lines = Path(path).read_text(errors="replace").split("\n") if path else []
-    except OSError:  # the disk is full, or the storage gone
-        lines = []
-    return next((line.strip()[:200] for line in reversed(lines) if line.strip()), "failed")
