@@ -12,7 +12,7 @@ from typing import Any
 
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.search.space_searcher import SpaceSearcher
-from hyperstar_tune.space import Config, SearchSpace, plain
+from hyperstar_tune.space import Config, SearchSpace, config_key, plain
 
 __all__ = ["SmacSearcher"]
 
@@ -29,8 +29,10 @@ class SmacSearcher(SpaceSearcher):
         SearchError: If smac is not installed.
     """
 
-    transient = ("_smac",)
+    transient = ("_smac", "_asked", "_trial_seed")
     _smac: Any = None  # the facade; None: to be made, and told everything
+    _asked: dict[str, Any]  # SMAC's own objects of its picks, by key: made anew they may differ in the last digit
+    _trial_seed = 0  # that SMAC evaluates with: its own choice at its first pick, unless it was told of trials before
 
     def search(self, space: SearchSpace, fixed: dict[str, Any]) -> None:
         """Begins without observations."""
@@ -49,11 +51,14 @@ class SmacSearcher(SpaceSearcher):
         if self.space is None:
             raise SearchError("SmacSearcher needs a space, but neither it nor the run's config has one; pass space=")
         if self._smac is None:
-            self._smac = _facade(self.space, self.seed)
+            self._smac, self._asked, self._trial_seed = _facade(self.space, self.seed), {}, 0
             for config, cost in self._told:
                 self._teach(config, cost)
-        picked = self._smac.ask().config
-        return {name: plain(picked[name]) for name in self.space.parameters if name in picked}
+        asked = self._smac.ask()
+        picked, self._trial_seed = asked.config, asked.seed
+        config = {name: plain(picked[name]) for name in self.space.parameters if name in picked}
+        self._asked[config_key(config)] = picked
+        return config
 
     def tell(self, trial_id: str, epoch: int, result: dict[str, Any] | None) -> None:
         """Keeps the best score of a trial; one that is not finite stays."""
@@ -78,8 +83,8 @@ class SmacSearcher(SpaceSearcher):
         from ConfigSpace import Configuration
         from smac.runhistory import TrialInfo, TrialValue
 
-        known = Configuration(self._smac.scenario.configspace, values=config)
-        self._smac.tell(TrialInfo(known, seed=0), TrialValue(cost=cost), save=False)
+        known = self._asked.get(config_key(config)) or Configuration(self._smac.scenario.configspace, values=config)
+        self._smac.tell(TrialInfo(known, seed=self._trial_seed), TrialValue(cost=cost), save=False)
 
 
 def _facade(space: SearchSpace, seed: int) -> Any:
