@@ -116,6 +116,7 @@ def main(
             max_epochs=max_epochs,
             schedule="constant",
             patience=5,
+            validation="halves",
             seed=seed,
         )
         searchers = {
