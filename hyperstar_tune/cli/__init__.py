@@ -1,6 +1,16 @@
 """The ``hyperstar`` command: arguments for the rooms below, nothing else. One file for each noun."""
 
-from hyperstar_tune.cli import collections, importances, metadatasets, methods, plans, predictors, tasks, tuning
+from hyperstar_tune.cli import (
+    collections,
+    importances,
+    metadatasets,
+    methods,
+    plans,
+    predictors,
+    records,
+    tasks,
+    tuning,
+)
 from hyperstar_tune.cli.app import app, main
 
 __all__ = [
@@ -12,6 +22,7 @@ __all__ = [
     "methods",
     "plans",
     "predictors",
+    "records",
     "tasks",
     "tuning",
 ]

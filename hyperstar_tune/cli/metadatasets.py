@@ -22,7 +22,7 @@ def export(
     """Turns a collection, finished or not, into a meta-dataset."""
     from hyperstar_tune.tables import MetaDataset
 
-    _write(MetaDataset.from_collection(collection, complete_only=complete_only), out)
+    write_table(MetaDataset.from_collection(collection, complete_only=complete_only), out)
 
 
 @app.command("import-curves")
@@ -37,7 +37,7 @@ def import_curves(
     from hyperstar_tune.tables import MetaDataset
     from hyperstar_tune.tables.files import read_curves
 
-    _write(MetaDataset.from_frame(read_curves(file), find_space(space) if space is not None else None), out)
+    write_table(MetaDataset.from_frame(read_curves(file), find_space(space) if space is not None else None), out)
 
 
 @metadataset_app.command("describe")
@@ -65,7 +65,8 @@ def describe_metadataset(
         console.print(f"wrote {path}")
 
 
-def _write(table: "MetaDataset", out: Path) -> None:
+def write_table(table: "MetaDataset", out: Path) -> None:
+    """Saves a table and says what it holds."""
     import numpy as np
 
     table.save(out)

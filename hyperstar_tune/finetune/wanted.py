@@ -17,7 +17,7 @@ from hyperstar_tune.space import Config, SearchSpace, config_key
 from hyperstar_tune.tables.collection import IDENTITY, Collection
 from hyperstar_tune.tasks.task import ImageTask
 
-__all__ = ["ORDERS", "Wanted", "WantedCell", "in_order", "pending_cells", "wanted_cells"]
+__all__ = ["ORDERS", "Wanted", "WantedCell", "in_order", "pending_cells", "task_row", "wanted_cells"]
 
 ORDERS = ("by-task", "cheap-first", "round-robin")
 MAX_EPOCHS = 32
@@ -63,7 +63,7 @@ def wanted_cells(
     settings.check_network({size for config in configs if (size := config.get("image_size"))})
     images = [ImageTask.of(task) for task in tasks]
     network = {**settings.normalization(), "kwargs": settings.model_kwargs, "epochs": settings.evaluate_at}
-    rows = [_row(task, families or {}, licences or {}) for task in images]
+    rows = [task_row(task, families or {}, licences or {}) for task in images]
     collection = Collection(settings.fingerprint(space), space, json.loads(json.dumps(network)), rows)
     cells = in_order(images, configs, [int(seed) for seed in seeds], order, settings.max_epochs or MAX_EPOCHS)
     return Wanted(images, settings, collection, cells)
@@ -103,7 +103,8 @@ def _whole(settings: FineTuneSettings) -> FineTuneSettings:
     return replace(whole, evaluate_at=(*(e for e in asked if e < last), last))
 
 
-def _row(task: ImageTask, families: Mapping[str, str], licences: Mapping[str, str]) -> dict[str, Any]:
+def task_row(task: ImageTask, families: Mapping[str, str], licences: Mapping[str, str]) -> dict[str, Any]:
+    """What a table says of a task; the mappings are those of ``collect``."""
     own_family = "" if task.family == task.name.partition("@")[0] else task.family
     location = task.location if task.location.startswith("torchvision:") else Path(task.location).name
     return {

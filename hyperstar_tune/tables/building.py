@@ -15,12 +15,12 @@ from hyperstar_tune.space import SearchSpace, config_key, plain
 from hyperstar_tune.tables.collection import IDENTITY, LAST_EPOCH, Collection, read_cells
 from hyperstar_tune.tables.objectives import OBJECTIVES
 
-__all__ = ["parts_of_collection", "parts_of_frame"]
+__all__ = ["TASK_DEFAULTS", "parts_of_collection", "parts_of_frame"]
 
 _MOST_VALUES = 500_000_000  # values of a table, which are 2 GB
 _NEEDED = ("task", "seed", "epoch", "val_accuracy")
 _LARGEST_SEED = 2**63 - 1
-_TASK_DEFAULTS = {"location": "", "classes": 0, "n_train": 0, "n_val": 0, "licence": "", "image_hash": ""}
+TASK_DEFAULTS = {"location": "", "classes": 0, "n_train": 0, "n_val": 0, "licence": "", "image_hash": ""}
 
 
 def parts_of_collection(directory: Path) -> dict[str, Any]:
@@ -173,7 +173,7 @@ def _task_rows(frame: pd.DataFrame, tasks: pd.DataFrame | None) -> pd.DataFrame:
     known = {} if tasks is None else {str(row["name"]): row for row in tasks.to_dict("records")}
     rows = zip(stated["task"], stated["family"], strict=True)
     return pd.DataFrame(
-        [{"name": name, "family": family, **_TASK_DEFAULTS, **known.get(name, {})} for name, family in rows]
+        [{"name": name, "family": family, **TASK_DEFAULTS, **known.get(name, {})} for name, family in rows]
     )
 
 

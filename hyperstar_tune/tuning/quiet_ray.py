@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import ray
 
-from hyperstar_tune.cluster import join_ray
+from hyperstar_tune.cluster import check_request, join_ray
 
 __all__ = ["quiet_ray", "trial_resources"]
 
@@ -33,7 +33,12 @@ def quiet_ray() -> Iterator[None]:
 
 
 def trial_resources(cpus: float, gpus: float | None) -> dict[str, float]:
-    """What each trial reserves; without a number of GPUs one, if the cluster has any."""
+    """What each trial reserves; without a number of GPUs one, if the cluster has any.
+
+    Raises:
+        ClusterError: If no node can ever give that.
+    """
     if gpus is None:
         gpus = 1.0 if ray.cluster_resources().get("GPU", 0) >= 1 else 0.0
+    check_request([{"CPU": cpus, "GPU": gpus}])
     return {"cpu": cpus, "gpu": gpus}
