@@ -62,6 +62,10 @@ def meta_train(
     method: Annotated[
         str, typer.Option(help="'hyperstar_plus', or 'network': the paper's, to which the options below belong.")
     ] = "hyperstar_plus",
+    base: Annotated[
+        str | None,
+        typer.Option(help="A HyperSTAR+ predictor, such as a shipped one, whose tasks are learned from too."),
+    ] = None,
     leave_out: Annotated[list[str] | None, typer.Option(help="Families to leave out.")] = None,
     epochs: Annotated[int, typer.Option(help="Passes over all tasks.")] = 20,
     train_backbone: Annotated[str, typer.Option(help="'none', 'last_stage' or 'all' (end to end).")] = "last_stage",
@@ -69,16 +73,20 @@ def meta_train(
     seed: Annotated[int, typer.Option(help="Random seed of the training.")] = 0,
 ) -> None:
     """Trains a predictor on a table of learning curves and the images of its tasks."""
-    from hyperstar_tune.predictor import TrainingSettings, train_plus
+    from hyperstar_tune.predictor import Predictor, TrainingSettings, extend_plus, train_plus
     from hyperstar_tune.predictor import meta_train as train_network
     from hyperstar_tune.tables import MetaDataset
 
     if method not in ("hyperstar_plus", "network"):
         raise PredictorError(f"method is 'hyperstar_plus' or 'network', but got {method!r}")
+    if base is not None and method != "hyperstar_plus":
+        raise PredictorError(f"only HyperSTAR+ can begin with a base, but the method is {method!r}; leave out one")
     curves = MetaDataset.load(table).without(leave_out or [])
     rows = curves.tasks.to_dict("records")
     images = {row["name"]: find_task(_source(row["name"], row["location"], tasks)) for row in rows}
-    if method == "hyperstar_plus":
+    if base is not None:
+        extend_plus(Predictor.load(base), curves, images, name=out.name).save(out)
+    elif method == "hyperstar_plus":
         train_plus(curves, images, name=out.name).save(out)
     else:
         train_network(

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hyperstar_tune.predictor.joined import extend_plus
     from hyperstar_tune.predictor.network_predictor import NetworkPredictor
     from hyperstar_tune.predictor.plus_predictor import PlusPredictor, train_plus
     from hyperstar_tune.predictor.predictor import Predictor
@@ -19,6 +20,7 @@ __all__ = [
     "PlusPredictor",
     "Predictor",
     "TrainingSettings",
+    "extend_plus",
     "meta_train",
     "predictor_names",
     "train_plus",
@@ -30,6 +32,7 @@ _FILES = {
     "PlusPredictor": "predictor.plus_predictor",
     "Predictor": "predictor.predictor",
     "TrainingSettings": "predictor.training",
+    "extend_plus": "predictor.joined",
     "meta_train": "predictor.training",
     "predictor_names": "shipped",
     "train_plus": "predictor.plus_predictor",

@@ -20,7 +20,7 @@ from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.predictor.targets import CURVES, READINGS, config_kernel
 from hyperstar_tune.predictor.traits import SHIPPED_TRAITS, TRAITS
 
-__all__ = ["PlusModel", "PlusSettings", "fit_plus", "interpolated", "leave_out_error"]
+__all__ = ["PlusModel", "PlusSettings", "fit_plus", "interpolated", "leave_out_error", "reach_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -85,12 +85,17 @@ def fit_plus(targets: Floats, traits: Floats, families: Sequence[str], penalty: 
     # D times the penalty, so that more traits do not mean more trust in them.
     ridge = Ridge(alpha=penalty * traits.shape[1], fit_intercept=False)
     slopes = np.asarray(ridge.fit(known, targets - mean).coef_.T, dtype=np.float64)
+    return PlusModel(mean, slopes, shift, scale, known, reach_of(known, families))
+
+
+def reach_of(known: Floats, families: Sequence[str]) -> float:
+    """The largest distance of a task from its nearest in another family, by standardized traits [T, D]."""
     groups = np.asarray(families)
     gaps = np.sqrt(((known[:, None] - known[None]) ** 2).mean(axis=2))
     gaps[groups[:, None] == groups[None]] = np.inf
     nearest = gaps.min(axis=1)
     reach = float(nearest.max()) if np.isfinite(nearest).all() else 1.0  # a single family says nothing of others
-    return PlusModel(mean, slopes, shift, scale, known, max(reach, 1e-6))
+    return max(reach, 1e-6)
 
 
 def leave_out_error(targets: Floats, traits: Floats, families: Sequence[str], penalty: float) -> Floats:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.predictor.plus import PlusModel, PlusSettings, fit_plus, interpolated, leave_out_error
-from hyperstar_tune.predictor.predictor import DEFAULT_IMAGE_SIZE, Predictor, card_entry, check_images
+from hyperstar_tune.predictor.predictor import DEFAULT_IMAGE_SIZE, Predictor, card_entry, check_images, remark_few
 from hyperstar_tune.predictor.targets import default_curve, plus_targets
 from hyperstar_tune.predictor.traits import SHIPPED_TRAITS, TRAITS, traits_of, trust_in
 from hyperstar_tune.ranking import Ranking
@@ -172,6 +172,7 @@ def train_plus(
         PredictorError: If a task has no images here or others than the curves, or the table is too small.
     """
     check_images(metadataset, tasks)
+    remark_few(metadataset)
     settings = settings or PlusSettings()
     size = metadataset.fingerprint.image_size or DEFAULT_IMAGE_SIZE
     predictor = PlusPredictor.fit(metadataset, lambda task: traits_of(tasks[task], size, settings.traits), settings)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from hyperstar_tune.errors import PredictorError, first_line
 from hyperstar_tune.fingerprint import Fingerprint
+from hyperstar_tune.log import LOGGER
 from hyperstar_tune.predictor.artifact import read_artifact, write_artifact
 from hyperstar_tune.predictor.known import KNOWN_TASKS, KnownTasks
 from hyperstar_tune.ranking import Ranking
@@ -25,8 +26,9 @@ from hyperstar_tune.tasks.task import ImageTask
 if TYPE_CHECKING:
     from hyperstar_tune.tables.metadataset import MetaDataset
 
-__all__ = ["DEFAULT_IMAGE_SIZE", "Predictor", "card_entry", "check_images"]
+__all__ = ["DEFAULT_IMAGE_SIZE", "Predictor", "card_entry", "check_images", "remark_few"]
 
+_FEW_TASKS, _FEW_FAMILIES = 10, 5
 DEFAULT_IMAGE_SIZE = 64  # side in pixels, where a table or predictor states none
 _LARGEST_IMAGE = 4096  # side in pixels; ten batches of larger images would not fit a machine
 
@@ -201,6 +203,22 @@ def check_images(metadataset: "MetaDataset", tasks: Mapping[str, ImageTask]) -> 
                 f"images must be those that the curves of the table were trained on, but task {name!r} has others "
                 f"({tasks[name].n_train} training images here, {row['n_train']} there)"
             )
+
+
+def remark_few(metadataset: "MetaDataset") -> None:
+    """Says how little a small table is to learn from."""
+    tasks, families = len(metadataset.tasks), len(metadataset.families)
+    if tasks < _FEW_TASKS or families < _FEW_FAMILIES:
+        LOGGER.warning(
+            "%d tasks of %d families x %d configurations are little to learn from: on new images this predictor gives "
+            "not much more than the average of these tasks; from about %d tasks of %d families on images tell more, or "
+            "begin with the tasks of a shipped predictor (hyperstar meta-train --base NAME)",
+            tasks,
+            families,
+            len(metadataset.configs),
+            _FEW_TASKS,
+            _FEW_FAMILIES,
+        )
 
 
 def _hashes(card: Mapping[str, Any]) -> set[Any]:

@@ -26,7 +26,7 @@ from hyperstar_tune.predictor.backbone import Backbone, ImagePool, make_pool
 from hyperstar_tune.predictor.losses import adversarial_loss, discriminator_accuracy, performance_loss, similarity_loss
 from hyperstar_tune.predictor.network_predictor import NetworkPredictor
 from hyperstar_tune.predictor.networks import Architecture, Discriminator, PredictorNetwork
-from hyperstar_tune.predictor.predictor import DEFAULT_IMAGE_SIZE, card_entry, check_images
+from hyperstar_tune.predictor.predictor import DEFAULT_IMAGE_SIZE, card_entry, check_images, remark_few
 from hyperstar_tune.predictor.targets import Targets, make_targets
 from hyperstar_tune.tables.metadataset import MetaDataset
 from hyperstar_tune.tasks.task import ImageTask
@@ -117,6 +117,7 @@ def meta_train(
     settings = settings or TrainingSettings()
     names, families = (metadataset.tasks[column].astype(str).tolist() for column in ("name", "family"))
     check_images(metadataset, tasks)
+    remark_few(metadataset)
     if out is not None and checkpoint is None:
         checkpoint = Path(out).with_name(f".{Path(out).name}.training.pt")
     targets = make_targets(metadataset, settings.similarity_k)
