@@ -76,7 +76,8 @@ def extend_plus(
         SpaceError: If a configuration is not in the space of ``base``.
     """
     if not isinstance(base, PlusPredictor):
-        raise PredictorError(f"only a HyperSTAR+ predictor can be extended, but {base.name!r} is a {type(base).__name__}")
+        kind = type(base).__name__
+        raise PredictorError(f"only a HyperSTAR+ predictor can be extended, but {base.name!r} is a {kind}")
     check_images(metadataset, tasks)
     if differences := base.fingerprint.differences(metadataset.fingerprint):
         LOGGER.info(
