@@ -44,6 +44,8 @@ def listed_parameter(name: str, values: Sequence[Any], weights: Sequence[float] 
         )
     if not all(map(_is_finite, values)):
         raise SpaceError(f"parameter {name!r} needs values without NaN and infinity, but got {_shown(values)}")
+    if any(isinstance(value, str) and value.endswith("\0") for value in values):  # NumPy would cut it off
+        raise SpaceError(f"parameter {name!r} needs texts without a null at their end, but got {_shown(values)}")
     if len(values) == 1:
         return Constant(name, values[0])
     kind = OrdinalHyperparameter if increasing_numbers(values) else CategoricalHyperparameter

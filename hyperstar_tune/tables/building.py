@@ -54,12 +54,16 @@ def parts_of_collection(directory: Path) -> dict[str, Any]:
         reached = [epochs[epoch] for epoch in cell["epochs"]]
         curves = np.array([cell[objective] for objective in OBJECTIVES], dtype=np.float64)  # null becomes NaN
         evaluations[tasks[task], row, seeds[cell["seed"]], reached] = curves.T
+    try:
+        frame = pd.DataFrame([known[task] for task in tasks]).drop(columns=IDENTITY, errors="ignore")
+    except (ValueError, TypeError) as error:  # text that no file can hold, nested values of unequal length
+        raise MetaDatasetError(f"{directory} must describe tasks plainly, but: {first_line(error)[:120]}") from error
     return {
         "space": space,
         "configs": configs,
         "epochs": np.array(list(epochs)),
         "evaluations": evaluations,
-        "tasks": pd.DataFrame([known[task] for task in tasks]).drop(columns=IDENTITY, errors="ignore"),
+        "tasks": frame,
         "fingerprint": collection.fingerprint,
     }
 

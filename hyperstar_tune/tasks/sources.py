@@ -225,13 +225,12 @@ def read_header(path: Path) -> tuple[str | None, bool]:
     """Why a file cannot be an image (None if it looks readable), and whether it has more than 8 bits per value."""
     try:
         _check_bytes(path)
-        with Image.open(path) as image:
-            _check_size(image.size)
-            if image.format in _WITHOUT_DECODER:
-                raise UnidentifiedImageError(f"a file of format {image.format}, which is no image")
-            return None, is_deep(image)
+        try:
+            return None, _has_deep_header(path)
+        except MemoryError:  # a damaged PNG in an icon asks a file for as many bytes as it claims to have
+            return None, _has_deep_header(io.BytesIO(path.read_bytes()))
     except _DECODE_ERRORS as error:
-        return str(error).replace("\n", " "), False
+        return str(error).replace("\n", " ") or type(error).__name__, False
 
 
 def read_values(path: Path) -> np.ndarray | None:
@@ -264,6 +263,14 @@ def read_square(path: Path, size: int, value_range: ValueRange | None = None) ->
             return upright_square(image, size, value_range)
     except _DECODE_ERRORS as error:
         raise UnreadableImageError(f"{path}: {error}") from error
+
+
+def _has_deep_header(file: Path | io.BytesIO) -> bool:
+    with Image.open(file) as image:
+        _check_size(image.size)
+        if image.format in _WITHOUT_DECODER:
+            raise UnidentifiedImageError(f"a file of format {image.format}, which is no image")
+        return is_deep(image)
 
 
 def _check_bytes(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -123,3 +124,33 @@ def test_a_space_of_more_configurations_than_can_be_listed_is_refused():
     space = SearchSpace.from_values({f"p{i}": list(range(100)) for i in range(5)})
     with pytest.raises(SpaceError, match="at most 1000000 configurations can be listed"):
         space.grid()
+
+
+def test_text_that_no_file_can_hold_is_refused_in_the_tasks_of_a_collection(sound, tmp_path):
+    files = dict(sound["collection journal"].files)
+    files["collection.json"] = files["collection.json"].replace(b'"location": ""', b'"location": "\\ud800"')
+    with pytest.raises(MetaDatasetError, match="must describe tasks plainly, but"):
+        MetaDataset.from_collection(write(files, tmp_path / "collection"))
+
+
+def test_texts_with_a_null_at_their_end_are_refused_as_values():
+    for values in (["sgd\0"], ["sgd\0", "adam"]):
+        with pytest.raises(SpaceError, match="without a null at their end"):
+            SearchSpace.from_values({"optimizer": values})
+
+
+def test_a_header_that_asks_a_file_for_too_much_is_read_from_memory(tmp_path, monkeypatch):
+    from PIL import Image
+
+    from hyperstar_tune.tasks import sources
+
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    real = Image.open
+
+    def greedy(file):
+        if isinstance(file, Path):
+            raise MemoryError
+        return real(file)
+
+    monkeypatch.setattr(sources.Image, "open", greedy)
+    assert sources.read_header(tmp_path / "a.png") == (None, False)
