@@ -41,6 +41,7 @@ SEEDS = {  # cheap or dear; others: --seeds
     **dict.fromkeys(("meta_data", "deep_kernel", "zap_pairwise", "global_mean"), 10),
     **dict.fromkeys(COSTLY, 1),
 }
+STEADY_SEEDS = 3  # of rivals that learn from steady targets
 
 
 def main() -> None:
@@ -71,7 +72,8 @@ def main() -> None:
 
     def one_by_one(some: list[RankerKind]) -> None:
         for kind in some:
-            run(kind, supplies, judged, SEEDS.get(kind.name, arguments.seeds) if kind.is_random else 1, scores)
+            n_seeds = STEADY_SEEDS if kind.is_steady else SEEDS.get(kind.name, arguments.seeds)
+            run(kind, supplies, judged, n_seeds if kind.is_random else 1, scores)
 
     one_by_one([kind for kind in kinds if kind.name not in (*BATCHWISE, *COSTLY)])
     run_side_by_side([kind for kind in kinds if kind.name in BATCHWISE], supplies, judged, arguments.seeds, scores)

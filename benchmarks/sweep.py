@@ -1,12 +1,17 @@
 """Every method at equal budgets on a table: benchmarks/results/sweep.json, or sweep_TABLE.json, and its figures.
 
     python benchmarks/sweep.py             # runs (or goes on with) the sweep, sums it up and draws
+    python benchmarks/sweep.py --add --methods race,expert    # adds methods to the JSON file, which keeps all others
     python benchmarks/sweep.py --draw      # redraws the figures from the JSON file alone
 
 The runs are kept in runs/sweep/TABLE, one file per task. Without that folder the same numbers are made again. No pixels
 are needed, because rankings come from the table's leave-family-out scores. Tasks without scores of a ranker are left
 out, and so are methods that follow a ranking which does not exist. --test-families replays the test families of
 docs/protocol.md instead, once, at the end, into sweep_test_families.json and figures of their own.
+
+What a person does without a tuner is replayed on the table's own curves where it holds these configurations, and else
+on those of a second table (--by-hand, by default TABLE-by-hand beside it). Methods whose configurations neither holds
+are left out.
 """
 
 import argparse
@@ -18,7 +23,9 @@ from typing import Any
 
 import pandas as pd
 from _common import RESULTS, ROOT, about_table, environment, result_path, scores_path, stale_rankers, write_json
+from scoreboard.by_hand import WITHOUT_US, load, replayed_by_hand, table_by_hand
 from scoreboard.families import development_families, scored_part
+from scoreboard.joined import joined
 from scoreboard.live_figure import draw_live_beside_replay
 
 from hyperstar_tune.comparison import Budgets, LooScores, make_method, protocol_budgets, sweep
@@ -29,8 +36,11 @@ from hyperstar_tune.comparison.summary import summarize
 from hyperstar_tune.comparison.sweeping import SweepProgress
 from hyperstar_tune.report.figures import draw_average, draw_regret, draw_tasks
 from hyperstar_tune.rivals.bohb import has_hpbandster
+from hyperstar_tune.simulation.curves import TaskCurves
 from hyperstar_tune.tables.metadataset import MetaDataset
 
+RACES = ("race", "race_seconds", "race_no_images", *(f"race_parallel_{k}" for k in (2, 4, 8, 16)))
+STEADY_RIVALS = ("average_top1", "random_forest", "portfolio", "deep_kernel", "meta_data")
 HYPERSTAR = "bm_both"  # as published but for its backbone, which stays frozen
 PLUS = "hyperstar_plus"
 METHODS = (
@@ -52,10 +62,18 @@ METHODS = (
     "bohb",
     f"{HYPERSTAR}+bohb",
     f"{PLUS}+bohb",
+    *RACES,
+    *WITHOUT_US,
+    *("average_top1+race", "portfolio+race"),
+    *(
+        f"{ranker}_steady+alone"
+        for ranker in ("average_top1", "random_forest", "portfolio", "deep_kernel", "meta_data")
+    ),
 )
 DRAWN = (
     *("hyperband", "bohb", "tr_automl", "average_top1+hyperband", f"{HYPERSTAR}+hyperband", f"{HYPERSTAR}+alone"),
-    *(f"{PLUS}+{use}" for use in ("hyperband", "hyperband_longest_first", "alone")),
+    *(f"{PLUS}+{use}" for use in ("hyperband", "alone")),
+    *("race", "expert"),
 )
 
 
@@ -64,6 +82,8 @@ def main() -> None:
     parser.add_argument("--table", default="benchmarks/metadata/shufflenet-v2-x1-v0")
     parser.add_argument("--loo", help="leave-family-out scores; by default those of loo_scores.py")
     parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--add", action="store_true", help="keep what the JSON file says of methods not replayed now")
+    parser.add_argument("--by-hand", type=Path, help="curves of what a person does; by default TABLE-by-hand")
     parser.add_argument("--seeds", type=int, default=100, help="runs of a method and task")
     parser.add_argument("--slow-seeds", type=int, default=10, help="the same where every suggestion fits a model")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
@@ -110,11 +130,16 @@ def run(arguments: argparse.Namespace) -> None:
     if len(names) < len(complete.tasks):
         print(f"no scores of all rankers, left out: {', '.join(sorted(set(complete.tasks) - set(names)))}")
     left_out = [name for name in methods if make_method(name).ranker not in ("", *ranked)]
-    methods = [name for name in methods if name not in left_out]
     if left_out:
         print(f"no scores, left out: {', '.join(left_out)}")
+    if arguments.by_hand is None:
+        arguments.by_hand = table_by_hand(Path(arguments.table))
+    typed, without = replayed_by_hand(methods, table, arguments.by_hand, names)
+    if without:
+        print(f"no curves of these configurations, left out: {', '.join(without)}")
+    methods = [name for name in methods if name not in {*left_out, *without}]
     started = time.perf_counter()
-    jobs = [(arguments, methods, name, parts / f"{name}.parquet") for name in names]
+    jobs = [(arguments, methods, typed, name, parts / f"{name}.parquet") for name in names]
     with multiprocessing.get_context("spawn").Pool(arguments.jobs) as pool:
         seconds = []
         for number, (name, used) in enumerate(pool.imap_unordered(_one_task, jobs), 1):
@@ -122,7 +147,8 @@ def run(arguments: argparse.Namespace) -> None:
             print(
                 f"{number}/{len(names)} {name}: {used:.0f} s of CPU, {time.perf_counter() - started:.0f} s", flush=True
             )
-    frame = pd.concat([pd.read_parquet(job[3]) for job in jobs], ignore_index=True)
+    files = [path for *_, path in jobs] + [typed_part(path) for *_, path in jobs if typed]
+    frame = pd.concat([pd.read_parquet(path) for path in files], ignore_index=True)
     minutes = add_up(
         parts / f"{_named('minutes', block)}.json", (time.perf_counter() - started) / 60, sum(seconds) / 60
     )
@@ -136,6 +162,8 @@ def run(arguments: argparse.Namespace) -> None:
     }
     summary |= summarize(frame, table, protocol_budgets(table))
     path = sweep_path(name_of_table, block)
+    if arguments.add and path.exists():
+        summary = joined(read_summary(path), json.loads(json.dumps(summary)))
     write_json(path, summary, lines=False)
     show(json.loads(path.read_text()))
 
@@ -151,23 +179,33 @@ def add_up(path: Path, wall: float, cpu: float) -> dict[str, float]:
     return minutes
 
 
-def _one_task(job: tuple[argparse.Namespace, list[str], str, Path]) -> tuple[str, float]:
-    arguments, methods, name, part = job
+def _one_task(job: tuple[argparse.Namespace, list[str], list[str], str, Path]) -> tuple[str, float]:
+    arguments, methods, typed, name, part = job
     table = known_for(MetaDataset.load(arguments.table), name)
     loo = LooScores.load(arguments.loo, table.configs)
+    budgets = grids(table)
     before = time.process_time()
     sweep(
-        methods,
+        [method for method in methods if method not in typed],
         table,
         loo,
-        budgets=grids(table),
+        budgets=budgets,
         tasks=[name],
         seeds=arguments.seeds,
         slow_seeds=arguments.slow_seeds,
         out=part,
         progress=_tell,
     )
+    if typed:  # on curves of their own, with the same unit of seconds
+        unit = {name: float(TaskCurves.of(table, name).seconds.mean())}
+        hand = load(arguments.by_hand)
+        sweep(typed, hand, budgets=budgets, tasks=[name], epoch_seconds=unit, out=typed_part(part))
     return name, time.process_time() - before
+
+
+def typed_part(part: Path) -> Path:
+    """The file of a task's runs on the second table."""
+    return part.with_suffix(".by_hand.parquet")
 
 
 def known_for(table: MetaDataset, task: str) -> MetaDataset:
@@ -184,8 +222,8 @@ def _tell(progress: SweepProgress) -> None:
 
 def grids(table: MetaDataset) -> list[Budgets]:
     """The protocol's budgets and many between them, for curves."""
-    low, large = protocol_budgets(table)
-    return [finer(low, table), finer(large, table, steps_per_r=4)]
+    low, *large = protocol_budgets(table)
+    return [finer(low, table), *(finer(budgets, table, steps_per_r=4) for budgets in large)]
 
 
 def show(summary: dict[str, Any]) -> None:

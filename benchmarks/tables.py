@@ -22,6 +22,7 @@ from scoreboard.budget_table import budget_table
 from scoreboard.doc_tables import write_docs
 from scoreboard.families import COSTLY, TEST_FAMILIES, development_families, scored_part
 from scoreboard.figures import draw_critical_difference, draw_precision, draw_warm_start
+from scoreboard.race_table import RACE, race_table
 from scoreboard.tables import OURS, ranker_table
 from scoreboard.warm_start import warm_start
 from sweep import draw as draw_sweep
@@ -165,7 +166,9 @@ def budgets(names: list[str], with_test: bool) -> None:
         return
     test = current_sweeps(names, "test families") if with_test else {}
     parts = {
-        name: budgets_of(summary) | budgets_of_test_families(test.get(name), with_test)
+        name: budgets_of(summary)
+        | budgets_of_test_families(test.get(name), with_test)
+        | pooled(summary, test.get(name))
         for name, summary in sweeps.items()
     }
     for block, swept in (("development families", sweeps), ("test families", test)):
@@ -179,6 +182,21 @@ def budgets(names: list[str], with_test: bool) -> None:
                 f"{name}, {part['method']} {key}: {interval(ratio, '.2f')} of the epochs, {interval(gain, '+.2f')} "
                 "points at the smallest budget"
             )
+        show_race(name, part["race_of_all_families"] or part["race"])
+
+
+def show_race(name: str, race: dict[str, Any] | None) -> None:
+    if race is None:
+        return
+    print(f"\n{name}, {race['families']} families: the race above, points, at budgets {race['budgets']}")
+    for rival, points in race["above"].items():
+        late = race["above_at_equal_seconds"].get(rival, {})
+        print(f"  {rival:24s} {'  '.join(interval(point, '+.1f') for point in points.values())}")
+        print(f"  {'at equal seconds':>24s} {'  '.join(interval(point, '+.1f') for point in late.values()) or '-'}")
+    for rival, ratio in race["epochs_to_final_accuracy"].items():
+        print(f"  epochs to the final accuracy of {rival}: {interval(ratio, '.3f')}")
+    for goal, found in race["goals"].items():
+        print(f"  {'met    ' if found['met'] else 'not met'} {goal}")
 
 
 def current_sweeps(names: list[str], block: str) -> dict[str, dict[str, Any]]:
@@ -204,7 +222,18 @@ def budgets_of(summary: dict[str, Any]) -> dict[str, Any]:
         "sweep": {"command": summary["command"], "versions": summary["versions"]},
         "block": summary["block"],
         **budget_table(summary, list(summary["families"].values()), (OURS, "bm_both")),
+        "race": race_of(summary),
     }
+
+
+def race_of(*summaries: dict[str, Any]) -> dict[str, Any] | None:
+    """What the race gains, over the families of all sweeps together; None if one has no race."""
+    raced = all(RACE in summary["by_eta"]["2"]["methods"] for summary in summaries)
+    return race_table(summaries) if raced else None
+
+
+def pooled(development: dict[str, Any], test: dict[str, Any] | None) -> dict[str, Any]:
+    return {"race_of_all_families": None if test is None else race_of(development, test)}
 
 
 def budgets_of_test_families(summary: dict[str, Any] | None, wanted: bool) -> dict[str, Any]:

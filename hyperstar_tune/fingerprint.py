@@ -38,6 +38,11 @@ class Fingerprint:
         """Whether the learning rate stays constant, so that accuracies have not settled at the last epoch."""
         return self.schedule.startswith("constant")
 
+    @property
+    def settles(self) -> bool:
+        """Whether the learning rate falls to zero at the end, so that the last epoch is what a training is worth."""
+        return _SETTLES.match(self.schedule) is not None
+
     def constant_epochs(self, max_epochs: int) -> float:
         """Epochs from the start over which the learning rate stays constant.
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from hyperstar_tune.comparison.statistics import Interval, bootstrap_mean, epochs_over_rivals
 from hyperstar_tune.errors import MetaDatasetError
 
-__all__ = ["budget_table"]
+__all__ = ["budget_table", "by_family", "points", "with_ends"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -49,7 +49,7 @@ def budget_table(summary: Mapping[str, Any], families: Sequence[str], rankers: S
     if ranker is None or not names:
         raise MetaDatasetError(f"the sweep must hold RANKER+hyperband of {', '.join(rankers)} and a wanted family")
     method, grid = f"{ranker}+hyperband", part["grid"]
-    curves = {name: _by_family(summary, part, name, names) for name in swept}
+    curves = {name: by_family(summary, part, name, names) for name in swept}
     rivals = {"vs_hyperband": "hyperband", "vs_bohb": "bohb", "vs_average_ranking": _stronger_average(curves)}
     known = {key: name for key, name in rivals.items() if name in curves}
     smallest = grid.index(part["budgets"][0])
@@ -58,7 +58,7 @@ def budget_table(summary: Mapping[str, Any], families: Sequence[str], rankers: S
         if name not in curves:
             return None
         ratios = _ratios(curves, name, known, grid)
-        gains = {key: _points((curves[name] - curves[rival])[:, smallest]) for key, rival in known.items()}
+        gains = {key: points((curves[name] - curves[rival])[:, smallest]) for key, rival in known.items()}
         worst = _worst_family(summary, name, names)
         return {
             "method": name,
@@ -104,7 +104,7 @@ def _worst_family(summary: Mapping[str, Any], method: str, names: Sequence[str])
     for eta, part in summary["by_eta"].items():
         if not {method, "hyperband"} <= set(part["methods"]):
             continue
-        own, rivals = (_by_family(summary, part, name, names) for name in (method, "hyperband"))
+        own, rivals = (by_family(summary, part, name, names) for name in (method, "hyperband"))
         for budget in part["budgets"]:
             gained = (own - rivals)[:, part["grid"].index(budget)]
             row = int(np.argmin(gained))
@@ -115,7 +115,7 @@ def _worst_family(summary: Mapping[str, Any], method: str, names: Sequence[str])
     return {"family": family, "eta": eta, "budget": budget, "points": round(100 * points, 3)}
 
 
-def _by_family(summary: Mapping[str, Any], part: Mapping[str, Any], method: str, names: Sequence[str]) -> Floats:
+def by_family(summary: Mapping[str, Any], part: Mapping[str, Any], method: str, names: Sequence[str]) -> Floats:
     """Mean accuracy over a family's tasks, shape [F, budgets]."""
     rows = []
     for family in names:
@@ -137,7 +137,7 @@ def _ratios(
     result = {}
     for key, rival in rivals.items():
         ratio, reached = epochs_over_rivals(curves[method], curves[rival], grid)
-        result[key] = _with_ends(ratio, 5) | {"families_that_reach_it": round(reached, 4)}
+        result[key] = with_ends(ratio, 5) | {"families_that_reach_it": round(reached, 4)}
     return result
 
 
@@ -145,17 +145,17 @@ def _at_budgets(summary: Mapping[str, Any], part: Mapping[str, Any], names: Sequ
     places = {budget: part["grid"].index(budget) for budget in part["budgets"]}
     table = {}
     for method, about in part["methods"].items():
-        values = _by_family(summary, part, method, names)
+        values = by_family(summary, part, method, names)
         table[method] = {"seeds": about["seeds"]} | {
-            str(budget): _points(values[:, place]) for budget, place in places.items()
+            str(budget): points(values[:, place]) for budget, place in places.items()
         }
     return table
 
 
-def _points(values: Floats) -> dict[str, float]:
-    return _with_ends(bootstrap_mean(100 * values), 3)
+def points(values: Floats) -> dict[str, float]:
+    return with_ends(bootstrap_mean(100 * values), 3)
 
 
-def _with_ends(interval: Interval, digits: int) -> dict[str, float]:
+def with_ends(interval: Interval, digits: int) -> dict[str, float]:
     ends = {"mean": interval.mean, "ci_low": interval.low, "ci_high": interval.high}
     return {name: round(float(value), digits) for name, value in ends.items()}

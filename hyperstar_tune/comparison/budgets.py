@@ -22,12 +22,14 @@ class Budgets:
         return sorted({int(multiple * (self.max_epochs or max_epochs)) for multiple in self.multiples})
 
 
-def protocol_budgets(table: MetaDataset) -> tuple[Budgets, Budgets]:
+def protocol_budgets(table: MetaDataset) -> tuple[Budgets, ...]:
     """The paper's budgets of 100, 200, 250, 450 (eta = 2) and 1600 epochs (eta = 3) at R = 100, scaled to the table.
 
     With eta = 3 the longest R that is a power of 3 is used, if an early epoch of the table is a prefix of a shorter
-    run.
+    run. Where curves settle at R (protocol 2), all budgets have eta = 2.
     """
+    if table.fingerprint.settles:
+        return (Budgets(2, (1, 2, 2.5, 4.5, 16)),)
     longest = int(table.epochs[-1])
     power = 3 ** int(np.log(longest + 0.5) / np.log(3))
     is_prefix = table.fingerprint.schedule.startswith("constant")

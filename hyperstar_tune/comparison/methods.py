@@ -1,7 +1,7 @@
 """Methods by name. Each makes a fresh searcher and scheduler, which are the same for a replay and for a live run.
 
-A method without a ranking has a plain name (``hyperband``, ``bohb``). One that follows a ranking is called
-``RANKER+USE``: ``average_top1+hyperband``, ``bm_both+alone``.
+A method without a ranking has a plain name (``hyperband``, ``bohb``), and so has HyperSTAR's race (``race``). Others
+that follow a ranking are called ``RANKER+USE``: ``average_top1+race``, ``bm_both+alone``.
 """
 
 import logging
@@ -9,14 +9,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, HyperBandScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from hyperstar_tune.errors import SearchError
+from hyperstar_tune.comparison.by_hand import BY_HAND, EXPERTS_RACE, by_hand
+from hyperstar_tune.errors import PredictorError, SearchError
 from hyperstar_tune.plan import HyperBandPlan
+from hyperstar_tune.predictor.known import KnownTasks
+from hyperstar_tune.race import RacePlan
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.rivals.bohb import BohbSearcher
-from hyperstar_tune.rivals.registry import ranker_kind, ranker_names
+from hyperstar_tune.rivals.registry import ranker_kind
 from hyperstar_tune.rivals.rush import RushScheduler, WarmStartSearcher, best_of_each_task
 from hyperstar_tune.rivals.tpe import TpeSearcher
 from hyperstar_tune.rivals.tr_automl import TrAutoMLSearcher
@@ -67,6 +71,7 @@ class Method:
     needs_table: bool = False
     is_slow: bool = False  # fits a model at every suggestion
     is_random: bool = True  # depends on the seed (apart from its ranking)
+    n_workers: int = 0  # trials side by side; 0: as many as the comparison says
 
 
 def make_method(name: str) -> Method:
@@ -107,8 +112,12 @@ def looks(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     shown = {}
     for place, method in enumerate(map(make_method, names)):
         label, color = method.ranker, method.color or f"C{place % 10}"
-        if method.ranker in ranker_names():
-            label, color = ranker_kind(method.ranker).label, ranker_kind(method.ranker).color
+        try:
+            kind = ranker_kind(method.ranker)
+        except PredictorError:  # a ranker of somebody else
+            pass
+        else:
+            label, color = kind.label, kind.color
         shown[method.name] = {"label": method.label.format(ranker=label), "color": color, "ls": method.line}
     return shown
 
@@ -123,6 +132,51 @@ def _known(s: Setting) -> MetaDataset:
     if s.known is None:
         raise SearchError("this method needs a table of other tasks to transfer from, but its setting has none")
     return s.known
+
+
+def _race(ranking: Callable[[Setting], Ranking]) -> Make:
+    def make(s: Setting) -> Pair:
+        plan = RacePlan(s.plan.max_epochs, s.plan.epoch_budget)
+        return HyperStarSearcher(ranking=ranking(s), plan=plan), PlanScheduler(plan)
+
+    return make
+
+
+def _with_complement(s: Setting) -> Ranking:
+    """The ranking, with what is known of other tasks, from which a race takes the complement of its first.
+
+    Costs are relative: they are those of a single image.
+    """
+    ranking = _ranking(s)
+    if ranking.falls:
+        return ranking
+    about = KnownTasks.of(_known(s)).about(s.space.encode(ranking.configs), n_images=1)
+    return Ranking.of(
+        ranking.configs, ranking.scores, ranking.spread, task=ranking.task, source=ranking.source, **about
+    )
+
+
+def _least_fall_first(s: Setting) -> Ranking:
+    """The ranking behind the configuration that is least below the best on known tasks: a race without images."""
+    ranking = _with_complement(s)
+    first = int(np.argmax(np.mean(ranking.falls, axis=1)))
+    scores = np.array(ranking.scores)
+    scores[first] = scores.max() + 1.0
+    falls = np.array(ranking.falls).T
+    return Ranking.of(ranking.configs, scores, falls=falls, known_tasks=ranking.known_tasks, source=ranking.source)
+
+
+def _cheap_first(s: Setting) -> Ranking:
+    """The ranking for a budget in seconds."""
+    return _with_complement(s).by_cost()
+
+
+def _alone_by_hand(name: str) -> Make:
+    return lambda s: (HyperStarSearcher(ranking=Ranking.of([by_hand(name, s.space)], [0.0])), FIFOScheduler())
+
+
+def _race_by_hand(name: str) -> Make:
+    return _race(lambda s: Ranking.of([by_hand(one, s.space) for one in EXPERTS_RACE[name]], [1.0, 0.0]))
 
 
 def _to_the_end(plan: HyperBandPlan) -> TrialScheduler:
@@ -180,7 +234,24 @@ _LEARNS: Fields = {"reports": "levels", "is_slow": True}
 _DRAWS: Fields = {"reports": "targets"}
 _FIXED: Fields = {"is_random": False}
 
-METHODS = {  # those that follow no ranking
+_RACES: Fields = {"needs_table": True, **_FIXED}
+_BY_PLUS: Fields = {"ranker": "hyperstar_plus", **_RACES}
+_HAND: Fields = {"color": "0.2", **_FIXED}
+_LABELS = {  # of what a person does without a tuner
+    "untuned_default": "untuned default",
+    "last_stage_by_hand": "last stage by hand",
+    "head_alone": "head alone",
+    "tutorial_sgd": "the tutorial's SGD",
+    "expert": "expert's race",
+}
+
+
+def _label(name: str) -> str:
+    plain = name.removesuffix("_96px")
+    return _LABELS[plain] if plain == name else f"{_LABELS[plain]}, 96 px"
+
+
+METHODS = {  # those with a plain name
     method.name: method
     for method in (
         Method("random_search", "random search", _random(_to_the_end), "#bcbd22", **_FIFO),
@@ -192,6 +263,21 @@ METHODS = {  # those that follow no ranking
         Method("tpe_hyperband", "TPE in Hyperband's brackets", _tpe, "#ffbb78", **_LEARNS),
         Method("tr_automl", "Tr-AutoML", _tr_automl, "#7f7f7f", needs_table=True, **_FIFO),
         Method("rush", "RUSH", _rush, "#c49c94", needs_table=True, **_FREE),
+        Method("race", "HyperSTAR+, race", _race(_with_complement), "#d62728", **_BY_PLUS),
+        Method("race_seconds", "HyperSTAR+, race, order by seconds", _race(_cheap_first), "#d62728", ":", **_BY_PLUS),
+        Method("race_no_images", "race without images", _race(_least_fall_first), ranker="plus_average", **_RACES),
+        *(
+            Method(
+                f"race_parallel_{k}",
+                f"HyperSTAR+, race, {k} at a time",
+                _race(_with_complement),
+                n_workers=k,
+                **_BY_PLUS,
+            )
+            for k in (2, 4, 8, 16)
+        ),
+        *(Method(name, _label(name), _alone_by_hand(name), line=":", **_FIFO, **_HAND) for name in BY_HAND),
+        *(Method(name, _label(name), _race_by_hand(name), line="-.", **_HAND) for name in EXPERTS_RACE),
     )
 }
 USES = {  # of a ranking, by whatever ranker
@@ -212,6 +298,7 @@ USES = {  # of a ranking, by whatever ranker
             **_FIXED,
         ),
         Method("alone", "{ranker} alone, each trained to the end", _ranked(_to_the_end), line="--", **_FIFO, **_FIXED),
+        Method("race", "{ranker}, race", _race(_with_complement), line="-.", **_RACES),
         Method("asha", f"{_FIRST}ASHA", _ranked(_asha), line=":", **_FREE, **_FIXED),
         Method("bohb", f"{_FIRST}BOHB", _ranked_bohb, line=":", **_LEARNS),
     )

@@ -76,6 +76,11 @@ def _one_eta(part: pd.DataFrame, column: str, best: pd.Series, points: list[int]
         task: {name: _rounded(curves.loc[task].to_numpy()) for name, curves in by_task.items() if task in curves.index}
         for task in family
     }
+    in_time = [point for point in (points[0] // 2, *points) if point in grid]
+    late_tasks = {
+        task: {name: _rounded(c.loc[task, in_time].to_numpy()) for name, c in timed.items() if task in c.index}
+        for task in family
+    }
     at_points = {method: regret[points] for method, regret in regrets.items()}
     return {
         "budgets": points,
@@ -86,14 +91,16 @@ def _one_eta(part: pd.DataFrame, column: str, best: pd.Series, points: list[int]
         "epochs_to_rival": {
             rival: _epochs_to_rival(accuracies, rival, grid) for rival in _RIVALS if rival in accuracies
         },
+        "at_equal_seconds": {"budgets": in_time, "tasks": late_tasks},
         "runs": _every_run(part, column, points),
     }
 
 
 def _best(table: MetaDataset, column: str) -> pd.Series:
     """By task the accuracy, on the half that reports, of the best result on half A: the end of a run over all."""
+    first = -1 if table.fingerprint.settles else 0  # of the epochs that count
     half_a, reported = (
-        table.curve(name)[:, :, 0].reshape(len(table.tasks), -1).astype(np.float64)  # [T, H x F]
+        table.curve(name)[:, :, 0, first:].reshape(len(table.tasks), -1).astype(np.float64)  # [T, H x F]
         for name in ("val_accuracy", "val_accuracy" if column == "accuracy" else "val_accuracy_b")
     )
     places = np.where(np.isnan(half_a), -np.inf, half_a).argmax(axis=1)

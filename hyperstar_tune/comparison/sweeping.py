@@ -1,7 +1,8 @@
 """Replays methods at equal budgets on many tasks with many seeds. It can be resumed, and writes one Parquet file.
 
 One run of a method, task, seed and eta covers all budgets of that eta, because these are read off one run
-(docs/protocol.md). A method that does not depend on the seed runs once per seed of its ranking.
+(docs/protocol.md). Only a method whose trials run side by side is run anew for every half R. A method that does not
+depend on the seed runs once per seed of its ranking.
 """
 
 import gc
@@ -82,6 +83,7 @@ def sweep(
     seeds: int = 100,
     slow_seeds: int = 10,
     n_workers: int = 1,
+    epoch_seconds: Mapping[str, float] | None = None,
     out: str | Path | None = None,
     progress: Callable[[SweepProgress], None] | None = None,
 ) -> pd.DataFrame:
@@ -95,7 +97,8 @@ def sweep(
         tasks: Names of tasks; all complete tasks of the table when None.
         seeds: Runs per method and task.
         slow_seeds: Runs per task of a method that fits a model at every suggestion.
-        n_workers: Number of trials that run side by side.
+        n_workers: Number of trials that run side by side, of methods that do not say it themselves.
+        epoch_seconds: Seconds of an epoch by task, the unit of budgets in seconds; None: the task's mean in the table.
         out: Parquet file, which is rewritten after every method and task. Results that it holds for the same curves,
             scores, budgets and workers are not made again; results for others are dropped.
         progress: Called after every method and task.
@@ -127,7 +130,7 @@ def sweep(
             f"{len(chosen)} methods and {len(names)} tasks"
         )
     budgets = list(protocol_budgets(table) if budgets is None else budgets)
-    shared = repr((budgets, n_workers, table.space.fingerprint, table.epochs.tolist()))
+    shared = repr((budgets, n_workers, table.space.fingerprint, table.epochs.tolist(), *(epoch_seconds or {}).items()))
     origins = {(m.name, task): _origin(m, task, table, loo, shared) for task in names for m in chosen}
     path = Path(out) if out is not None else None
     frames = _kept(path, origins) if path is not None and path.exists() else []
@@ -151,7 +154,8 @@ def sweep(
                 curves = TaskCurves.of(table, task)
                 _ = curves.results
                 gc.freeze()  # so that the collector need not look at a hundred thousand small objects after every run
-            rows = _runs(method, curves, plan, missing, table, loo, n_workers)
+            unit = (epoch_seconds or {}).get(task)
+            rows = _runs(method, curves, plan, missing, table, loo, n_workers, unit)
             frames.append(pd.DataFrame(rows).assign(origin=origins[method.name, task]))
             done += len(missing)
             if path is not None:
@@ -172,25 +176,42 @@ def _runs(
     table: MetaDataset,
     loo: LooScores,
     n_workers: int,
+    epoch_seconds: float | None,
 ) -> Iterator[dict[str, Any]]:
     """One row per seed and budget, without the origin."""
     points = budgets.epochs(curves.max_epochs)
     if budgets.max_epochs not in (0, curves.max_epochs):
         curves = curves.prefix(budgets.max_epochs)
-    plan = HyperBandPlan(curves.max_epochs, budgets.eta, points[-1])
     known = table.without(curves.family) if method.needs_table else None
-    times = np.asarray(points) * float(curves.seconds.mean())
+    times = np.asarray(points) * (epoch_seconds or float(curves.seconds.mean()))
+    planned = points[-1:] if method.n_workers < 2 else _planned(points, curves.max_epochs)
     for seed in seeds:
         ranking = loo.ranking(method.ranker, curves.task, seed) if method.ranker else None
-        run = run_method(method, curves, Setting(table.space, plan, seed, ranking, known), n_workers)
-        best = run.incumbent
-        for budget, here, then in zip(points, best.at(points), best.at_seconds(times), strict=True):
+        runs = {}
+        for end in planned:
+            setting = Setting(table.space, HyperBandPlan(curves.max_epochs, budgets.eta, end), seed, ranking, known)
+            runs[end] = run_method(method, curves, setting, method.n_workers or n_workers)
+        whole = runs[points[-1]]
+        late = whole.incumbent
+        for budget, then in zip(points, late.at_seconds(times), strict=True):
+            run = runs[next(end for end in planned if end >= budget)]
+            best = run.incumbent
+            here = best.at([budget])[0]
             values = (
                 *(method.name, curves.task, curves.family, seed, budgets.eta, budget),
                 *(best.accuracy[here], best.accuracy_b[here], best.seconds[here]),
-                *(best.accuracy[then], best.accuracy_b[then], run.searcher_s, len(run.trials)),
+                *(late.accuracy[then], late.accuracy_b[then], whole.searcher_s, len(run.trials)),
             )
             yield dict(zip(RESULT_COLUMNS[:-1], values, strict=True))
+
+
+def _planned(points: Sequence[int], max_epochs: int) -> list[int]:
+    """The budgets that runs of several workers are planned for: what they finish first depends on where a run ends.
+
+    They are those of the points that are R or a larger multiple of R/2, up to 4.5 R, and the last point.
+    """
+    halves = {point for point in points if 2 * point % max_epochs == 0}
+    return sorted({point for point in halves if max_epochs <= point <= 4.5 * max_epochs} | {points[-1]})
 
 
 def _fewest_reports(method: Method, plan: HyperBandPlan, curves: TaskCurves, n_workers: int) -> Sequence[int] | str:

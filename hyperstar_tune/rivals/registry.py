@@ -3,7 +3,7 @@
 Reading the rows is cheap: the libraries behind a ranker are imported when one is made.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from hyperstar_tune.rivals.base import Ranker
     from hyperstar_tune.rivals.features import FeatureStore
 
-__all__ = ["RankerKind", "Supplies", "ranker_kind", "ranker_names"]
+__all__ = ["STEADY", "RankerKind", "Supplies", "ranker_kind", "ranker_names"]
+
+STEADY = "_steady"  # suffix of a ranker's name: the same learning from steady accuracies, as HyperSTAR+ does
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class RankerKind:
     color: str  # in figures, as matplotlib reads it
     made_by: str  # "module:class" of this room
     takes: tuple[str, ...] = ()  # arguments of the class
+    is_steady: bool = False  # learns from steady accuracies in place of the last ones
 
     @property
     def is_random(self) -> bool:
@@ -62,7 +65,12 @@ class RankerKind:
         if self.lacks(supplies):
             raise PredictorError(f"ranker {self.name!r} needs {self.lacks(supplies)}; supply them")
         available = {
-            **{"name": self.name, "seed": seed, "trained": supplies.table, "traits": supplies.traits},
+            **{
+                "name": self.name.removesuffix(STEADY),
+                "seed": seed,
+                "trained": supplies.table,
+                "traits": supplies.traits,
+            },
             **{"store": supplies.store, "images": supplies.store and supplies.store.images},
             "settings": supplies.settings,
         }
@@ -70,7 +78,10 @@ class RankerKind:
         ranker: Ranker = getattr(import_module(f"hyperstar_tune.rivals.{module}"), name)(
             **{argument: available[argument] for argument in self.takes}
         )
-        return ranker
+        if not self.is_steady:
+            return ranker
+        steady: Ranker = import_module("hyperstar_tune.rivals.steady").SteadyRanker(self.name, ranker)
+        return steady
 
 
 _SEED, _COUNTS, _IMAGES = ("seed",), ("settings", "seed"), ("store", "settings", "seed")
@@ -102,17 +113,25 @@ _KINDS = {
 }
 
 
+_OWN_TARGETS = ("random", "tr_automl", "plus_average", "hyperstar_plus")  # these have no steady form
+
+
 def ranker_names() -> tuple[str, ...]:
-    """Names that ``ranker_kind`` knows, cheap ones first."""
+    """Names that ``ranker_kind`` knows, cheap ones first; not those with the suffix ``STEADY``."""
     return tuple(_KINDS)
 
 
 def ranker_kind(name: str) -> RankerKind:
-    """A ranker by name.
+    """A ranker by name, which may have the suffix ``STEADY``.
 
     Raises:
         PredictorError: If there is none of this name.
     """
-    if name not in _KINDS:
-        raise PredictorError(f"a ranker is one of {', '.join(_KINDS)}, but got {name!r}")
-    return _KINDS[name]
+    plain = name.removesuffix(STEADY)
+    if plain not in _KINDS or (plain != name and plain in _OWN_TARGETS):
+        raise PredictorError(
+            f"a ranker is one of {', '.join(_KINDS)}, or one of these and {STEADY} (but for "
+            f"{', '.join(_OWN_TARGETS)}), but got {name!r}"
+        )
+    kind = _KINDS[plain]
+    return kind if plain == name else replace(kind, name=name, label=f"{kind.label}, steady targets", is_steady=True)

@@ -35,6 +35,7 @@ class TaskCurves:
     accuracy_b: Floats  # half B, [H, R]
     loss: Floats  # half A, [H, R]
     seconds: Floats  # duration of each epoch, [H, R]
+    settles: bool = False  # a configuration that is trained to R is worth its last accuracy, not its best
 
     @classmethod
     def of(cls, table: MetaDataset, task: str, seed: int = 0) -> "TaskCurves":
@@ -65,7 +66,11 @@ class TaskCurves:
             table.curve(name)[row, :, seed][:, held].astype(np.float64) for name in kinds
         )
         family = str(table.tasks["family"].iloc[row])
-        return cls(task, family, table.space, tuple(table.configs), accuracy, accuracy_b, loss, np.nan_to_num(seconds))
+        return cls(
+            *(task, family, table.space, tuple(table.configs)),
+            *(accuracy, accuracy_b, loss, np.nan_to_num(seconds)),
+            settles=table.fingerprint.settles,
+        )
 
     @property
     def max_epochs(self) -> int:
@@ -129,4 +134,4 @@ class TaskCurves:
     def prefix(self, max_epochs: int) -> "TaskCurves":
         """The curves up to a shorter R. They hold only if the learning-rate schedule does not depend on R."""
         cut = {name: getattr(self, name)[:, :max_epochs] for name in ("accuracy", "accuracy_b", "loss", "seconds")}
-        return replace(self, **cut)
+        return replace(self, **cut, settles=False)  # the learning rate has not fallen yet

@@ -57,7 +57,10 @@ class Run:
 
     @cached_property
     def incumbent(self) -> Incumbent:
-        """The best so far, in the order in which epochs ended on the clock; redone epochs do not count."""
+        """The best so far, in the order in which epochs ended on the clock; redone epochs do not count.
+
+        Where curves settle, a trial that has reached R stands with its last epoch in place of its best one.
+        """
         rows, before, after = self.segments[:, :3].astype(np.intp).T
         lengths = after - before
         row = np.repeat(rows, lengths)
@@ -68,14 +71,36 @@ class Run:
         order = np.argsort(time, kind="stable")
         row, epoch, time = row[order], epoch[order], time[order]
         accuracy = np.nan_to_num(self.curves.accuracy[row, epoch], nan=-np.inf)
-        best = np.maximum.accumulate(accuracy)
-        is_new = np.concatenate([[True], accuracy[1:] > best[:-1]])
-        holder = np.maximum.accumulate(np.where(is_new, np.arange(len(row)), 0))
+        if self.curves.settles:
+            holder = _settled_holders(row, epoch == self.curves.max_epochs - 1, accuracy)
+            best = accuracy[holder]
+        else:
+            best = np.maximum.accumulate(accuracy)
+            is_new = np.concatenate([[True], accuracy[1:] > best[:-1]])
+            holder = np.maximum.accumulate(np.where(is_new, np.arange(len(row)), 0))
         return Incumbent(
             accuracy=np.where(np.isneginf(best), np.nan, best),
             accuracy_b=self.curves.accuracy_b[row, epoch][holder],
             seconds=time,
         )
+
+
+def _settled_holders(
+    row: npt.NDArray[np.intp], is_last: npt.NDArray[np.bool_], accuracy: Floats
+) -> npt.NDArray[np.intp]:
+    """After each result the one that is best by then, [results]; a trial's last epoch replaces its earlier ones."""
+    standing: dict[int, int] = {}  # configuration -> its result that counts
+    holders, holder = np.zeros(len(row), dtype=np.intp), 0
+    for now, config in enumerate(row.tolist()):
+        before = standing.get(config)
+        if before is None or is_last[now] or accuracy[now] > accuracy[before]:
+            standing[config] = now
+            if before == holder and accuracy[now] < accuracy[holder]:
+                holder = max(standing.values(), key=lambda result: (accuracy[result], -result))
+            elif before == holder or accuracy[now] > accuracy[holder]:
+                holder = now
+        holders[now] = holder
+    return holders
 
 
 def replay(

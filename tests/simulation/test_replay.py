@@ -1,5 +1,7 @@
 """The replay gives what the plan says, and leaves nothing out that anybody reads."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from made_up_table import make_table
@@ -9,7 +11,7 @@ from hyperstar_tune import HyperBandPlan, HyperStarSearcher, PlanScheduler, Rand
 from hyperstar_tune.comparison import Setting, make_method, run_method
 from hyperstar_tune.errors import MetaDatasetError, SearchError
 from hyperstar_tune.ranking import Ranking
-from hyperstar_tune.simulation import TaskCurves, replay
+from hyperstar_tune.simulation import Run, TaskCurves, replay
 
 UNRANKED = ("random_search", "hyperband", "hyperband_longest_first", "ray_hyperband", "asha", "tr_automl", "rush")
 RANKED = (
@@ -174,3 +176,31 @@ def test_targets_need_a_gated_searcher(curves):
     searcher = OptunaSearch(metric="val_accuracy", mode="max")
     with pytest.raises(SearchError, match="gated searcher"):
         replay(curves, searcher, AsyncHyperBandScheduler(), reports="targets")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_where_curves_settle_a_finished_trial_stands_with_its_last_epoch(seed):
+    rng = np.random.default_rng(seed)
+    n_configs, max_epochs = 4, 3
+    accuracy = rng.integers(0, 6, (n_configs, max_epochs)) / 10
+    world = SimpleNamespace(
+        accuracy=accuracy,
+        accuracy_b=accuracy,
+        end_seconds=np.tile(np.arange(max_epochs + 1.0), (n_configs, 1)),
+        max_epochs=max_epochs,
+        settles=True,
+    )
+    order = [(0, 0, 2), (1, 0, 2), (0, 2, 3), (2, 0, 1), (1, 2, 3), (3, 0, 3)]  # row, epoch before, epoch after
+    clock, segments = 0.0, []
+    for row, before, after in order:
+        segments.append((row, before, after, clock))
+        clock += after - before
+    fields = dict.fromkeys(("trials", "epochs", "redone_epochs", "seconds", "searcher_s", "n_results", "stalled"))
+    best = Run(curves=world, segments=np.array(segments), **fields).incumbent
+    standing, expected = {}, []
+    for row, before, after in order:
+        for epoch in range(before, after):
+            done = epoch == max_epochs - 1
+            standing[row] = accuracy[row, epoch] if done else max(standing.get(row, 0), accuracy[row, epoch])
+            expected.append(max(standing.values()))
+    assert best.accuracy.tolist() == expected
