@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from _fuzz_images import draw_folder, draw_image, recognize_folder, recognize_image
+from _fuzz_runs import SOUND_RUN, draw_run, read_run
 from PIL import Image
 
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.predictor import Predictor
+from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.space import SearchSpace
 from hyperstar_tune.tables.files import read_curves as read_curve_file
 from hyperstar_tune.tables.metadataset import MetaDataset
@@ -181,6 +183,8 @@ def read_predictor(folder: Path) -> None:
     """As ``HyperStarSearcher`` does, and what it prints."""
     predictor = Predictor.load(folder)
     _ = predictor.name, predictor.image_size, predictor.space.dim
+    if predictor.known is not None:
+        Ranking.of([{}, {}], [1, 0], **predictor.known.about(predictor.known.encoded[:2], 100)).race_remark()
 
 
 def _images_of_all_kinds() -> dict[str, bytes]:
@@ -251,7 +255,9 @@ def _small_plus(root: Path) -> dict[str, bytes]:
     encoded = table.space.encode(table.configs)
     traits = ("probe_deep", "probe_gain_images")
     about = {"name": "small", "tasks": [{"name": "a", "image_hash": "00"}, {"name": "b", "image_hash": "01"}]}
-    PlusPredictor(model, np.ones(4), encoded, traits, table.space, table.fingerprint, about).save(root)
+    predictor = PlusPredictor(model, np.ones(4), encoded, traits, table.space, table.fingerprint, about)
+    predictor.learn_known(table)
+    predictor.save(root)
     return _folder(root)
 
 
@@ -294,6 +300,7 @@ def targets(scratch: Path) -> list[Target]:
     return [
         Target("sound image", 30, sound(draw_image), recognize_image, draw_image),
         Target("sound folder", 1, sound(draw_folder), recognize_folder, draw_folder),
+        Target("run under a plan", 20, {"run.json": json.dumps(SOUND_RUN).encode()}, read_run, draw_run),
         Target("image", 40, _images_of_all_kinds(), read_image, damage_image),
         Target("predictor, damaged", 15, predictor, read_predictor, damage_one),
         Target("predictor, signed anew", 5, predictor, read_predictor, resign),

@@ -12,6 +12,9 @@ from hyperstar_tune import HyperBandPlan, HyperStarSearcher, Ranking, SearchSpac
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.search import from_ray
 from hyperstar_tune.search.diversity import MIN_DISTANCE, made_diverse
+from hyperstar_tune.tasks import ImageTask
+
+TASK = ImageTask.from_arrays("task", np.zeros((20, 4, 4), dtype="uint8"), [0, 1] * 10)
 
 LISTS = {
     "optimizer": tune.choice(["sgd", "adamw", "rmsprop"]),
@@ -47,7 +50,7 @@ def combinations(configs):
 
 
 def ranked(step, spread, rate="loguniform"):
-    return HyperStarSearcher("task", predictor=Smooth(step, spread), space={**LISTS, "lr": RATES[rate]}).ranking
+    return HyperStarSearcher(TASK, predictor=Smooth(step, spread), space={**LISTS, "lr": RATES[rate]}).ranking
 
 
 @pytest.mark.parametrize("rate", RATES)
@@ -79,7 +82,7 @@ def test_no_two_of_the_first_places_are_near_copies(spread):
 
 
 def test_a_bracket_of_32_holds_no_copies_and_the_ranking_ends_with_them():
-    searcher = HyperStarSearcher("task", predictor=Smooth(0.1, 0.2), space={**LISTS, "lr": RATES["loguniform"]})
+    searcher = HyperStarSearcher(TASK, predictor=Smooth(0.1, 0.2), space={**LISTS, "lr": RATES["loguniform"]})
     widest = HyperBandPlan(32, 2).widest_rung
     drawn = [searcher.suggest(f"t{number}") for number in range(1000)]
     assert max(combinations(drawn[:widest]).values()) <= 10
