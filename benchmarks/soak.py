@@ -37,7 +37,8 @@ from hyperstar_tune.errors import PredictorError
 
 METHODS = (
     *("top, race", "top, race in seconds", "random, race", "mixed, eta 3", "top, eta 2", "random, eta 3"),
-    *("random, eta 2", "bohb, eta 3", "optuna, eta 2", "top, asha"),
+    *("random, eta 2", "bohb, eta 3", "optuna, eta 2", "top, asha", "sizes, eta 3"),
+    "sizes, asha",
 )
 
 

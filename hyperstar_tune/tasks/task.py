@@ -167,14 +167,15 @@ class ImageTask:
         """Reads a classification data set of ``torchvision.datasets`` by class name, e.g. ``"CIFAR10"``.
 
         Validation is the data set's own ``val`` split, else its ``test`` split; one without splits (Caltech256, SUN397)
-        is split 70/30, stratified, seed 0. Places365 is read at 256 pixels.
+        is split 70/30, stratified, seed 0. Places365 is read at 256 pixels. ``"STL10/fold0"`` trains on the first fold
+        of the training images, and the others are validation images.
 
         Raises:
             TaskError: If torchvision has no such data set, or its files are not under ``root``.
         """
         root = Path(root).expanduser().absolute()  # workers have another working directory
         classes, sources, labels = read_torchvision(name, root, download)
-        return cls(name, classes, sources, labels, f"torchvision:{name}")
+        return cls(name.replace("/", "-"), classes, sources, labels, f"torchvision:{name}")
 
     @classmethod
     def from_arrays(

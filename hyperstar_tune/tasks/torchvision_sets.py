@@ -26,16 +26,24 @@ def read_torchvision(
 ) -> tuple[list[str], dict[str, Source], dict[str, np.ndarray]]:
     """Classes, images and labels of a data set; without a validation split it is split 70/30, stratified, seed 0.
 
+    Of a data set with folds of its training images, such as STL10, ``NAME/fold0`` takes the first fold for training and
+    the other training images for validation.
+
     Raises:
         TaskError: If torchvision has no such data set, or its files are not under ``root``.
     """
     from torchvision import datasets  # takes a second to import: only for those who use it
 
+    name, slash, fold = name.partition("/")
     kind: Any = getattr(datasets, name, None)
     if not isinstance(kind, type) or name in _NOT_CLASSIFICATION:
         raise TaskError(f"torchvision.datasets must have the data set, but got {name!r}; spell it as in its docs")
+    has_folds = "folds" in inspect.signature(kind).parameters
+    if slash and not (has_folds and fold.startswith("fold") and fold.removeprefix("fold").isdecimal()):
+        raise TaskError(f"a part of a data set is NAME/fold0, where NAME has folds (STL10), but got {name}/{fold}")
     try:
-        parts = _parts(kind, str(root), download)
+        parts = [kind(str(root), split="train", download=download)] if slash else _parts(kind, str(root), download)
+        in_fold = _in_fold(parts[0], int(fold.removeprefix("fold"))) if slash else None
     except (RuntimeError, OSError, ValueError, TypeError) as error:
         raise TaskError(
             f"{name} must be readable under {root}, but: {first_line(error)}; pass download=True"
@@ -45,14 +53,30 @@ def read_torchvision(
         raise TaskError(f"{name} must have images under {root}, but a split has none; pass download=True")
     names = next((getattr(parts[0], a) for a in _CLASSES if getattr(parts[0], a, None)), None)
     classes = [str(c) for c in names or range(int(max(found.max() for found in labels)) + 1)]
-    if len(parts) == 2:
-        sources: list[Source] = [Dataset(part) for part in parts]
+    sources: list[Source]
+    if in_fold is not None:
+        places = (np.flatnonzero(in_fold), np.flatnonzero(~in_fold))
+        sources = [Subset(Dataset(parts[0]), place) for place in places]
+        labels = [labels[0][place] for place in places]
+    elif len(parts) == 2:
+        sources = [Dataset(part) for part in parts]
     else:
         whole = Dataset(parts[0])
         places = hold_out(labels[0], classes, name, 0, _order(parts[0]))
         sources = [Subset(whole, place) for place in places]
         labels = [labels[0][place] for place in places]
     return classes, dict(zip(("train", "val"), sources, strict=True)), dict(zip(("train", "val"), labels, strict=True))
+
+
+def _in_fold(dataset: Any, fold: int) -> np.ndarray:
+    """Which images of a whole training split are in one of its folds, bool [n]; a ValueError if there is no such."""
+    path = Path(dataset.root) / dataset.base_folder / dataset.folds_list_file
+    lines = path.read_text(encoding="utf-8").splitlines()
+    if fold >= len(lines):
+        raise ValueError(f"there are {len(lines)} folds, counted from 0, and no fold {fold}")
+    found = np.zeros(len(dataset), dtype=bool)
+    found[np.array(lines[fold].split(), dtype=np.int64)] = True
+    return found
 
 
 def dataset_labels(dataset: Any) -> np.ndarray:

@@ -14,7 +14,7 @@ from noop import Table
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
-from hyperstar_tune import HyperStarSearcher, PlanScheduler, RandomSearcher, Ranking, SearchSpace
+from hyperstar_tune import HyperStarSearcher, IncreasingImageSizes, PlanScheduler, RandomSearcher, Ranking, SearchSpace
 from hyperstar_tune.search import Gated, KeepRestorable, make_restorable
 
 
@@ -22,6 +22,8 @@ def make_searcher(name, seed):
     space = SearchSpace.from_values({"x": list(range(100))})
     if name == "random":
         return RandomSearcher(space, seed=seed)
+    if name == "sizes":
+        return IncreasingImageSizes(RandomSearcher(space, seed=seed), sizes=(16, 32, 64), hand_on=2)
     if name == "bohb":
         from hyperstar_tune.rivals.bohb import BohbSearcher
 

@@ -147,6 +147,19 @@ def test_a_set_without_splits_is_split_alike_whatever_the_order_of_its_files(tmp
     assert files(first) == files(again)
 
 
+def test_a_fold_of_stl10_trains_and_the_other_training_images_validate(tmp_path):
+    stl(tmp_path)
+    (tmp_path / "stl10_binary" / "fold_indices.txt").write_text("0 4 5\n1 6\n")
+    task = ImageTask.from_torchvision("STL10/fold0", tmp_path)
+    assert (task.name, task.n_train, task.n_val) == ("STL10-fold0", 3, 5)
+    assert task.labels("train").tolist() == [0, 1, 1]
+    shades = task.images("val", 8).mean(axis=(1, 2, 3))
+    assert shades == pytest.approx(np.array(list(SHADES.values()))[task.labels("val")], abs=2)
+    for wrong, message in (("STL10/fold7", "2 folds"), ("STL10/first", "NAME/fold0"), ("DTD/fold0", "NAME/fold0")):
+        with pytest.raises(TaskError, match=message):
+            ImageTask.from_torchvision(wrong, tmp_path)
+
+
 def test_an_empty_split_is_an_error_of_one_line(tmp_path):
     dtd(tmp_path)
     (tmp_path / "dtd/dtd/labels/val1.txt").write_text("")
