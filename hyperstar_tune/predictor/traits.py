@@ -96,6 +96,8 @@ def traits_of(task: ImageTask, image_size: int = 64, names: Sequence[str] = SHIP
     known = _memory.setdefault(task, {}).setdefault(image_size, {})
     missing = [name for name in names if name not in known]
     if missing:
+        # Whoever asks for traits asks next how far they may be trusted, and looking costs more than all of them.
+        missing = list(dict.fromkeys((*missing, "evidence")))
         chosen = sample_images(task.train_labels)
         images = torch.from_numpy(task.images("train", image_size, chosen))
         look = Look(images, task.train_labels[chosen], task.n_train, len(task.classes))
@@ -187,13 +189,17 @@ def ridge_inverse(kernel: Floats, root: Floats) -> Floats:
     not stop it. The matrix without the intercept is positive definite, so that Cholesky inverts it in half the time.
     """
     ridge = _RIDGE * np.trace(kernel) / len(kernel) + 1e-9
-    factor, failed = lapack.dpotrf(root[:, None] * kernel * root + ridge * np.eye(len(kernel)), lower=True)
-    half, singular = lapack.dpotri(factor, lower=True)
+    weighted = root[:, None] * kernel * root
+    weighted[np.diag_indices_from(weighted)] += ridge
+    # Of a symmetric matrix the transpose is the same, and Fortran's order spares LAPACK a copy.
+    factor, failed = lapack.dpotrf(weighted.T, lower=True, overwrite_a=True)
+    half, singular = lapack.dpotri(factor, lower=True, overwrite_c=True)
     if failed or singular:
         raise np.linalg.LinAlgError("the inner products of features must be positive definite, but are not finite")
     inverse = half + np.tril(half, -1).T
     sums = inverse @ root
-    return np.asarray(inverse - np.outer(sums, sums) / (root @ sums))
+    inverse -= np.outer(sums, sums) / (root @ sums)
+    return np.asarray(inverse)
 
 
 def class_shares(labels: Labels) -> Floats:
