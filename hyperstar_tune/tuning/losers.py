@@ -2,12 +2,15 @@
 
 from typing import Any
 
+from pyarrow import fs
 from ray import tune
 
 from hyperstar_tune.log import LOGGER
 from hyperstar_tune.tuning.history import RunHistory, contenders
 
 __all__ = ["RemoveLosers"]
+
+_CHECKPOINT = "checkpoint_"  # how Ray begins the names of their folders
 
 
 class RemoveLosers(tune.Callback):
@@ -49,11 +52,11 @@ class RemoveLosers(tune.Callback):
 
 
 def _remove_checkpoints(trial: Any) -> None:
-    for result in trial.run_metadata.checkpoint_manager.best_checkpoint_results:
-        checkpoint = result.checkpoint
-        try:
-            checkpoint.filesystem.delete_dir(checkpoint.path)
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            LOGGER.warning("a checkpoint that is not needed any more could not be removed: %s", error)
+    """Removes what is there, also a checkpoint that was being written when the run was interrupted."""
+    filesystem: fs.FileSystem = trial.storage.storage_filesystem
+    try:
+        for entry in filesystem.get_file_info(fs.FileSelector(trial.storage.trial_fs_path, allow_not_found=True)):
+            if entry.type == fs.FileType.Directory and entry.base_name.startswith(_CHECKPOINT):
+                filesystem.delete_dir(entry.path)
+    except OSError as error:
+        LOGGER.warning("a checkpoint that is not needed any more could not be removed: %s", error)

@@ -14,18 +14,17 @@ def run(tmp_path):
 
 
 def trial(run, name, status="RUNNING"):
-    path = run[1] / name
-    path.mkdir()
+    path = run[1] / name / "checkpoint_000003"
+    path.mkdir(parents=True)
     (path / "state.pt").write_text("weights")
-    checkpoint = SimpleNamespace(path=str(path), filesystem=pyarrow.fs.LocalFileSystem())
-    manager = SimpleNamespace(best_checkpoint_results=[SimpleNamespace(checkpoint=checkpoint)])
-    return SimpleNamespace(
-        trial_id=name, status=status, run_metadata=SimpleNamespace(checkpoint_manager=manager), config={}
-    )
+    (run[1] / name / "result.json").write_text("{}")
+    storage = SimpleNamespace(storage_filesystem=pyarrow.fs.LocalFileSystem(), trial_fs_path=str(run[1] / name))
+    return SimpleNamespace(trial_id=name, status=status, storage=storage, config={})
 
 
 def kept(run):
-    return sorted(path.name for path in run[1].iterdir())
+    assert all((folder / "result.json").exists() for folder in run[1].iterdir())
+    return sorted(path.parents[1].name for path in run[1].glob("*/*/state.pt"))
 
 
 def test_only_the_best_of_the_ended_trials_keeps_its_checkpoints(run):
@@ -58,11 +57,10 @@ def test_a_trial_that_failed_for_good_or_never_reported_loses(run):
     assert kept(run) == ["best", "retried"]
 
 
-def test_a_checkpoint_that_is_gone_already_is_no_error(run):
+def test_a_trial_without_checkpoints_is_no_error(run):
     losers = RemoveLosers(run[0], "val_accuracy")
     trials = [trial(run, "a", "TERMINATED"), trial(run, "b", "TERMINATED")]
-    (run[1] / "a" / "state.pt").unlink()
-    (run[1] / "a").rmdir()
+    trials[0].storage.trial_fs_path = str(run[1] / "gone")
     report(run[0], "b", 1, 0.5)
     losers.on_trial_complete(0, trials, trials[1])
-    assert kept(run) == ["b"]
+    assert kept(run) == ["a", "b"]
