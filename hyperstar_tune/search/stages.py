@@ -75,11 +75,13 @@ def brackets_per_stage(plan: Plan, n_stages: int, trials: Sequence[int] | None) 
     Raises:
         SearchError: If the budget reaches fewer brackets than there are stages, or has no epochs to divide.
     """
-    if not plan.epoch_budget:
-        raise SearchError(f"stages of image sizes need a plan with an epoch_budget, but got one of {plan.budget_text}")
+    if not plan.epoch_budget and trials is None:
+        raise SearchError(
+            f"stages of image sizes need a plan with an epoch_budget, but got one of {plan.budget_text}; pass trials="
+        )
     sizes: list[int] = []  # configurations of the brackets
     spent = 0
-    while spent < plan.epoch_budget:
+    while spent < plan.epoch_budget if plan.epoch_budget else sum(sizes) < sum(trials or ()):
         bracket = plan.bracket(len(sizes))
         sizes.append(bracket.n_configs)
         spent += bracket.epochs

@@ -15,6 +15,7 @@ from hyperstar_tune import (
     HyperStarSearcher,
     IncreasingImageSizes,
     PlanScheduler,
+    RacePlan,
     RandomSearcher,
     Ranking,
     SearchSpace,
@@ -216,9 +217,11 @@ def test_a_stage_ends_when_its_trials_have_ended(kind, inner):
     assert order == sorted(order)
 
 
+@pytest.mark.parametrize(
+    "plan", [HyperBandPlan(9, epoch_budget=200), RacePlan(9, epoch_budget=200)], ids=["bands", "race"]
+)
 @pytest.mark.parametrize("inner", [RandomSearcher, OptunaSearch])
-def test_brackets_have_one_size_each(inner):
-    plan = HyperBandPlan(9, epoch_budget=200)
+def test_brackets_have_one_size_each(inner, plan):
     search = searcher(inner(), trials=None)
     run = VirtualRun(PlanScheduler(plan), search, curve=score).run()
     assert run.scheduler.spent_epochs == 200
@@ -244,6 +247,10 @@ def test_a_stage_takes_whole_brackets_and_leaves_one_for_those_after_it():
     assert brackets_per_stage(plan, 3, None) == (1, 2, 3)
     assert brackets_per_stage(HyperBandPlan(9, epoch_budget=10 * plan.epoch_budget), 3, None) == (15, 25, 30)
     assert brackets_per_stage(plan, 2, (10, 1)) == (2, 3)
+    in_seconds = RacePlan(9, seconds_budget=100)
+    assert brackets_per_stage(in_seconds, 3, (4, 2, 2)) == (3, 5, 7)
+    with pytest.raises(SearchError, match="epoch_budget, but got one of 100 s; pass trials="):
+        brackets_per_stage(in_seconds, 3, None)
     with pytest.raises(SearchError, match="3 sizes need a budget that reaches as many brackets, but 20 epochs reach 1"):
         brackets_per_stage(HyperBandPlan(9, epoch_budget=20), 3, None)
 
