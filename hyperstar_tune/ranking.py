@@ -136,17 +136,22 @@ class Ranking:
         kept = tuple(names)
         return replace(self, configs=tuple({n: config[n] for n in kept if n in config} for config in self.configs))
 
+    def doubts(self) -> list[str]:
+        """Why the images have less of a say than usual, in one line; nothing if they have their full say."""
+        if self.share == 0:
+            why = self.doubt or "no known task is near these images"
+            return [f"Warning: {why}; this is the ranking that holds on average."]
+        if self.share < 1:
+            why = self.doubt or "no known task is very near these images"
+            return [f"{why[0].upper()}{why[1:]}: {self.share:.0%} of what they say is trusted."]
+        return []
+
     def remarks(self) -> list[str]:
         """What a reader should know before trusting it, one remark per line."""
         lines = []
         if self.seen:
             lines.append(f"{self.source} has seen these images in meta-training: its ranking is no prediction.")
-        if self.share == 0:
-            why = self.doubt or "no known task is near these images"
-            lines.append(f"Warning: {why}; this is the ranking that holds on average.")
-        elif self.share < 1:
-            why = self.doubt or "no known task is very near these images"
-            lines.append(f"{why[0].upper()}{why[1:]}: {self.share:.0%} of what they say is trusted.")
+        lines += self.doubts()
         if self.nearest:
             lines.append(
                 f"Nearest known tasks, by how well features tell their classes apart, not by what the images show: "

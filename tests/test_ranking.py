@@ -44,6 +44,11 @@ def test_places_that_cannot_be_told_from_the_first_are_marked():
         ({"seen": True}, ["p has seen these images"]),
         ({"share": 0.25, "nearest": ("a", "b")}, ["25%", "what the images show: a, b"]),
         ({"share": 0.0}, ["Warning: no known task is near"]),
+        ({"share": 0.5, "doubt": "labels say little"}, ["Labels say little: 50% of what they say is trusted."]),
+        (
+            {"share": 0.0, "doubt": "labels say nothing"},
+            ["Warning: labels say nothing; this is the ranking that holds"],
+        ),
     ],
 )
 def test_remarks_say_what_to_know_before_trusting_it(about, said):

@@ -244,6 +244,8 @@ class HyperStarSearcher(DeckSearcher):
             if self._ask is None:
                 return self._part_of_list(space, fixed)
             self._ranked = self._ask(configs)
+            if self._ranked.share == 0:
+                LOGGER.warning(self._ranked.doubts()[0])
         return made_diverse(self._ordered(self._ranked.part(configs).reduced(space.parameters)), space)
 
     def _part_of_list(self, space: SearchSpace, fixed: dict[str, Any]) -> Ranking | None:

@@ -136,9 +136,9 @@ class KeepRestorable(tune.Callback):
         if self._keeper is not None:
             self._keeper.look()
 
-    def get_state(self) -> dict[str, Any]:
-        """The identity of the data, which Ray saves with the run."""
-        return {"trained_on": self._trained_on}
+    def get_state(self) -> dict[str, Any] | None:
+        """The identity of the data, which Ray saves with the run; None if there is none."""
+        return {"trained_on": self._trained_on} if self._trained_on is not None else None
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Takes the identity of the data of a saved run."""

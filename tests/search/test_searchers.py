@@ -1,6 +1,7 @@
 """What the searchers suggest, and what they refuse."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -93,6 +94,13 @@ def test_arguments_out_of_range_are_refused_in_one_line(arguments, message):
     with pytest.raises(SearchError, match=message) as caught:
         HyperStarSearcher(ranking=RANKING, **arguments)
     assert "\n" not in str(caught.value)
+
+
+def test_an_average_ranking_is_said(caplog):
+    predictor = TablePredictor()
+    predictor.rank = lambda task, configs: replace(RANKING, share=0.0, doubt="labels say nothing")
+    HyperStarSearcher(task=TASK, predictor=predictor)
+    assert caplog.messages == ["Warning: labels say nothing; this is the ranking that holds on average."]
 
 
 def test_it_is_made_by_name():
