@@ -70,7 +70,8 @@ def is_autoscaling() -> bool:
         if _internal_kv_get("__autoscaler_v2_enabled", namespace="__autoscaler") == b"1":
             return True
         report = json.loads(_internal_kv_get(_STATUS_KEY) or "{}").get("autoscaler_report") or {}
-        types = {*report.get("active_nodes", {}), *report.get("pending_launches", {})}
+        named = report.get("node_type_mapping") or {}
+        types = {*report.get("active_nodes", {}), *report.get("pending_launches", {}), *named.values()}
     except Exception as error:  # the report is Ray's own business and may change
         LOGGER.debug("no report of an autoscaler: %s", error)
         return False

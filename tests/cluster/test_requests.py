@@ -30,8 +30,12 @@ def cluster(monkeypatch, tmp_path):
     return have
 
 
-def status(*kinds):
-    return {"__autoscaling_status": json.dumps({"autoscaler_report": {"active_nodes": dict.fromkeys(kinds, 1)}})}
+def status(*kinds, by="active_nodes"):
+    """As Ray 2.60 writes it; where the head does not count as active, its type stands in the mapping alone."""
+    mapping = {f"id-{kind}": kind for kind in kinds}
+    report = {"active_nodes": {}, "pending_launches": {}, "node_type_mapping": None}
+    report |= {by: mapping if by == "node_type_mapping" else dict.fromkeys(kinds, 1)}
+    return {"__autoscaling_status": json.dumps({"autoscaler_report": report})}
 
 
 @pytest.mark.parametrize(
@@ -84,7 +88,9 @@ def test_an_amount_that_makes_no_sense_is_refused(cluster, amount):
         ({}, False),
         ({"__autoscaling_status": "no JSON"}, False),
         (status("node_12ab", "node_34cd"), False),  # as `ray start` without a configuration reports
+        (status("node_12ab", by="node_type_mapping"), False),
         (status("head"), True),
+        (status("ray.head.default", by="node_type_mapping"), True),
         (status("node_12ab", "gpu_worker"), True),
         ({"__autoscaler_v2_enabled": b"1"}, True),
     ],

@@ -4,6 +4,7 @@ import pytest
 from ray import tune
 
 from hyperstar_tune import HyperBandPlan, HyperStarSearcher, PlanScheduler, Ranking, finetune
+from hyperstar_tune.cluster import requests
 from hyperstar_tune.errors import ClusterError
 
 pytestmark = pytest.mark.integration
@@ -28,6 +29,26 @@ def test_our_scheduler_refuses_them_for_any_trainable(ray_local, tmp_path, resou
             storage_path=str(tmp_path),
             verbose=0,
         )
+
+
+def test_on_a_cluster_that_adds_nodes_our_scheduler_says_that_it_waits(ray_local, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(requests, "is_autoscaling", lambda: True)
+    monkeypatch.setattr(requests, "_SAY_SECONDS", 1.0)
+    with caplog.at_level("INFO", "hyperstar_tune"):
+        tune.run(
+            tune.with_resources(learn, {"cpu": 1, "gpu": 0.25}),
+            search_alg=HyperStarSearcher(ranking=RANKING),
+            scheduler=PlanScheduler(HyperBandPlan(3, 3)),
+            metric="val_accuracy",
+            mode="max",
+            num_samples=-1,
+            storage_path=str(tmp_path),
+            time_budget_s=5,
+            raise_on_failed_trial=False,
+            verbose=0,
+        )
+    assert "no trial could start for" in caplog.text
+    assert "each asks for 1 CPU and 0.25 GPU; the cluster has 1 node of 2 CPU, 0 GPU" in caplog.text
 
 
 @pytest.mark.parametrize("resources", UNMET)
