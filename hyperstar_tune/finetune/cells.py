@@ -16,7 +16,7 @@ from hyperstar_tune.finetune.settings import FineTuneSettings
 from hyperstar_tune.tables.objectives import OBJECTIVES
 from hyperstar_tune.tasks.task import ImageTask
 
-__all__ = ["Cell", "failed_cell", "measure_cell"]
+__all__ = ["Cell", "failed_cell", "measure_cell", "take_niceness"]
 
 
 def measure_cell(settings: FineTuneSettings, task: ImageTask, config: dict[str, Any], seed: int) -> dict[str, Any]:
@@ -60,7 +60,7 @@ class Cell(tune.Trainable):
         """Takes all tasks of the run: a worker trains cells of one after the other."""
         self._tasks, self._settings, self._cell = tasks, settings, config
         torch.set_num_threads(1)
-        self._remark = "" if nice is None else _take_niceness(nice)
+        self._remark = "" if nice is None else take_niceness(nice)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes the next cell in the same process."""
@@ -83,7 +83,7 @@ class Cell(tune.Trainable):
         """Nothing: a cell is measured in one step."""
 
 
-def _take_niceness(nice: int) -> str:
+def take_niceness(nice: int) -> str:
     """Gives this process a niceness; a remark if the system does not allow it. Ray's workers begin at 15."""
     try:
         os.setpriority(os.PRIO_PROCESS, 0, nice)

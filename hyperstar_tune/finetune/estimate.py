@@ -24,7 +24,7 @@ from hyperstar_tune.finetune.loop import FineTune
 from hyperstar_tune.finetune.settings import VIEWS, FineTuneSettings
 from hyperstar_tune.finetune.wanted import WantedCell, pending_cells, wanted_cells
 from hyperstar_tune.space import Config, SearchSpace, config_key
-from hyperstar_tune.tables.collection import read_cells
+from hyperstar_tune.tables.collection import Collection, read_cells
 from hyperstar_tune.tasks.sources import Subset
 from hyperstar_tune.tasks.task import ImageTask
 
@@ -76,7 +76,10 @@ def estimate_collection(
         MetaDatasetError, SpaceError, TaskError, ModelError: As ``collect``.
     """
     wanted = wanted_cells(tasks, space, FineTuneSettings.of(settings, fields), seeds=seeds)
-    finished = {task.name: read_cells(Path(out_dir), task.name) for task in wanted.tasks}
+    there = Path(out_dir)
+    if (there / "collection.json").exists() and (found := wanted.collection.differences(Collection.read(there))):
+        progress(f"collect would not go on with {out_dir}, as it differs in {'; '.join(found)}; use another folder")
+    finished = {task.name: read_cells(there, task.name) for task in wanted.tasks}
     left = pending_cells(wanted.cells, finished)
     expected = ExpectedSeconds(wanted.tasks, wanted.settings.max_epochs or 1)
     side_by_side = _side_by_side(workers, gpus_per_cell)
