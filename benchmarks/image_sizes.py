@@ -89,6 +89,8 @@ def measure(args: argparse.Namespace) -> None:
     tables = {size: MetaDataset.from_collection(args.folder / str(size)) for size in args.sizes}
     names = [name for name in tables[args.sizes[0]].tasks["name"] if all(_enough(t, name) for t in tables.values())]
     n_configs = min(len(table.configs) for table in tables.values())
+    if not names:
+        raise SystemExit(f"{args.folder} has no task with nine tenths of its cells at every size; collect on")
     if args.out is None and (len(names) < _FEWEST_TASKS or n_configs < _FEWEST_CONFIGS):
         raise SystemExit(
             f"image_sizes.json needs {_FEWEST_TASKS} tasks and {_FEWEST_CONFIGS} configurations at every size, but "

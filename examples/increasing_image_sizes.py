@@ -6,7 +6,7 @@ own to see the accuracy:
 
     python examples/increasing_image_sizes.py
     python examples/increasing_image_sizes.py --data path/to/images --sizes 32 --sizes 64 --sizes 128 --trials 30
-    python examples/increasing_image_sizes.py --data torchvision:STL10 --optimizer smac
+    python examples/increasing_image_sizes.py --data torchvision:STL10/fold0 --optimizer smac
 """
 
 import os

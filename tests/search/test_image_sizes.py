@@ -20,7 +20,7 @@ from hyperstar_tune import (
     Ranking,
     SearchSpace,
 )
-from hyperstar_tune.errors import SearchError, SpaceError
+from hyperstar_tune.errors import ModelError, SearchError, SpaceError
 from hyperstar_tune.search import Narrowing
 from hyperstar_tune.search.stages import brackets_per_stage, divided
 from hyperstar_tune.simulation import MadeUpCurves, VirtualController
@@ -362,6 +362,16 @@ def test_what_cannot_work_is_refused_in_a_line(make, message):
     with pytest.raises(SearchError, match=message) as raised:
         make()
     assert "\n" not in str(raised.value)
+
+
+def test_a_size_that_the_network_cannot_take_ends_the_run_at_its_first_trial():
+    class Trainable:
+        @classmethod
+        def check_image_sizes(cls, sizes):
+            raise ModelError(f"a network of 32 pixels got {max(sizes)}")
+
+    with pytest.raises(ModelError, match="got 64"):
+        searcher().take_trainable(Trainable, {"image_size": 16})
 
 
 def used():
