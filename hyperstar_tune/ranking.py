@@ -159,6 +159,11 @@ class Ranking:
             )
         return lines
 
+    def alike(self) -> list[bool]:
+        """Of each place but the first, whether its score differs from the first's by less than the larger spread."""
+        pairs = zip(self.scores[1:], self.spread[1:], strict=True)
+        return [False, *(abs(self.scores[0] - score) < max(self.spread[0], spread) for score, spread in pairs)]
+
     def race_remark(self) -> str:
         """Which configuration a race sets against the first, and why; an empty text if none is known."""
         place = self.complement
@@ -174,14 +179,12 @@ class Ranking:
     def table(self, n: int = 10) -> str:
         """The first ``n`` places as text: place, predicted score and its spread, configuration, and what they mean."""
         lines = ["place  score (spread)  configuration"]
-        rows = zip(self.configs[:n], self.scores, self.spread, strict=False)
-        alike = 0
-        for place, (config, score, spread) in enumerate(rows, 1):
+        alike = self.alike()
+        rows = zip(self.configs[:n], self.scores, self.spread, alike, strict=False)
+        for place, (config, score, spread, is_alike) in enumerate(rows, 1):
             values = ", ".join(f"{name}={value}" for name, value in config.items())
-            is_alike = place > 1 and self.scores[0] - score < spread
-            alike += is_alike
             lines.append(f"{'~' * is_alike + str(place):>5}  {score:+5.2f} ({spread:4.2f})  {values}")
         lines.append("score: deviations above the mean configuration of a task; spread: its error on other tasks")
-        if alike:
-            lines.append("~: the score differs from that of place 1 by less than its spread")
+        if any(alike[:n]):
+            lines.append("~: the score differs from that of place 1 by less than the larger of their spreads")
         return "\n".join(lines)

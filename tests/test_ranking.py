@@ -34,7 +34,20 @@ def test_the_table_shows_the_head_only():
 def test_places_that_cannot_be_told_from_the_first_are_marked():
     lines = Ranking.of(CONFIGS, [3, 2.9, 1], [0.5, 0.5, 0.5]).table(3).splitlines()
     assert [line[:5].strip() for line in lines[1:4]] == ["1", "~2", "3"]
-    assert lines[-1] == "~: the score differs from that of place 1 by less than its spread"
+    assert lines[-1] == "~: the score differs from that of place 1 by less than the larger of their spreads"
+
+
+@pytest.mark.parametrize(
+    ("spread", "alike"),
+    [
+        ([0, 0, 0], [False, False, False]),  # not known
+        ([0.5, 0.5, 0.5], [False, False, False]),
+        ([1.5, 0.1, 0.1], [False, True, False]),  # that of the first is not sure
+        ([0.1, 0.1, 2.5], [False, False, True]),
+    ],
+)
+def test_places_are_alike_where_a_spread_is_larger_than_the_difference(spread, alike):
+    assert Ranking.of(CONFIGS, [3, 2, 1], spread).alike() == alike
 
 
 @pytest.mark.parametrize(

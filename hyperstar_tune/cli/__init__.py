@@ -8,6 +8,7 @@ from hyperstar_tune.cli import (
     plans,
     predictors,
     records,
+    reports,
     tasks,
     tuning,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "plans",
     "predictors",
     "records",
+    "reports",
     "tasks",
     "tuning",
 ]

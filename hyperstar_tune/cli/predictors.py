@@ -18,27 +18,41 @@ def rank(
     predictor: Annotated[str, typer.Option(help="A shipped predictor or a folder.")] = DEFAULT_PREDICTOR,
     top: Annotated[int, typer.Option(help="Number of places to print.")] = 10,
     seed: Annotated[int, typer.Option(help="Random seed of the sample of images.")] = 0,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Also what the scores mean, what moved them, and what cannot be told apart."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The whole ranking as JSON.")] = False,
 ) -> None:
     """Looks at images and ranks the configurations of the predictor's space for them."""
+    from hyperstar_tune.effects import parameter_effects
     from hyperstar_tune.predictor import Predictor
+    from hyperstar_tune.report.explanation import about_traits, circumstances, explanation
     from hyperstar_tune.tasks import ImageTask
 
     task = ImageTask.from_folder(folder)
     LOGGER.info(task.summary())  # to stderr: what is printed is the ranking alone
-    ranking = Predictor.load(predictor).rank(task, seed=seed)
+    model = Predictor.load(predictor)
+    ranking = model.rank(task, seed=seed)
+    effects = model.explain(task, ranking.configs) if explain else ()
     if as_json:
-        rows = zip(ranking.configs, ranking.scores, ranking.spread, strict=True)
-        places = [{"config": config, "score": score, "spread": spread} for config, score, spread in rows]
+        rows = zip(ranking.configs, ranking.scores, ranking.spread, ranking.alike(), strict=True)
+        places = [{"config": c, "score": score, "spread": spread, "alike": alike} for c, score, spread, alike in rows]
         about: dict[str, Any] = {"task": ranking.task, "predictor": ranking.source, "seen": ranking.seen}
         about |= {"nearest": ranking.nearest, "share": ranking.share, "complement": ranking.complement}
-        remarks = [*task.file_remarks, *task.remarks(), *ranking.remarks()]
-        print(json.dumps({**about, "remarks": remarks, "ranking": places}))
+        if explain:
+            about |= {"circumstances": circumstances(model), "seconds_per_epoch": ranking.costs}
+            about |= {"parameters": parameter_effects(ranking.configs, ranking.scores)}
+            about |= {"traits": about_traits(effects, ranking.configs)}
+        about["remarks"] = [*task.file_remarks, *task.remarks(), *ranking.remarks()]
+        print(json.dumps({**about, "ranking": places}))
         return
     for remark in ranking.remarks():
         console.print(remark)
     console.print(ranking.table(top))
     console.print(ranking.race_remark() or f"{ranking.source} knows no complement: a race takes places 1 and 2.")
+    if explain:
+        console.print(explanation(ranking, model, effects))
 
 
 @predictors_app.command("list")

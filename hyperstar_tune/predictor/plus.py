@@ -71,8 +71,12 @@ class PlusModel:
 
     def scores(self, traits: Floats, trust: float = 1.0) -> Floats:
         """Predicted scores [H] of a task with the given traits [D], which are trusted by a share in [0, 1]."""
+        return np.asarray(self.mean + self.moves(traits, trust).sum(axis=0))
+
+    def moves(self, traits: Floats, trust: float = 1.0) -> Floats:
+        """What each trait adds to the average score of each configuration, [D, H]."""
         seen = np.clip((traits - self.shift) / self.scale, -_CLIP, _CLIP)
-        return np.asarray(self.mean + trust * self.share(traits) * (seen @ self.slopes))
+        return np.asarray(trust * self.share(traits) * seen[:, None] * self.slopes)
 
 
 def fit_plus(targets: Floats, traits: Floats, families: Sequence[str], penalty: float) -> PlusModel:

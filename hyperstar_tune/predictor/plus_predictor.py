@@ -17,9 +17,16 @@ from torch import Tensor
 
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.predictor.plus import PlusModel, PlusSettings, fit_plus, interpolated, leave_out_error
-from hyperstar_tune.predictor.predictor import DEFAULT_IMAGE_SIZE, Predictor, card_entry, check_images, remark_few
+from hyperstar_tune.predictor.predictor import (
+    DEFAULT_IMAGE_SIZE,
+    Predictor,
+    TraitEffect,
+    card_entry,
+    check_images,
+    remark_few,
+)
 from hyperstar_tune.predictor.targets import default_curve, plus_targets
-from hyperstar_tune.predictor.traits import SHIPPED_TRAITS, TRAITS, traits_of, trust_in
+from hyperstar_tune.predictor.traits import MEANINGS, SHIPPED_TRAITS, TRAITS, traits_of, trust_in
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.space import Config, SearchSpace
 from hyperstar_tune.tasks.task import ImageTask
@@ -131,10 +138,7 @@ class PlusPredictor(Predictor):
         """
         del seed
         task, configs = ImageTask.of(task), self._configs(configs)
-        traits = traits_of(task, self.image_size, self._traits)
-        trust, doubt = 1.0, ""
-        if not set(SHIPPED_TRAITS).isdisjoint(self._traits):  # which look at labels
-            trust, doubt = trust_in(task, self.image_size)
+        traits, trust, doubt = self._look(task)
         scores, spread = self.scores(traits, configs, trust)
         nearest: dict[str, str] = {}  # the nearest task of each family
         for place in np.argsort(self.model.distances(traits), kind="stable"):
@@ -143,6 +147,23 @@ class PlusPredictor(Predictor):
             nearest.setdefault(str(known.get("family", name)), name)
         share, names = trust * self.model.share(traits), tuple(nearest.values())[:_N_NEAREST]
         return self._ranked(task, configs, scores, spread=spread, nearest=names, share=share, doubt=doubt)
+
+    def explain(self, task: ImageTask, configs: Sequence[Config]) -> tuple[TraitEffect, ...]:
+        """What each trait of a task adds to the average score of n configurations, in the order of the traits."""
+        traits, trust, _ = self._look(task)
+        moved = interpolated(self.model.moves(traits, trust), self._encoded, self.space.encode(configs))  # [D, n]
+        rows = zip(self._traits, traits, self.model.shift, self.model.scale, moved, strict=True)
+        return tuple(
+            TraitEffect(name, MEANINGS.get(name, ""), float(value), float(mean), float(deviation), tuple(own.tolist()))
+            for name, value, mean, deviation, own in rows
+        )
+
+    def _look(self, task: ImageTask) -> tuple[Floats, float, str]:
+        """The traits [D] of a task, how far they are trusted, and if not fully, why."""
+        traits = traits_of(task, self.image_size, self._traits)
+        if set(SHIPPED_TRAITS).isdisjoint(self._traits):  # they do not look at labels
+            return traits, 1.0, ""
+        return traits, *trust_in(task, self.image_size)
 
     def scores(self, traits: Floats, configs: Sequence[Config], trust: float = 1.0) -> tuple[Floats, Floats]:
         """Predicted scores [n] of configurations, known or not, and their spread [n], from the traits [D] of a task."""

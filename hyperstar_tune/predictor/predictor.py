@@ -6,6 +6,7 @@ card says which one it is.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +27,23 @@ from hyperstar_tune.tasks.task import ImageTask
 if TYPE_CHECKING:
     from hyperstar_tune.tables.metadataset import MetaDataset
 
-__all__ = ["DEFAULT_IMAGE_SIZE", "Predictor", "card_entry", "check_images", "remark_few"]
+__all__ = ["DEFAULT_IMAGE_SIZE", "Predictor", "TraitEffect", "card_entry", "check_images", "remark_few"]
 
 _FEW_TASKS, _FEW_FAMILIES = 10, 5
 DEFAULT_IMAGE_SIZE = 64  # side in pixels, where a table or predictor states none
 _LARGEST_IMAGE = 4096  # side in pixels; ten batches of larger images would not fit a machine
+
+
+@dataclass(frozen=True)
+class TraitEffect:
+    """A trait of a task, and how it moved the scores of n configurations away from the average over known tasks."""
+
+    name: str
+    meaning: str
+    value: float
+    known_mean: float  # of the known tasks
+    known_deviation: float
+    moved: tuple[float, ...]  # [n], added to the average score of each configuration
 
 
 class Predictor(ABC):
@@ -142,6 +155,11 @@ class Predictor(ABC):
             TaskError: If the task cannot be read.
             SpaceError: If a configuration does not belong to the space.
         """
+
+    def explain(self, task: ImageTask, configs: Sequence[Config]) -> tuple[TraitEffect, ...]:
+        """What moved the scores of n configurations for a task; empty if this method cannot say."""
+        del task, configs
+        return ()
 
     @property
     def name(self) -> str:

@@ -27,6 +27,7 @@ from hyperstar_tune.tasks.task import ImageTask
 
 __all__ = [
     "DEPTHS",
+    "MEANINGS",
     "SHIPPED_TRAITS",
     "TRAITS",
     "Look",
@@ -87,6 +88,12 @@ TRAITS: dict[str, Callable[[Look], float]] = {  # further ones may be added, bef
     "probe_gain_images": Look.gain_by_images,
     "probe_gain_depth": lambda look: look.mean_probe(_DEEP) - look.mean_probe(_SHALLOW),
     "evidence": lambda look: evidence([look.kernel(depth) for depth in DEPTHS], look.labels),
+}
+MEANINGS = {
+    "probe_deep": "how well deep features separate the classes without any training (0: by chance, 1: perfectly)",
+    "probe_gain_images": "how much better deep features separate the classes with twice as many images",
+    "probe_gain_depth": "how much better deep features separate the classes than shallow ones",
+    "evidence": "how surely near images share their class, in deviations from chance",
 }
 SHIPPED_TRAITS = ("probe_deep", "probe_gain_images", "probe_gain_depth")
 

@@ -15,7 +15,7 @@ from hyperstar_tune.space import Config, SearchSpace, config_key, listed_paramet
 from hyperstar_tune.tables.files import METADATA
 from hyperstar_tune.tables.metadataset import MetaDataset
 
-__all__ = ["importance_of"]
+__all__ = ["importance_of", "space_of"]
 
 _SIZE = "image_size"
 _MOST_LISTED = 12  # distinct numbers of a parameter that count as a list
@@ -58,7 +58,7 @@ def importance_of(
     groups: dict[str, list[tuple[Config, float]]] = {}
     for config, score in trials:
         groups.setdefault(f"{config[_SIZE]} px" if _SIZE in config else folder.name, []).append((config, score))
-    space = _space_of([config for config, _ in trials], folder.name)  # one space, so that marginals can be compared
+    space = space_of([config for config, _ in trials], folder.name)  # one space, so that marginals can be compared
     found: dict[str, Importance] = {}
     for label, group in groups.items():
         configs = [{name: value for name, value in config.items() if name in space.parameters} for config, _ in group]
@@ -113,7 +113,7 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> Sequence[tuple[str, An
     return pairs
 
 
-def _space_of(configs: Sequence[Config], name: str) -> SearchSpace:
+def space_of(configs: Sequence[Config], name: str) -> SearchSpace:
     """The parameters that differ between configurations, with ranges around what was tried; not the image size."""
     space = ConfigurationSpace(name=name)
     for parameter in dict.fromkeys(name for config in configs for name in config if name != _SIZE):

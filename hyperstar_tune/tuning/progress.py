@@ -6,9 +6,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from hyperstar_tune.report.words import as_duration, metric_name
 from hyperstar_tune.tuning.history import RunHistory, contenders
 
-__all__ = ["RunProgress", "as_duration"]
+__all__ = ["RunProgress"]
 
 _LINE_EVERY_S = 60.0
 
@@ -66,8 +67,7 @@ class RunProgress(RunHistory):
     def text(self) -> str:
         """Best result so far, time spent and time left."""
         best = contenders(self, self._metric)
-        name = self._metric.removeprefix("val_").replace("_", " ")
-        parts = [f"best {name} {best[0].row[self._metric]:.3f}"] if best else ["no result yet"]
+        parts = [f"best {metric_name(self._metric)} {best[0].row[self._metric]:.3f}"] if best else ["no result yet"]
         parts.append(f"{len(self.configs)} configuration{'s' * (len(self.configs) != 1)}")
         parts.append(f"{as_duration(self.at_s)} spent")
         left = self.seconds_left()
@@ -94,10 +94,3 @@ class RunProgress(RunHistory):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_bar": None, "_console": None}  # a live display does not travel
-
-
-def as_duration(seconds: float) -> str:
-    """Seconds as a person says them: ``40 s``, ``12 min`` or ``3.5 h``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

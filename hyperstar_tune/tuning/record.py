@@ -1,4 +1,4 @@
-"""What a run leaves for whoever looks at it later: ``run.json``, from which reports are made (docs/run-folder.md)."""
+"""What a run leaves for whoever looks at it later: ``run.json``, from which reports are made (docs/tune.md)."""
 
 import json
 import math
@@ -11,11 +11,13 @@ import numpy as np
 
 from hyperstar_tune._files import write_file
 from hyperstar_tune.plan import Plan
+from hyperstar_tune.predictor import Predictor
 from hyperstar_tune.ranking import Ranking
+from hyperstar_tune.report.explanation import about_traits, circumstances
 from hyperstar_tune.space import config_key
 from hyperstar_tune.tasks.task import ImageTask
 from hyperstar_tune.tuning.finish import Judgement
-from hyperstar_tune.tuning.history import RunHistory
+from hyperstar_tune.tuning.history import RunHistory, contenders
 
 __all__ = [
     "RECORD",
@@ -79,6 +81,7 @@ def about_task(task: ImageTask) -> dict[str, Any]:
         "value_range": task.value_range,
         "unreadable": list(task.unreadable),
         "remarks": task.remarks(),
+        "file_remarks": list(task.file_remarks),
     }
 
 
@@ -95,29 +98,35 @@ def about_plan(plan: Plan) -> dict[str, Any]:
     }
 
 
-def about_ranking(ranking: Ranking | None) -> dict[str, Any] | None:
-    """What was predicted of each configuration before the run; None if nothing was."""
-    if ranking is None:
-        return None
-    places = zip(ranking.configs, ranking.scores, ranking.spread, strict=True)
+def about_ranking(ranking: Ranking, predictor: Predictor, task: ImageTask) -> dict[str, Any]:
+    """What was predicted of each configuration before the run, under which circumstances, and what moved it."""
+    places = zip(ranking.configs, ranking.scores, ranking.spread, ranking.alike(), strict=True)
     return {
         "predictor": ranking.source,
         "seen": ranking.seen,
         "share": ranking.share,
         "nearest": list(ranking.nearest),
         "remarks": ranking.remarks(),
-        "places": [{"config": config, "score": score, "spread": spread} for config, score, spread in places],
+        "circumstances": circumstances(predictor),
+        "traits": about_traits(predictor.explain(task, ranking.configs), ranking.configs),
+        "seconds_per_epoch": list(ranking.costs),
+        "places": [
+            {"config": c, "score": score, "spread": spread, "alike": alike} for c, score, spread, alike in places
+        ],
     }
 
 
 def about_trials(
-    history: RunHistory, trials: Sequence[Any], ranking: Ranking | None, faults: Mapping[str, str]
+    history: RunHistory, trials: Sequence[Any], ranking: Ranking, faults: Mapping[str, str], metric: str
 ) -> list[dict[str, Any]]:
-    """Configuration, place in the ranking, fault and learning curve of each trial, in the order of their first results.
+    """Configuration, place in the ranking, fault, best epoch and learning curve of each trial.
 
-    A trial without a result comes last, with an empty curve.
+    They come in the order of their first results; a trial without one comes last, with an empty curve.
     """
-    places = {config_key(config): place for place, config in enumerate(ranking.configs, 1)} if ranking else {}
+    places = {config_key(config): place for place, config in enumerate(ranking.configs, 1)}
+    best = {
+        c.trial: {"epoch": c.row["epoch"], "correct": c.row.get("val_correct")} for c in contenders(history, metric)
+    }
     configs = {**history.configs, **{t.trial_id: dict(t.config) for t in trials if t.trial_id not in history.configs}}
     status = {trial.trial_id: str(trial.status) for trial in trials}
     curves: dict[str, list[dict[str, Any]]] = {trial_id: [] for trial_id in configs}
@@ -130,6 +139,7 @@ def about_trials(
             "place": places.get(config_key(config)),
             "status": status.get(trial_id, "unknown"),
             "fault": faults.get(trial_id, ""),
+            "best": best.get(trial_id),
             "curve": curves[trial_id],
         }
         for trial_id, config in configs.items()

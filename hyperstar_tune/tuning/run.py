@@ -13,6 +13,7 @@ from hyperstar_tune.finetune.trainable import trainable
 from hyperstar_tune.plan import Plan
 from hyperstar_tune.predictor import Predictor
 from hyperstar_tune.ranking import Ranking
+from hyperstar_tune.report.words import as_duration, listed
 from hyperstar_tune.search import HyperStarSearcher, PlanScheduler, make_restorable
 from hyperstar_tune.tasks.identity import refuse_changed_data
 from hyperstar_tune.tasks.task import ImageTask
@@ -21,7 +22,7 @@ from hyperstar_tune.tuning.history import Contender, contenders
 from hyperstar_tune.tuning.losers import RemoveLosers
 from hyperstar_tune.tuning.options import OPTIONS_FILE, TuneOptions
 from hyperstar_tune.tuning.planning import choose_max_epochs, make_plan, parallel_trials
-from hyperstar_tune.tuning.progress import RunProgress, as_duration
+from hyperstar_tune.tuning.progress import RunProgress
 from hyperstar_tune.tuning.quiet_ray import quiet_ray, trial_resources
 from hyperstar_tune.tuning.record import (
     about_judgement,
@@ -32,7 +33,7 @@ from hyperstar_tune.tuning.record import (
     read_record,
     write_record,
 )
-from hyperstar_tune.tuning.telling import accuracy_text, expected_accuracy, listed, shown, winner_text
+from hyperstar_tune.tuning.telling import accuracy_text, expected_accuracy, shown, winner_text
 
 __all__ = ["find_run", "new_run", "tune_folder"]
 
@@ -51,6 +52,7 @@ class _Run:
     task: ImageTask
     plan: Plan
     ranking: Ranking
+    predictor: Predictor
     console: Console
     resources: dict[str, float]
 
@@ -119,7 +121,7 @@ def tune_folder(options: TuneOptions, folder: Path, console: Console, accept_cha
         searcher = HyperStarSearcher(
             task=task, predictor=predictor, plan=plan, seed=options.seed, accept_changed_data=accept_changed_data
         )
-        run = _Run(folder, options, task, plan, searcher.ranking or ranking, console, resources)
+        run = _Run(folder, options, task, plan, searcher.ranking or ranking, predictor, console, resources)
         _introduce(run, goes_on)
         options.save(folder, identity=task.identity(), max_epochs=max_epochs, parallel=parallel)
         scheduler = PlanScheduler(plan)
@@ -174,7 +176,7 @@ def _end(run: _Run, progress: RunProgress, scheduler: PlanScheduler, trials: lis
         "options": vars(options),
         "task": about_task(run.task),
         "plan": about_plan(run.plan),
-        "ranking": about_ranking(run.ranking),
+        "ranking": about_ranking(run.ranking, run.predictor, run.task),
         "spent": {
             "epochs": scheduler.spent_epochs,
             "redone_epochs": scheduler.redone_epochs,
@@ -182,7 +184,7 @@ def _end(run: _Run, progress: RunProgress, scheduler: PlanScheduler, trials: lis
             "configurations": len(progress.configs),
         },
         "summary": scheduler.summary(),
-        "trials": about_trials(progress, trials, run.ranking, scheduler.faults),
+        "trials": about_trials(progress, trials, run.ranking, scheduler.faults, options.metric),
         "versions": versions(),
         "text": "No configuration finished an epoch: there is no model",
     }
@@ -202,6 +204,7 @@ def _end(run: _Run, progress: RunProgress, scheduler: PlanScheduler, trials: lis
         )
     elif finished is not None:
         say(f"Use it:  hyperstar predict {shown(run.folder / (REFIT if options.refit else BEST))} IMAGES...")
+    say(f"See why: hyperstar report {shown(run.folder)}")
     return ended
 
 

@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from hyperstar_tune.choosing import ChosenAccuracy, chosen_accuracy, unpack_correct
 from hyperstar_tune.classification import Scores
+from hyperstar_tune.report.words import listed, metric_name
 from hyperstar_tune.tasks.task import ImageTask
 from hyperstar_tune.tuning.finish import Judgement
 from hyperstar_tune.tuning.history import Contender, RunHistory
 
-__all__ = ["accuracy_text", "expected_accuracy", "listed", "metric_name", "shown", "winner_text"]
+__all__ = ["accuracy_text", "expected_accuracy", "shown", "winner_text"]
 
 _SHOWN = 5  # tied configurations
 _CORRECTED = ("val_accuracy", "val_balanced_accuracy")  # means over images, of which folds can be left out
@@ -75,16 +75,6 @@ def accuracy_text(expected: ChosenAccuracy | None, metric: str, validation: Judg
         scores, interval = _scores(test.scores), "[{:.3f}, {:.3f}]".format(*test.scores.interval)
         lines.append(f"on the {test.scores.n} test images, which chose nothing: {scores}; accuracy in {interval}")
     return "\n".join(lines)
-
-
-def metric_name(metric: str) -> str:
-    """A metric as a person says it."""
-    return metric.removeprefix("val_").replace("_", " ").replace("macro f1", "macro-F1")
-
-
-def listed(config: dict[str, Any]) -> str:
-    """A configuration in one line."""
-    return ", ".join(f"{name}={value}" for name, value in config.items())
 
 
 def shown(path: Path) -> str:

@@ -94,6 +94,30 @@ def test_the_command_says_its_version(hyperstar):
     assert hyperstar("--version")[:2] == (0, f"{hyperstar_tune.__version__}\n")
 
 
+def test_rank_explains_what_its_numbers_mean(hyperstar, digits_folder):
+    status, out, _ = hyperstar("rank", digits_folder, "--explain")
+    assert status == 0
+    for said in (
+        "  network: mobilenetv2_100",
+        "  image size: 64 px",
+        "  R: 32 epochs",
+        "1 is one standard deviation better",
+        "other places cannot be told from place 1",
+        "Seconds per epoch, on the machine where the known tasks were trained",
+        "probe_deep ",
+        "Effect of each parameter",
+    ):
+        assert said in out
+    explained = json.loads(hyperstar("rank", digits_folder, "--explain", "--json")[1])
+    assert explained["circumstances"]["learned from"].endswith(" families")
+    assert set(explained["parameters"]) == {"lr", "layers", "augmentation", "optimizer"}
+    assert [trait["name"] for trait in explained["traits"]] == ["probe_deep", "probe_gain_images", "probe_gain_depth"]
+    first = explained["ranking"][0]
+    for place in explained["ranking"][1:]:
+        difference = first["score"] - place["score"]
+        assert place["alike"] == (difference < max(first["spread"], place["spread"]))
+
+
 def test_predictors_are_listed(hyperstar):
     status, out, _ = hyperstar("predictors", "list")
     assert status == 0

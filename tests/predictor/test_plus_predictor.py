@@ -48,6 +48,16 @@ def test_a_ranking_names_alike_tasks_and_says_whether_it_has_seen_these(plus, wo
     assert plus.rank(world.tasks["striped2"]).seen
 
 
+def test_what_traits_moved_adds_up_to_the_ranking(plus, world):
+    task, configs = world.tasks["striped0"], world.table.configs
+    ranking = plus.rank(task, configs)
+    effects = plus.explain(task, ranking.configs)
+    assert [effect.name for effect in effects] == list(SETTINGS.traits)
+    average = plus.scores(plus.model.shift, ranking.configs)[0]  # every trait as in the mean of the known tasks
+    assert np.array(ranking.scores) == pytest.approx(average + np.sum([effect.moved for effect in effects], axis=0))
+    assert max(abs(move) for effect in effects for move in effect.moved) > 0.01
+
+
 def test_far_from_all_known_tasks_the_ranking_is_the_average_one(plus):
     far = plus.model.shift + 100 * plus.model.scale
     assert plus.model.share(far) == 0
