@@ -92,9 +92,8 @@ def _spread_lines(ranking: Ranking) -> list[str]:
     if not any(ranking.spread):
         return ["How far a score may be off is not known."]
     alike, others = sum(ranking.alike()), len(ranking) - 1
-    return [
-        f"The spread says how far a score may be off. By it, {alike} of {others} other places cannot be told from place 1."
-    ]
+    told = f"By it, {alike} of {others} other places cannot be told from place 1."
+    return [f"The spread says how far a score may be off. {told}"]
 
 
 def _trait_lines(ranking: Ranking, effects: Sequence[TraitEffect]) -> list[str]:

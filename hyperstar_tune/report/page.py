@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 from markupsafe import Markup
 
 from hyperstar_tune._files import write_file
 from hyperstar_tune.effects import parameter_effects
-from hyperstar_tune.errors import SpaceError
+from hyperstar_tune.errors import SearchError, SpaceError, first_line
 from hyperstar_tune.report import run_figures as figures
 from hyperstar_tune.report.explanation import UNIT
 from hyperstar_tune.report.importance import importance
@@ -40,7 +40,21 @@ def write_page(record: Mapping[str, Any], path: Path, *, with_images: bool = Tru
         path: The file.
         with_images: Whether it shows images and the names of their files. Otherwise it holds nothing of the data but
             the names of classes and numbers.
+
+    Raises:
+        SearchError: If the record lacks what the page needs.
     """
+    try:
+        text = _page(record, with_images)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, UndefinedError) as error:
+        raise SearchError(
+            f"the record of a run must be as this version of hyperstar_tune writes it, but {type(error).__name__}: "
+            f"{first_line(error)}; make the report with the version that made the run"
+        ) from error
+    write_file(path, text.encode())
+
+
+def _page(record: Mapping[str, Any], with_images: bool) -> str:
     environment = Environment(
         loader=PackageLoader("hyperstar_tune", "data/report"),
         autoescape=True,
@@ -57,7 +71,7 @@ def write_page(record: Mapping[str, Any], path: Path, *, with_images: bool = Tru
         "signed": lambda value: f"{round(value, 2) + 0.0:+.2f}",
     }
     trials = standings(record)
-    text = environment.get_template("page.html").render(
+    return environment.get_template("page.html").render(
         run={**dict.fromkeys(_MAY_BE_MISSING), **record},
         unit=UNIT,
         trials=trials,
@@ -73,7 +87,6 @@ def write_page(record: Mapping[str, Any], path: Path, *, with_images: bool = Tru
         ),
         most={"places": _PLACES, "mistakes": _MISTAKES, "classes": _CLASSES},
     )
-    write_file(path, text.encode())
 
 
 def _judged(record: Mapping[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ import shutil
 import pytest
 from recorded_run import edit_record, made_up_run
 
+from hyperstar_tune.errors import SearchError
 from hyperstar_tune.report.page import write_page
 from hyperstar_tune.tuning.record import read_record
 
@@ -89,6 +90,15 @@ def test_images_that_have_gone_are_said_to_be_gone(run, tmp_path):
     shutil.copytree(run, tmp_path / "moved")
     edit_record(tmp_path / "moved", task=read_record(run)["task"] | {"location": str(tmp_path / "gone")})
     assert "The images could not be read again" in page_of(tmp_path / "moved")
+
+
+@pytest.mark.parametrize("missing", ["trials", "ranking", "spent"])
+def test_a_record_that_lacks_something_is_refused_in_one_line(run, tmp_path, missing):
+    record = {name: entry for name, entry in read_record(run).items() if name != missing}
+    with pytest.raises(SearchError, match=missing) as error:
+        write_page(record, tmp_path / "page.html")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "page.html").exists()
 
 
 @pytest.mark.parametrize("metric", ["val_macro_f1", "val_accuracy"])
