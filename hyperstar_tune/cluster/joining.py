@@ -75,6 +75,11 @@ def _start(num_cpus: int | None, nice: int | None, options: dict[str, Any]) -> N
         os.environ[NICENESS] = str(nice)
     try:
         ray.init(address=_LOCAL, num_cpus=num_cpus, include_dashboard=False, **options)
+    except OSError as error:
+        raise ClusterError(
+            f"a Ray of this machine alone must be able to write its files, such as ~/.ray/auth_token, but: {error}; "
+            "set RAY_AUTH_TOKEN or RAY_AUTH_MODE=disabled if it is the token, or RAY_TMPDIR"
+        ) from error
     finally:
         if nice is not None:
             del os.environ[NICENESS]

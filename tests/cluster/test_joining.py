@@ -92,6 +92,18 @@ def test_a_refusal_of_ray_is_one_line(calls, monkeypatch, listening):
     assert "\n" not in str(refused.value)
 
 
+def test_a_home_that_cannot_be_written_is_one_line(calls, monkeypatch):
+    def refuse(**_):
+        raise PermissionError(13, "Permission denied", "/home/me/.ray/auth_token")
+
+    monkeypatch.setattr(ray, "init", refuse)
+    with pytest.raises(
+        ClusterError, match=r"write its files, .*Permission denied: '/home/me/.ray/auth_token'; set"
+    ) as no:
+        join_ray()
+    assert "\n" not in str(no.value)
+
+
 def test_a_ray_that_is_connected_is_used_as_it_is(calls, monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
     assert not join_ray("nowhere:1")
