@@ -115,7 +115,14 @@ def measure(args: argparse.Namespace) -> None:
         "optimizers": {name: _compare(name, surrogates, args) for name in args.optimizers},
         "live_check": _live(args) if args.live else None,
     }
-    write_json(args.out or RESULTS / "image_sizes.json", found)
+    write_json(args.out or RESULTS / "image_sizes.json", _without_nan(found))
+
+
+def _without_nan(value: Any) -> Any:
+    """None in place of NaN: the correlation of rankings in which all are equal."""
+    if isinstance(value, dict):
+        return {name: _without_nan(inner) for name, inner in value.items()}
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _enough(table: MetaDataset, name: str) -> bool:

@@ -19,6 +19,7 @@ from ray.tune.search import ConcurrencyLimiter, Searcher
 
 from hyperstar_tune.errors import SearchError, SpaceError
 from hyperstar_tune.log import LOGGER
+from hyperstar_tune.search.any_searcher import Gated
 from hyperstar_tune.search.brackets import Gate
 from hyperstar_tune.search.narrowing import Narrowing, narrowed_text
 from hyperstar_tune.search.parts import part_of, restrict
@@ -95,14 +96,17 @@ class IncreasingImageSizes(GatedSearcher):
         parameter: str = "image_size",
         **options: "Unpack[RunOptions]",
     ) -> None:
-        if not isinstance(searcher, Searcher) or isinstance(searcher, IncreasingImageSizes):
-            raise SearchError(f"IncreasingImageSizes takes a Ray searcher, but got a {type(searcher).__name__}")
-        if isinstance(searcher, ConcurrencyLimiter):
-            limit = searcher.max_concurrent
-            raise SearchError(
-                f"IncreasingImageSizes got a ConcurrencyLimiter of {limit}, which counts paused trials as running; "
-                f"pass its searcher and max_concurrent={limit} instead"
-            )
+        if not isinstance(searcher, Searcher) or isinstance(searcher, IncreasingImageSizes | Gated):
+            raise SearchError(f"IncreasingImageSizes takes a bare Ray searcher, but got a {type(searcher).__name__}")
+        inside: Any = searcher
+        while inside is not None:
+            if isinstance(inside, ConcurrencyLimiter):
+                limit = inside.max_concurrent
+                raise SearchError(
+                    f"IncreasingImageSizes got a ConcurrencyLimiter of {limit}, which counts paused trials as running; "
+                    f"pass its searcher and max_concurrent={limit} instead"
+                )
+            inside = getattr(inside, "searcher", None)
         if isinstance(searcher, GatedSearcher) and searcher.configs:
             raise SearchError(f"IncreasingImageSizes needs an unused {type(searcher).__name__}; make a new one")
         if isinstance(hand_on, bool) or not isinstance(hand_on, int) or hand_on < 0:
@@ -118,7 +122,8 @@ class IncreasingImageSizes(GatedSearcher):
         self.space: SearchSpace | None = None  # what the search began with
         self._template = searcher
         self._inner: Any = None  # the StageSearcher of this stage; None before the first suggestion
-        self._hand_on, self._narrow, self._parameter = hand_on, narrow, parameter
+        self._hand_on, self._parameter = hand_on, parameter
+        self._narrow = narrow if len(self.sizes) > 1 else None
         self._fixed: dict[str, Any] = {}  # by the run's config
         self._searched: SearchSpace | None = None  # in this stage
         self._ends: tuple[int, ...] = ()  # with brackets: number of the first one after each stage
@@ -203,7 +208,7 @@ class IncreasingImageSizes(GatedSearcher):
 
     def _notice_used_up(self) -> None:
         name, size = type(self._template).__name__, self.sizes[self.stage]
-        if not self._mine:
+        if not self._mine and self.stage == 0:
             raise SearchError(f"{name} is used up: it has no configuration for {size} pixels at all; pass a new one")
         self._used_up_in = self.gate.bracket
         LOGGER.info("%s has no further configuration for %d pixels after %d trials", name, size, len(self._mine))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
-from ray.tune.search import BasicVariantGenerator, ConcurrencyLimiter, Searcher
+from ray.tune.search import BasicVariantGenerator, ConcurrencyLimiter, Repeater, Searcher
 from ray.tune.search.optuna import OptunaSearch
 from virtual_run import VirtualRun
 
@@ -21,7 +21,7 @@ from hyperstar_tune import (
     SearchSpace,
 )
 from hyperstar_tune.errors import ModelError, SearchError, SpaceError
-from hyperstar_tune.search import Narrowing
+from hyperstar_tune.search import Gated, Narrowing
 from hyperstar_tune.search.stages import brackets_per_stage, divided
 from hyperstar_tune.simulation import MadeUpCurves, VirtualController
 
@@ -340,10 +340,12 @@ class _Empty(_OwnSpace):
         (lambda: searcher(space={"image_size": tune.choice([32, 64])}), "has none besides image_size"),
         (lambda: searcher(hand_on=-1), "hand_on"),
         (lambda: searcher(narrow=0.5), "narrow must be a Narrowing"),
-        (lambda: searcher("optuna"), "takes a Ray searcher, but got a str"),
-        (lambda: searcher(BasicVariantGenerator()), "takes a Ray searcher"),
-        (lambda: searcher(searcher()), "takes a Ray searcher, but got a IncreasingImageSizes"),
+        (lambda: searcher("optuna"), "takes a bare Ray searcher, but got a str"),
+        (lambda: searcher(BasicVariantGenerator()), "takes a bare Ray searcher"),
+        (lambda: searcher(searcher()), "takes a bare Ray searcher, but got a IncreasingImageSizes"),
         (lambda: searcher(ConcurrencyLimiter(OptunaSearch(), 4)), "max_concurrent=4"),
+        (lambda: searcher(Gated(OptunaSearch())), "bare Ray searcher, but got a Gated"),
+        (lambda: searcher(Repeater(ConcurrencyLimiter(OptunaSearch(), 4))), "max_concurrent=4"),
         (lambda: searcher(used()), "unused RandomSearcher"),
         (lambda: searcher(_Empty()).suggest("t"), "_Empty is used up"),
         (lambda: searcher(_OwnSpace()).suggest("t"), "space of its own"),
@@ -390,6 +392,12 @@ def test_a_finite_space_ends_its_stage_early(caplog):
     search = searcher(space={"x": tune.choice([0.1, 0.5, 0.7])}, narrow=None, hand_on=1)
     assert sizes(drawn(search)) == [16] * 3 + [32] * 3 + [64] * 3
     assert "no further configuration for 16 pixels after 3 trials" in caplog.text
+
+
+def test_one_size_is_one_stage_and_narrows_nothing():
+    search = searcher(space={"x": tune.choice([0.5])}, sizes=(32,), trials=4)
+    assert sizes(drawn(search)) == [32]
+    assert search.stages == []
 
 
 def test_narrowing_can_be_tuned():
