@@ -108,7 +108,10 @@ class Collection:
             pairs = [(field, here.get(field), there.get(field)) for field in _TASK_FIELDS]
             changes = [_told(*pair) for pair in pairs if pair[1] != pair[2]]
             if IDENTITY in here and IDENTITY in there:
-                changes = data_changes(there[IDENTITY], here[IDENTITY])
+                try:
+                    changes = data_changes(there[IDENTITY], here[IDENTITY])
+                except _READ_ERRORS as error:
+                    changes = [f"what was written of its data is damaged ({error!r})"]
             if changes:
                 found.append(f"task {name}: {', '.join(changes)}")
         return found

@@ -36,7 +36,7 @@ def identity_of(task: _Task) -> Identity:
     The digest of all images covers sizes and contents, whatever names and labels they have. That of a split covers
     names and labels. So images that were exchanged between classes change the second alone.
     """
-    places, sizes, contents = [], [], []
+    places, sizes = [], []
     of_splits: dict[str, Any] = {}
     for split, source in sorted(task.sources.items()):
         labels = task.labels(split).tolist()
@@ -58,7 +58,8 @@ def data_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
     """What has changed between two identities, one text for each difference; nothing if they are the same."""
     found = []
     for what, one, other in (("added", now, before), ("gone", before, now)):
-        names = [name for name in one["classes"] if name not in set(other["classes"])]
+        known = set(other["classes"])
+        names = [name for name in one["classes"] if name not in known]
         if names:
             more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
             found.append(f"classes {what}: {', '.join(names[:_SHOWN])}{more}")

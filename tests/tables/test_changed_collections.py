@@ -62,6 +62,15 @@ def test_a_collection_without_identity_goes_on_and_gets_one(tmp_path):
         Journal(tmp_path, wanted())
 
 
+@pytest.mark.parametrize("damaged", [None, {}, {"classes": 5}, "x"])
+def test_a_damaged_identity_is_refused_in_one_line(tmp_path, damaged):
+    collection = wanted()
+    collection.rows[0]["identity"] = damaged
+    collection.write(tmp_path)
+    with pytest.raises(MetaDatasetError, match="task t: what was written of its data is damaged"):
+        Journal(tmp_path, wanted())
+
+
 def test_committed_collections_are_read_as_before():
     for path in sorted(COMMITTED.glob("*.collection")):
         collection = Collection.read(path)
