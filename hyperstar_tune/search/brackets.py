@@ -5,6 +5,8 @@ all results. So both talk to one gate. Every step takes constant time, and the e
 beyond those of the ledger are (docs/protocol.md, "Runs under a budget"):
 
 - Brackets run one after another. A rung ends when all its places are decided. Equal scores keep the order of arrival.
+- A race whose first rung takes longer than the whole budget in seconds, by what was measured of its first trial to
+  report, is called off: its trials train to the end.
 - In a plan that overlaps, the next bracket takes trials as soon as the one before it is full. What the later rungs of
   earlier brackets need is held back for them, and they go first.
 - A diverged or failed trial keeps its place with the worst score.
@@ -17,11 +19,13 @@ beyond those of the ledger are (docs/protocol.md, "Runs under a budget"):
 import math
 from bisect import bisect
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from hyperstar_tune.plan import Bracket, Plan
+from hyperstar_tune.log import LOGGER
+from hyperstar_tune.plan import Bracket, Plan, Rung
 from hyperstar_tune.search.ledger import Ledger, TrialState
+from hyperstar_tune.search.open_bracket import OpenBracket
 
 __all__ = ["CONTINUE", "PAUSE", "STOP", "Gate", "RungRecord"]
 
@@ -43,28 +47,6 @@ class RungRecord:
     trial_ids: tuple[str, ...]  # best first
 
 
-@dataclass
-class _OpenBracket:
-    """A bracket that has begun and has not ended."""
-
-    number: int  # counted from 0 over the whole run
-    plan: Bracket
-    free_slots: int  # of the first rung
-    rung: int = 0
-    members: dict[str, TrialState] = field(default_factory=dict)  # trials of the rung, in order of arrival
-    pending: set[str] = field(default_factory=set)  # members that the rung waits for
-
-    @property
-    def epochs(self) -> int:
-        """Epochs at which the rung ends."""
-        return self.plan.rungs[self.rung].epochs
-
-    @property
-    def still_needs(self) -> int:
-        """Epochs of its free slots and of its later rungs."""
-        return self.free_slots * self.plan.rungs[0].epochs + sum(self.plan.rung_costs[self.rung + 1 :])
-
-
 class Gate(Ledger):
     """The state of one run of a plan.
 
@@ -83,7 +65,7 @@ class Gate(Ledger):
         self.levels: list[int] = sorted({rung.epochs for bracket in plan.brackets for rung in bracket.rungs})
         self.records: list[RungRecord] = []
         self.losers: list[str] = []  # never needed again, to be stopped by the scheduler
-        self._open: dict[int, _OpenBracket] = {}  # by number, which rises
+        self._open: dict[int, OpenBracket] = {}  # by number, which rises
         self._n_begun = 0
         self._no_more = False  # no further configuration comes before a bracket ends
         self._stored: dict[Any, TrialState] = {}  # by the key of the configuration
@@ -195,6 +177,8 @@ class Gate(Ledger):
         if _is_diverged(score):
             self.fail(trial_id, "diverged")
             return STOP
+        if self.counts_seconds and self.plan.by_best:
+            self._call_off(trial)
         if epoch < trial.target and not self.is_out_of_seconds:
             return CONTINUE
         if epoch < trial.level:  # cut short by the budget: first in line if epochs come back
@@ -257,7 +241,7 @@ class Gate(Ledger):
     # -- inside --------------------------------------------------------------------------------------------------------
 
     @property
-    def _filling(self) -> _OpenBracket:
+    def _filling(self) -> OpenBracket:
         """The earliest bracket with a free slot, else the last one."""
         if len(self._open) > 1:
             for bracket in self._open.values():
@@ -291,7 +275,7 @@ class Gate(Ledger):
     def _score(self, trial: TrialState) -> float:
         return -math.inf if trial.id in self.faults else trial.scores.get(trial.level, trial.last)
 
-    def _enter(self, bracket: _OpenBracket, trial: TrialState, waits: bool = True) -> None:
+    def _enter(self, bracket: OpenBracket, trial: TrialState, waits: bool = True) -> None:
         """Makes a trial a member of a bracket's rung, which waits for it; and the trial for its permission to run."""
         trial.level = bracket.epochs
         trial.bracket = bracket.number
@@ -305,6 +289,20 @@ class Gate(Ledger):
         self._waiting.appendleft(trial) if first else self._waiting.append(trial)
         if len(self._open) > 1:
             self._waiting = deque(sorted(self._waiting, key=lambda waiting: waiting.bracket))
+
+    def _call_off(self, first: TrialState) -> None:
+        """Lets the first trial of a race that reports go on to R if the race takes longer than the whole budget."""
+        race = self._open.get(first.bracket)
+        if race is None or race.rung or len(race.plan.rungs) == 1 or len(race.pending) < len(race.members):
+            return
+        if race.plan.rung_costs[0] * self.price(first) > self.seconds_budget:
+            race.plan = Bracket((Rung(race.plan.n_configs, race.plan.rungs[-1].epochs),))
+            for member in race.members.values():
+                member.level = race.epochs
+            more = int(min(first.level - first.target, self.available))
+            first.target += more
+            self.reserved += more
+            LOGGER.info("no race, as it would take longer than the %g s of the budget", self.seconds_budget)
 
     def _decide(self, trial: TrialState) -> None:
         self.release(trial)
@@ -329,7 +327,7 @@ class Gate(Ledger):
             self.finished = True
         self._overlap()
 
-    def _close_rung(self, bracket: _OpenBracket) -> None:
+    def _close_rung(self, bracket: OpenBracket) -> None:
         order = sorted(bracket.members.values(), key=self._score, reverse=True)
         if order:
             ids = tuple(trial.id for trial in order)
@@ -360,7 +358,7 @@ class Gate(Ledger):
         begins_so = self.spent == 0 and not self.plan.overlaps and self.plan.brackets[0].n_configs == widest
         return begins_so or self._n_lost >= max(_FEWEST_LOST, widest)
 
-    def _end_bracket(self, bracket: _OpenBracket) -> None:
+    def _end_bracket(self, bracket: OpenBracket) -> None:
         del self._open[bracket.number]
         self._n_idle += 1
         if self._n_idle > max(_IDLE_PASSES * len(self.plan.brackets), 2 * len(self.trials)):
@@ -375,7 +373,7 @@ class Gate(Ledger):
 
     def _begin_bracket(self) -> None:
         plan = self.plan.bracket(self._n_begun)
-        self._open[self._n_begun] = _OpenBracket(self._n_begun, plan, plan.n_configs)
+        self._open[self._n_begun] = OpenBracket(self._n_begun, plan, plan.n_configs)
         self._n_begun += 1
 
 

@@ -132,7 +132,7 @@ class Ledger:
         if left_s <= 0:
             return 0
         price = self.price(trial) if trial is not None else 0.0
-        return min(epochs, max(1, left_s // price)) if price else epochs
+        return min(epochs, math.ceil(left_s / price)) if price else epochs
 
     def has_free_slot(self) -> bool:
         """Whether a new trial may start."""

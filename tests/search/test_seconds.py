@@ -92,13 +92,13 @@ def test_prices_are_corrected_by_what_the_run_measured_and_a_trial_knows_itself_
 def test_a_reservation_is_what_was_predicted_and_is_settled_by_what_was_measured():
     gate = Gate(HyperBandPlan(8, 2, seconds_budget=10, longest_first=True))
     gate.admit("a", "a", 4.0)
-    assert gate.trials["a"].target == 2  # 10 s at 4 s an epoch
-    assert gate.result("a", 1, 0.5, 1, 1.0) == "CONTINUE"
-    assert gate.result("a", 2, 0.5, 1, 1.0) == "CONTINUE"  # cheaper than predicted: it may train on
+    assert gate.trials["a"].target == 3  # 10 s at 4 s an epoch
+    for epoch in (1, 2, 3):
+        assert gate.result("a", epoch, 0.5, 1, 1.0) == "CONTINUE"  # cheaper than predicted: it may train on
     assert gate.trials["a"].target == 8
-    assert gate.result("a", 3, 0.5, 1, 8.5) == "PAUSE"
+    assert gate.result("a", 4, 0.5, 1, 7.5) == "PAUSE"
     assert gate.finished
-    assert gate.summary().startswith("3 epochs, 10 of 10 s spent on 1 trials")
+    assert gate.summary().startswith("4 epochs, 10 of 10 s spent on 1 trials")
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=["race", "hyperband"])
@@ -147,3 +147,20 @@ def test_a_searcher_that_was_not_told_of_the_seconds_says_so(caplog):
     searcher = HyperStarSearcher(ranking=ranking([1.0] * 30))
     run_of(RacePlan(8, seconds_budget=20), searcher=searcher).run()
     assert caplog.text.count("pass plan= to HyperStarSearcher too") == 1
+
+
+@pytest.mark.parametrize(("budget", "epochs"), [(39, {0: 4}), (40, {0: 2, 1: 2}), (85, {0: 2, 1: 7})])
+def test_a_race_that_takes_longer_than_the_budget_is_called_off_by_the_first_measured_epoch(budget, epochs):
+    searcher = HyperStarSearcher(ranking=ranking([0.1] * 30), plan=RacePlan(8, seconds_budget=budget))
+    run = clocked(run_of(searcher.plan, 1, searcher), lambda config: 10 if budget > 39 else 9.9).run()
+    assert {trial.config["x"]: trial.epochs for trial in run.trials if trial.epochs} == epochs
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_a_race_that_is_called_off_spends_its_seconds_on_the_first_ones(workers):
+    searcher = HyperStarSearcher(ranking=ranking([1.0] * 30), plan=RacePlan(8, seconds_budget=30))
+    run = clocked(run_of(searcher.plan, workers, searcher), lambda config: 10).run()
+    trained = {trial.config["x"]: trial.epochs for trial in run.trials if trial.epochs}
+    assert 30 <= run.scheduler._gate.seconds < 30 + workers * 10
+    assert sum(trained.values()) * 10 == run.scheduler._gate.seconds
+    assert workers > 1 or trained == {0: 3}
