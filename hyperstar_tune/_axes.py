@@ -100,8 +100,10 @@ class Axis:
         drawn = hp.sample_value(n, seed=np.random.RandomState(numbers.integers(2**31)))
         return [plain(value) for value in drawn]
 
-    def nearest(self, value: float) -> Any:
-        """The value of a range that is nearest to a number."""
+    def nearest(self, value: Any) -> Any:
+        """The value of a range that is nearest to a number; a listed value is itself."""
+        if self.choices is not None:
+            return plain(value)
         if self.step:
             value = round(value / self.step) * self.step
         kept = min(max(plain(value), self.lower), self.upper)

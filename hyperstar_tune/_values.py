@@ -48,8 +48,9 @@ def listed_parameter(name: str, values: Sequence[Any], weights: Sequence[float] 
         raise SpaceError(f"parameter {name!r} needs texts without a null at their end, but got {_shown(values)}")
     if len(values) == 1:
         return Constant(name, values[0])
-    kind = OrdinalHyperparameter if increasing_numbers(values) else CategoricalHyperparameter
-    return kind(name, values, meta=None if weights is None else {"weights": list(weights)})
+    if increasing_numbers(values):
+        return OrdinalHyperparameter(name, values, meta=None if weights is None else {"weights": list(weights)})
+    return CategoricalHyperparameter(name, values, weights=weights)
 
 
 def _comparable(value: Any) -> Any:

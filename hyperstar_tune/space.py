@@ -230,9 +230,9 @@ class SearchSpace:
         hp: Any = self.configuration_space[parameter]
         return self._axes[parameter].choices or [plain(hp.lower), plain(hp.upper)]
 
-    def nearest(self, parameter: str, number: float) -> Any:
-        """The value of a range that is nearest to a number, which may miss its bounds and steps."""
-        return self._axes[parameter].nearest(number)
+    def nearest(self, parameter: str, value: Any) -> Any:
+        """The value of a range that is nearest to a number, which may miss its bounds and steps; others stay."""
+        return self._axes[parameter].nearest(value)
 
     def coordinates(self, configs: Sequence[Config]) -> npt.NDArray[np.float64]:
         """The places of values: a number in [0, 1] as its parameter is scaled, of other values the place in the list.

@@ -12,7 +12,7 @@ from typing import Any
 
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.search.space_searcher import SpaceSearcher
-from hyperstar_tune.space import Config, SearchSpace, config_key, plain
+from hyperstar_tune.space import Config, SearchSpace, config_key
 
 __all__ = ["SmacSearcher"]
 
@@ -30,6 +30,7 @@ class SmacSearcher(SpaceSearcher):
     """
 
     transient = ("_smac", "_asked", "_trial_seed")
+    learns = True
     _smac: Any = None  # the facade; None: to be made, and told everything
     _asked: dict[str, Any]  # SMAC's own objects of its picks, by key: made anew they may differ in the last digit
     _trial_seed = 0  # that SMAC evaluates with: its own choice at its first pick, unless it was told of trials before
@@ -56,7 +57,7 @@ class SmacSearcher(SpaceSearcher):
                 self._teach(config, cost)
         asked = self._smac.ask()
         picked, self._trial_seed = asked.config, asked.seed
-        config = {name: plain(picked[name]) for name in self.space.parameters if name in picked}
+        config = {name: self.space.nearest(name, picked[name]) for name in self.space.parameters if name in picked}
         self._asked[config_key(config)] = picked
         return config
 

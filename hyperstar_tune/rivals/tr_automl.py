@@ -39,6 +39,8 @@ class TrAutoMLSearcher(GatedSearcher):
         PredictorError: If no task of the table is complete.
     """
 
+    learns = True
+
     def __init__(
         self,
         known: MetaDataset,

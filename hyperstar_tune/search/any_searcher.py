@@ -58,6 +58,7 @@ class Gated(GatedSearcher):
 
     def suggest(self, trial_id: str) -> Any:
         """What the other searcher suggests, once a slot is free."""
+        self.refuse_this_run()
         if self.gate.has_free_slot():
             suggestion = self.searcher.suggest(trial_id)
             if suggestion is None:
@@ -74,6 +75,22 @@ class Gated(GatedSearcher):
         """Tells the other searcher of a trial's end, with the last result even if Ray has none."""
         super().on_trial_complete(trial_id, result, error)
         self.searcher.on_trial_complete(trial_id, result=result or self._last.pop(trial_id, None), error=error)
+
+    def add_evaluated_point(
+        self,
+        parameters: dict[str, Any],
+        value: float,
+        error: bool = False,
+        pruned: bool = False,
+        intermediate_values: list[float] | None = None,
+    ) -> None:
+        """Tells the other searcher of a point that was evaluated before the run, if it can take one."""
+        self.searcher.add_evaluated_point(parameters, value, error, pruned, intermediate_values)
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Takes the state of ``get_state``, as Ray does before a run goes on."""
+        super().set_state(state)
+        self.is_restored = not self.gate.is_open
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
         """Hands the properties of the search on to the other searcher."""

@@ -67,6 +67,7 @@ class Gate(Ledger):
         self.losers: list[str] = []  # never needed again, to be stopped by the scheduler
         self._open: dict[int, OpenBracket] = {}  # by number, which rises
         self._n_begun = 0
+        self._closed_by = ""  # why there is no further configuration, if it is not that all have come
         self._no_more = False  # no further configuration comes before a bracket ends
         self._stored: dict[Any, TrialState] = {}  # by the key of the configuration
         self._waiting: deque[TrialState] = deque()  # in line, but not permitted to run yet; earlier brackets first
@@ -133,8 +134,13 @@ class Gate(Ledger):
         self.permit(trial, self._left_for(bracket.number, trial))
         self._overlap()
 
-    def close_slots(self) -> None:
-        """Closes the free slots: there is no further configuration, and the brackets go on with those they have."""
+    def close_slots(self, why: str = "") -> None:
+        """Closes the free slots: there is no further configuration, and the brackets go on with those they have.
+
+        Args:
+            why: The reason, if it is not that all configurations have come.
+        """
+        self._closed_by = why
         for bracket in self._open.values():
             bracket.free_slots = 0
         self._no_more = True
@@ -225,16 +231,20 @@ class Gate(Ledger):
         bracket.free_slots += 1
         return True
 
-    def revive(self, trial_id: str) -> None:
-        """Lets a failed trial go on after all: it gets its place back if its rung has not ended."""
+    def has_place(self, trial_id: str) -> bool:
+        """Whether a trial that has ended could go on after all, because its rung has not ended."""
         trial = self.trials[trial_id]
-        if trial_id not in self.faults or self.finished:
-            return
-        del self.faults[trial_id]
-        trial.ended = False
         bracket = self._open.get(trial.bracket)
-        if bracket is not None and trial_id in bracket.members and trial.level not in trial.scores:
-            bracket.pending.add(trial_id)
+        is_member = bracket is not None and trial_id in bracket.members
+        return is_member and trial.level not in trial.scores and not self.finished
+
+    def revive(self, trial_id: str) -> None:
+        """Lets a failed trial go on after all, if it has its place; if not, it stays failed."""
+        if trial_id in self.faults and self.has_place(trial_id):
+            trial = self.trials[trial_id]
+            del self.faults[trial_id]
+            trial.ended = False
+            self._open[trial.bracket].pending.add(trial_id)
             self._line_up(trial)
             self._advance()
 
@@ -337,7 +347,7 @@ class Gate(Ledger):
         elif order and all(trial.id in self.faults for trial in order):
             self._n_lost += len(order) if bracket.rung == 0 else 0
             if self._is_hopeless():
-                self.end_early(f"the last {self._n_lost} trials failed before their first epoch")  # the rest would too
+                self.end_early(f"the last {self._n_lost} trials failed before their first epoch; mend that first")
                 return
         bracket.rung += 1
         bracket.members = {}
@@ -362,7 +372,7 @@ class Gate(Ledger):
         del self._open[bracket.number]
         self._n_idle += 1
         if self._n_idle > max(_IDLE_PASSES * len(self.plan.brackets), 2 * len(self.trials)):
-            self.end_early("nothing that comes up is left to train")
+            self.end_early(self._closed_by or "all that comes up is trained as far as the plan asks; nothing is left")
         if not self._open:
             self._begin_bracket()
 

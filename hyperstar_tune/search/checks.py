@@ -1,26 +1,16 @@
-"""What ``PlanScheduler`` asks of a run: a searcher that it can hold back, and a trainable that reports the metric.
+"""What ``PlanScheduler`` asks of a run: a searcher that it can hold back."""
 
-Ray too checks the metric, but raises a traceback of many lines before the scheduler sees the result. So in a run with
-our scheduler, the controller leaves the check to the scheduler. Other runs of the process keep Ray's check.
-
-Source: ray 2.60, ``tune/execution/tune_controller.py::_validate_result_metrics``.
-"""
-
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from ray.tune.experiment import Trial
-from ray.tune.result import AUTO_RESULT_KEYS, DEBUG_METRICS, TRAINING_ITERATION
+from ray.tune.result import TRAINING_ITERATION
 
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.search.searcher import GatedSearcher
 
-__all__ = ["begins_anew", "find_gated", "is_lenient", "missing_metric", "reason_of_failure", "take_over_check"]
-
-_RAYS_CHECK = "_validate_result_metrics"
-_RAYS_OWN = {*AUTO_RESULT_KEYS, *DEBUG_METRICS, "done", "experiment_tag", "should_checkpoint"}
+__all__ = ["begins_anew", "find_gated", "reason_of_failure"]
 
 
 def find_gated(search_alg: Any, n_samples: int) -> GatedSearcher | None:
@@ -58,33 +48,6 @@ def find_gated(search_alg: Any, n_samples: int) -> GatedSearcher | None:
     if searcher is not outermost:
         raise SearchError(f"{type(searcher).__name__} cannot be wrapped in a {name}, which hides it; unwrap it")
     return searcher
-
-
-def take_over_check(tune_controller: Any) -> None:
-    """Switches Ray's own check off in one run.
-
-    Args:
-        tune_controller: The controller of the run, in the wrapper that Ray hands to schedulers. Any other object stays
-            as it is.
-    """
-    controller = getattr(tune_controller, "_tune_controller", None)
-    if hasattr(controller, _RAYS_CHECK):  # replaced in its class, as a controller's attributes are saved with the run
-        kind = type(controller)
-        controller.__class__ = type(kind.__name__, (kind,), {_RAYS_CHECK: lambda self, result: None})
-
-
-def is_lenient() -> bool:
-    """Whether the user has told Ray that results may lack the metric (an environment variable of Ray)."""
-    return os.environ.get("TUNE_DISABLE_STRICT_METRIC_CHECKING") == "1"
-
-
-def missing_metric(metric: str, result: dict[str, Any]) -> SearchError:
-    """Says which metric is missing and what there is instead."""
-    reported = sorted(key for key in result if key not in _RAYS_OWN and not key.startswith("config/"))
-    return SearchError(
-        f"the trainable must report {metric!r} in every result, but reports only {', '.join(reported) or 'nothing'}; "
-        "correct the run's metric"
-    )
 
 
 def begins_anew(trial: Any, result: dict[str, Any], done: int) -> str:

@@ -25,9 +25,9 @@ from hyperstar_tune.search.brackets import Gate
 from hyperstar_tune.search.decks import RankedDeck, random_deck
 from hyperstar_tune.search.diversity import made_diverse
 from hyperstar_tune.search.ray_space import RaySpace
-from hyperstar_tune.search.searcher import trainable_fingerprint
 from hyperstar_tune.search.selection import configs_to_rank, part_in_space
 from hyperstar_tune.search.space_searcher import DeckSearcher
+from hyperstar_tune.search.trainables import trainable_fingerprint
 from hyperstar_tune.shipped import DEFAULT_PREDICTOR
 from hyperstar_tune.space import Config, SearchSpace, config_key
 from hyperstar_tune.tasks.identity import refuse_changed_data
@@ -246,7 +246,7 @@ class HyperStarSearcher(DeckSearcher):
             self._ranked = self._ask(configs)
             if self._ranked.share == 0:
                 LOGGER.warning(self._ranked.doubts()[0])
-        return made_diverse(self._ordered(self._ranked.part(configs).reduced(space.parameters)), space)
+        return self._ordered(made_diverse(self._ranked.part(configs).reduced(space.parameters), space))
 
     def _part_of_list(self, space: SearchSpace, fixed: dict[str, Any]) -> Ranking | None:
         try:

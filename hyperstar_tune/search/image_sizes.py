@@ -83,6 +83,7 @@ class IncreasingImageSizes(GatedSearcher):
     """
 
     transient = ("_template", "_inner")
+    learns = True
 
     def __init__(
         self,
@@ -164,6 +165,7 @@ class IncreasingImageSizes(GatedSearcher):
             SearchError: If the number of trials or the space is unknown, or the searcher suggests nothing at all.
         """
         gate = self.gate
+        self.refuse_this_run()
         if not gate.has_free_slot():
             return super().suggest(trial_id)
         if self._inner is None:
@@ -277,8 +279,6 @@ class IncreasingImageSizes(GatedSearcher):
         """Notes a result, and passes it on to the searcher of the stage if the trial is its own."""
         if trial_id not in self.configs:
             return
-        if self.metric is None:
-            raise SearchError("IncreasingImageSizes must know the metric; pass metric= and mode= to it")
         value = math.nan if result is None else float(result[self.metric])
         value = value if self.mode == "max" else -value
         best = self._values.get(trial_id, value)

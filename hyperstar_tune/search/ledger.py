@@ -151,7 +151,7 @@ class Ledger:
         self.trials[trial_id] = TrialState(trial_id)
         self.running.add(trial_id)
 
-    def close_slots(self) -> None:
+    def close_slots(self, why: str = "") -> None:
         """Notes that there is no further configuration."""
         self.finished = True
 

@@ -84,14 +84,14 @@ class Narrowing:
         if listed is None:
             return self._range(hp, values, first)
         least = math.ceil(self.least_share * len(values_of(first) or ()))
+        good = [listed.index(value) for value in values]  # places in the list: a value may be a list itself
         if isinstance(hp, OrdinalHyperparameter):
-            places = [listed.index(value) for value in values]
-            return _listed(hp, listed[max(0, min(places) - 1) : max(places) + 2], least)
-        tried = [config[hp.name] for config in ranked if hp.name in config]  # best first
-        rare = [value for value in listed if tried.count(value) < _FEWEST]
-        by_rank = list(dict.fromkeys([*values, *rare, *tried]))
-        wanted = max(least, len(dict.fromkeys([*values, *rare])))
-        return _listed(hp, [value for value in listed if value in by_rank[:wanted]], least)
+            return _listed(hp, range(len(listed))[max(0, min(good) - 1) : max(good) + 2], least)
+        tried = [listed.index(config[hp.name]) for config in ranked if hp.name in config]  # best first
+        rare = [place for place in range(len(listed)) if tried.count(place) < _FEWEST]
+        by_rank = list(dict.fromkeys([*good, *rare, *tried]))
+        wanted = max(least, len({*good, *rare}))
+        return _listed(hp, sorted(by_rank[:wanted]), least)
 
     def _range(self, hp: Any, values: Sequence[float], first: Any) -> Any:
         def scale(value: float) -> float:
@@ -105,9 +105,12 @@ class Narrowing:
         if high - low < least:
             low = min(max(lower, (low + high - least) / 2), upper - least)
             high = low + least
-        is_whole = isinstance(hp, IntegerHyperparameter)
+        is_whole, step = isinstance(hp, IntegerHyperparameter), (hp.meta or {}).get("step")
         ends = [math.exp(end) if hp.log else end for end in (low, high)]
-        if is_whole:  # a whole number that is met exactly must not be passed because of the logarithm's last digit
+        if step:
+            ends = [math.floor(ends[0] / step + 1e-9) * step, math.ceil(ends[1] / step - 1e-9) * step]
+            ends = ends if is_whole else [float(f"{end:.12g}") for end in ends]
+        elif is_whole:  # a whole number that is met exactly must not be passed because of the logarithm's last digit
             ends = [math.floor(ends[0] + 1e-9), math.ceil(ends[1] - 1e-9)]
         else:
             ends = [_outward(ends[0], math.floor), _outward(ends[1], math.ceil)]
@@ -117,7 +120,7 @@ class Narrowing:
         if new_lower == new_upper:
             return Constant(hp.name, new_lower)
         kind = UniformIntegerHyperparameter if is_whole else UniformFloatHyperparameter
-        return kind(hp.name, lower=new_lower, upper=new_upper, log=hp.log)
+        return kind(hp.name, lower=new_lower, upper=new_upper, log=hp.log, meta=hp.meta)
 
 
 def _outward(value: float, rounded: Callable[[float], int]) -> float:
@@ -134,13 +137,17 @@ def _steers_as_a_number(space: SearchSpace, hp: Any) -> bool:
     return cannot and bool(space.configuration_space.children_of[hp.name])
 
 
-def _listed(hp: Any, values: Sequence[Any], least: int) -> Any:
-    if len(values) < least or len(values) == len(values_of(hp) or ()):
+def _listed(hp: Any, places: Sequence[int], least: int) -> Any:
+    """The parameter with the values at some places; None if it stays as it is."""
+    listed = values_of(hp) or []
+    if len(places) < least or len(places) == len(listed):
         return None
-    if len(values) == 1 or not isinstance(hp, CategoricalHyperparameter):
-        return listed_parameter(hp.name, values)
-    weights = dict(zip(map(plain, hp.choices), hp.probabilities, strict=True))
-    return CategoricalHyperparameter(hp.name, values, weights=[weights[value] for value in values])
+    given = getattr(hp, "weights", None) or (hp.meta or {}).get("weights")
+    weights = None if given is None else [given[place] for place in places]
+    values = [listed[place] for place in places]
+    if len(values) > 1 and isinstance(hp, CategoricalHyperparameter):
+        return CategoricalHyperparameter(hp.name, values, weights=weights)
+    return listed_parameter(hp.name, values, weights)
 
 
 def narrowed_text(space: SearchSpace, before: SearchSpace) -> str:

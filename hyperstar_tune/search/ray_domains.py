@@ -132,6 +132,8 @@ def to_domain(hp: Any) -> Domain:
 
     Raises:
         SpaceError: If it is neither listed nor uniform, naming it.
+
+    A choice of Ray has no weights: whole ones become repetitions, others are lost.
     """
     meta = hp.meta or {}
     step = meta.get("step")
@@ -147,5 +149,7 @@ def to_domain(hp: Any) -> Domain:
     values = values_of(hp)
     if values is None:
         raise SpaceError(f"parameter {hp.name!r} has no counterpart in Ray: it is a {type(hp).__name__}")
-    counts = meta.get("weights", [1] * len(values))
-    return tune.choice([value for value, count in zip(values, counts, strict=True) for _ in range(count)])
+    counts = meta.get("weights") or getattr(hp, "weights", None) or ()
+    if not counts or any(count != int(count) for count in counts):
+        return tune.choice(values)
+    return tune.choice([value for value, count in zip(values, counts, strict=True) for _ in range(int(count))])

@@ -28,7 +28,7 @@ from ray import tune
 
 from hyperstar_tune.log import LOGGER
 from hyperstar_tune.search.brackets import Gate
-from hyperstar_tune.search.searcher import data_of_run
+from hyperstar_tune.search.trainables import data_of_run
 
 __all__ = ["KeepRestorable", "SnapshotKeeper", "make_restorable"]
 

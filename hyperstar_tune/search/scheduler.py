@@ -12,7 +12,7 @@ from collections import deque
 from typing import Any
 
 from ray.tune.experiment import Trial
-from ray.tune.result import DEFAULT_METRIC, TIME_THIS_ITER_S
+from ray.tune.result import TIME_THIS_ITER_S
 from ray.tune.schedulers import TrialScheduler
 
 from hyperstar_tune.cluster import Waiting, check_request
@@ -21,16 +21,13 @@ from hyperstar_tune.log import LOGGER
 from hyperstar_tune.plan import Plan
 from hyperstar_tune.race import RacePlan
 from hyperstar_tune.search.brackets import PAUSE, Gate, RungRecord
-from hyperstar_tune.search.checks import (
-    begins_anew,
-    find_gated,
-    is_lenient,
-    missing_metric,
-    reason_of_failure,
-    take_over_check,
-)
+from hyperstar_tune.search.checks import begins_anew, find_gated, reason_of_failure
+from hyperstar_tune.search.comeback import put_back, take_up
+from hyperstar_tune.search.live_trials import first_ready, notice_lost
 from hyperstar_tune.search.restore import SnapshotKeeper
-from hyperstar_tune.search.searcher import GatedSearcher, agreed
+from hyperstar_tune.search.results import agreed, is_lenient, missing_metric, reported_number
+from hyperstar_tune.search.searcher import GatedSearcher
+from hyperstar_tune.search.takeover import lift_stop, take_over
 
 __all__ = ["PlanScheduler"]
 
@@ -83,6 +80,8 @@ class PlanScheduler(TrialScheduler):
         self._searcher: GatedSearcher | None = None
         self._is_bound = False  # whether the run has its first trial
         self._live: dict[str, Trial] = {}  # trials of this process without an end
+        self._unknown: list[Trial] = []  # trials of a restored run whose ids its searcher does not know
+        self._goes_on = False  # the restored run was stopped from outside, and its stopped trials go on
         self._held: deque[str] = deque()  # trials of Ray's variant generator that have no slot yet
         self._error: HyperStarError | None = None  # raised at the next step, where Ray lets it through as it is
         self._snapshot: SnapshotKeeper | None = None  # none in a replay
@@ -143,7 +142,7 @@ class PlanScheduler(TrialScheduler):
             SearchError: If it contradicts the scheduler's own.
         """
         self._metric, self._mode = agreed(self, self._metric, self._mode, metric, mode)
-        if self._metric in (None, DEFAULT_METRIC) or self._mode not in ("max", "min"):
+        if not self._metric or self._mode not in ("max", "min"):
             raise SearchError(
                 "PlanScheduler needs a metric and a mode, but got "
                 f"metric={self._metric!r}, mode={self._mode!r}; pass e.g. metric='val_accuracy', mode='max'"
@@ -159,8 +158,8 @@ class PlanScheduler(TrialScheduler):
             return
         try:
             if not self._is_bound:
-                take_over_check(tune_controller)
-                self._bind(tune_controller.search_alg, trial)
+                take_over(tune_controller, self._at_end)
+                self._bind(tune_controller, trial)
             self._hold_against_cluster(trial)
             self._take(tune_controller, trial)
         except HyperStarError as error:
@@ -168,13 +167,14 @@ class PlanScheduler(TrialScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Decides whether the trial goes on; takes constant time, unless the result ends a rung."""
-        value = result.get(self._metric or "")
         epoch = result[_EPOCH]
         gate, trial_id = self._gate, trial.trial_id
         if self._error is not None:
             return PAUSE
-        if value is None and not (epoch < gate.next_level(trial_id) and is_lenient()):
+        score = self._score(result)
+        if score is None and self._error is None and not (epoch < gate.next_level(trial_id) and is_lenient()):
             self._error = missing_metric(str(self._metric), result)
+        if self._error is not None:
             return PAUSE
         if not self._has_begun_anew and not gate.restores:
             remark = begins_anew(trial, result, gate.trials[trial_id].epochs)
@@ -183,7 +183,7 @@ class PlanScheduler(TrialScheduler):
                 LOGGER.warning(remark)
         self._tell(trial_id, result)
         steps = result.get("iterations_since_restore", 1)
-        return gate.result(trial_id, epoch, self._score(value), steps, result.get(TIME_THIS_ITER_S))
+        return gate.result(trial_id, epoch, score, steps, result.get(TIME_THIS_ITER_S))
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Gives a failed trial the worst score; a trial that Ray is about to start again keeps its slot."""
@@ -203,8 +203,9 @@ class PlanScheduler(TrialScheduler):
         self._live.pop(trial.trial_id, None)
         if trial.trial_id in self._gate.trials:
             result = result or {}
-            self._tell(trial.trial_id, result)
-            score = self._score(result.get(self._metric or ""))
+            score = self._score(result)
+            if self._error is None:
+                self._tell(trial.trial_id, result)
             self._gate.end(trial.trial_id, result.get(_EPOCH, 0), score, result.get(TIME_THIS_ITER_S))
             self._notice_end(tune_controller)
 
@@ -227,6 +228,10 @@ class PlanScheduler(TrialScheduler):
                 searcher.refuse_second_run()  # a used one may never suggest anything
             return None
         gate = self._gate
+        if self._unknown:
+            assert self._searcher is not None  # noqa: S101
+            self._live.update(put_back(tune_controller, self._unknown, gate, self._searcher))
+            self._unknown = []
         if gate.is_out_of_seconds:  # what was permitted but has not begun
             for trial_id in sorted(gate.running):
                 if trial_id in self._live and self._live[trial_id].status in (Trial.PENDING, Trial.PAUSED):
@@ -241,24 +246,26 @@ class PlanScheduler(TrialScheduler):
                     gate.admit(trial_id)
                     gate.ready[trial_id] = None
             if not self._held and tune_controller.search_alg.is_finished():
-                gate.close_slots()
+                gate.close_slots(self._used_up())
         if gate.losers:
             gate.losers = [trial_id for trial_id in gate.losers if not self._stop(tune_controller, trial_id)]
-        trial = self._first_ready(gate)
+        trial = first_ready(gate, self._live)
         if trial is None:
-            self._notice_lost()
+            notice_lost(gate, self._live, self._searcher)
             self._notice_end(tune_controller)
         return trial
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
-    def _bind(self, search_alg: Any, trial: Trial) -> None:
+    def _bind(self, tune_controller: Any, trial: Trial) -> None:
         """Meets the searcher, at the first trial of a run or of a restored run."""
-        searcher = find_gated(search_alg, self._samples)
+        searcher = find_gated(tune_controller.search_alg, self._samples)
         storage = getattr(trial, "storage", None)
         self._snapshot = SnapshotKeeper(storage) if storage is not None else None
         if searcher is not None:
+            is_going_on = isinstance(searcher.gate, Gate)
             self._join(searcher, trial)
+            self._goes_on = is_going_on and not self._gate.finished and lift_stop(tune_controller)
             searcher.take_trainable(trial.get_trainable_cls(), trial.config)
             remark = searcher.remark(trial, self._gate.plan)
             if remark:
@@ -269,9 +276,9 @@ class PlanScheduler(TrialScheduler):
 
     def _hold_against_cluster(self, trial: Trial) -> None:
         """Refuses a trial that could never start, for which Ray would wait in silence."""
-        if self._snapshot is None or trial.status in _DONE:
+        request: Any = getattr(trial, "placement_group_factory", None)  # a replayed trial has none
+        if request is None or trial.status in _DONE:
             return
-        request: Any = trial.placement_group_factory
         if request not in self._requests:
             check_request(request.bundles, request.strategy)
             self._requests.add(request)
@@ -309,11 +316,12 @@ class PlanScheduler(TrialScheduler):
             if trial_id not in gate.running:
                 controller._set_trial_status(trial, Trial.PAUSED)
         elif trial_id in gate.trials:
-            self._restored(trial)
-        elif self._searcher is not None:  # newer than the saved searcher, which will suggest its configuration again
-            LOGGER.warning("trial %s is unknown to the restored searcher and is not continued", trial_id)
+            take_up(trial, gate, self._goes_on)
+        elif self._searcher is not None:
             if trial.status not in _DONE:
-                trial.set_status(Trial.TERMINATED)
+                trial.set_status(Trial.PAUSED)  # until all trials are here
+            self._unknown.append(trial)
+            return
         elif trial.status in _DONE or (trial.last_result or {}).get(_EPOCH):
             raise SearchError(
                 "a run of PlanScheduler without a searcher cannot be restored; pass e.g. RandomSearcher(space)"
@@ -324,55 +332,30 @@ class PlanScheduler(TrialScheduler):
         if trial.status not in _DONE:
             self._live[trial_id] = trial
 
-    def _restored(self, trial: Trial) -> None:
-        gate, trial_id = self._gate, trial.trial_id
-        record = gate.trials[trial_id]
-        if trial.status in _DONE:
-            if not record.ended and record.epochs < gate.plan.max_epochs and not gate.finished:
-                gate.fail(trial_id) if trial.status == Trial.ERROR else gate.end(trial_id)
-            return
-        gate.revive(trial_id)
-        if trial_id not in gate.running and trial.status == Trial.PENDING:
-            trial.set_status(Trial.PAUSED)  # Ray files it after this call
-
     def _tell(self, trial_id: str, result: dict[str, Any]) -> None:
         """Lets the searcher learn from a result that has the metric."""
         if self._searcher is not None and result.get(self._metric or "") is not None:
             self._searcher.hear(trial_id, result)
 
-    def _score(self, value: float | None) -> float | None:
+    def _score(self, result: dict[str, Any]) -> float | None:
+        """The metric, higher is better; None if it is missing, or no number, which is an error of the run."""
+        try:
+            value = reported_number(self._metric, result)
+        except SearchError as error:
+            self._error = self._error or error
+            return None
         return None if value is None else self._sign * value
-
-    def _first_ready(self, gate: Gate) -> Trial | None:
-        running, chosen = [], None
-        for trial_id in gate.ready:  # without a copy: after a rung of n trials it holds n
-            trial = self._live.get(trial_id)
-            if trial is not None and trial.status in (Trial.PAUSED, Trial.PENDING):
-                chosen = trial
-                break
-            if trial is None or not trial.is_saving:  # one that is being saved will be paused first
-                running.append(trial_id)
-        for trial_id in running:
-            del gate.ready[trial_id]
-        return chosen
-
-    def _notice_lost(self) -> None:
-        """Finds trials that Ray ended without telling: their actor could not be reset, or their trainable not found."""
-        gate = self._gate
-        for trial_id in [i for i in gate.running if i not in self._live or self._live[i].status in _DONE]:
-            was_seen = self._live.pop(trial_id, None) is not None
-            if not was_seen and self._searcher is not None and gate.forget(trial_id):
-                self._searcher.suggest_again(trial_id)
-            else:
-                gate.fail(trial_id, "Ray could not start or reset it")
 
     def _notice_end(self, controller: Any) -> None:
         """Ends the run once no trial is left and none will come, as Ray does not ask the scheduler again then."""
         gate = self._gate
         if self._is_bound and not self._live and controller.search_alg.is_finished():
             if not gate.finished:
-                gate.end_early("no further trial came, as num_samples is used up or the run was stopped")
+                gate.end_early(self._used_up())
             self._wind_up(controller)
+
+    def _used_up(self) -> str:
+        return f"num_samples={self._samples} is used up; it cannot go on, so begin a new run with num_samples=-1"
 
     def _stop(self, controller: Any, trial_id: str) -> bool:
         """Stops a trial that is not needed any more; False while it is being saved."""
@@ -390,6 +373,20 @@ class PlanScheduler(TrialScheduler):
             controller.search_alg.set_finished()
         for trial_id in list(self._live):
             self._stop(controller, trial_id)
+        self._sum_up()
+
+    def _at_end(self, why: str) -> None:
+        """Sums up a run that ends before its budget is spent, also one that Ray ends without telling its scheduler."""
+        if self._searcher is not None:
+            self._searcher.is_over = True
+        if self._is_bound and why:
+            if self._error is not None:  # of the last trial, after which Ray asks for no other
+                LOGGER.error("%s", self._error)
+            if not self._gate.finished:
+                self._gate.early_end = why
+            self._sum_up()
+
+    def _sum_up(self) -> None:
         if not self._is_summed_up:
             self._is_summed_up = True
             if self._snapshot is not None:

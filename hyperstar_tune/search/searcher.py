@@ -16,16 +16,16 @@ from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from hyperstar_tune.errors import SearchError
-from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.plan import Plan
 from hyperstar_tune.race import RacePlan
 from hyperstar_tune.search.brackets import Gate
 from hyperstar_tune.search.ledger import Ledger
 from hyperstar_tune.search.ray_space import RaySpace, from_ray, nest
+from hyperstar_tune.search.results import agreed, reported_number
+from hyperstar_tune.search.trainables import data_of_run, trainable_fingerprint
 from hyperstar_tune.space import Config, config_key
-from hyperstar_tune.tasks.identity import refuse_changed_data
 
-__all__ = ["GatedSearcher", "RunOptions", "agreed", "trainable_fingerprint"]
+__all__ = ["GatedSearcher", "RunOptions"]
 
 
 class RunOptions(TypedDict, total=False):
@@ -53,6 +53,9 @@ class GatedSearcher(Searcher, ABC):
 
     transient: tuple[str, ...] = ()  # attributes that are not saved
     trained_on: dict[str, Any] | None = None  # the identity of the run's data, if its trainable tells it
+    learns = False  # whether the method learns from the metric, and so has to know its name
+    remedy = "make a new one"  # for a searcher that is used in a second run
+    _unfit: SearchError | None = None  # says of a result, under another scheduler, that no method can learn from it
 
     def __init__(
         self,
@@ -69,7 +72,8 @@ class GatedSearcher(Searcher, ABC):
             raise SearchError(f"max_concurrent must be at least 1, but got {max_concurrent}")
         self.plan = plan
         self.max_concurrent = max_concurrent
-        self.is_restored = False  # its gate comes from a saved state, from which the run goes on
+        self.is_restored = False  # it comes from a saved state, and no run has taken it up yet
+        self.is_over = False  # its run has ended
         self.gate = Ledger(max_concurrent=max_concurrent)  # later the one that it shares with the scheduler
         self.configs: dict[str, Config] = {}  # trial id -> flat configuration
         self.paths: dict[str, tuple[str, ...]] = {}  # parameter -> place in a trial's config; empty: at the top
@@ -144,14 +148,11 @@ class GatedSearcher(Searcher, ABC):
         """The next configuration in its places; None while no slot is free; FINISHED at the end.
 
         Raises:
-            SearchError: If ``plan`` was given but the scheduler is another one.
+            SearchError: If ``plan`` was given but the scheduler is another one, if this is its second run, or if it
+                cannot learn from what is reported.
         """
+        self.refuse_this_run()
         gate = self.gate
-        if gate.is_open and self.plan is not None and self.configs:
-            raise SearchError(
-                f"{type(self).__name__} was given a plan, but the scheduler is not a PlanScheduler; "
-                "pass scheduler=PlanScheduler(plan) or leave the searcher's plan out"
-            )
         while gate.has_free_slot():
             if gate.bracket != self._bracket:
                 self._bracket = gate.bracket
@@ -196,9 +197,11 @@ class GatedSearcher(Searcher, ABC):
         """Takes the metric and the config of ``tune.run``.
 
         Raises:
-            SearchError: If they contradict what the searcher was given.
+            SearchError: If they contradict what the searcher was given, or this is its second run.
             SpaceError: If the config cannot be searched.
         """
+        if self.is_restored:
+            raise self._second_run()
         self.take_metric(metric, mode)
         self.take_config(from_ray(config))
         return True
@@ -217,7 +220,12 @@ class GatedSearcher(Searcher, ABC):
     def set_state(self, state: dict[str, Any]) -> None:
         """Takes the state of ``get_state``."""
         self.__dict__.update(state)
-        self.is_restored = True
+        self.is_restored, self._unfit = True, None
+
+    def restore_from_dir(self, checkpoint_dir: str) -> None:
+        """Reads the newest state of a run, as Ray does before the run goes on."""
+        super().restore_from_dir(checkpoint_dir)
+        self.is_restored = not self.gate.is_open  # a scheduler of ours will take it up; others take up none
 
     def save(self, checkpoint_path: str) -> None:
         """Writes the state to a file."""
@@ -245,7 +253,8 @@ class GatedSearcher(Searcher, ABC):
         return self._state()
 
     def _state(self) -> dict[str, Any]:
-        state = {name: value for name, value in self.__dict__.items() if name not in self.transient}
+        left_out = (*self.transient, "_unfit")
+        state = {name: value for name, value in self.__dict__.items() if name not in left_out}
         return {**state, "saved_by": type(self).__name__}
 
     def anew(self, config: RaySpace) -> "GatedSearcher":
@@ -284,7 +293,38 @@ class GatedSearcher(Searcher, ABC):
             SearchError: If it has filled brackets and was not restored since.
         """
         if not self.gate.is_open and not self.is_restored:
-            raise SearchError(f"a {type(self).__name__} belongs to one run, but is used for a second; make a new one")
+            raise self._second_run()
+
+    def refuse_this_run(self) -> None:
+        """Makes sure that it may suggest something: Ray waits in silence for a searcher that cannot.
+
+        Raises:
+            SearchError: As ``suggest``.
+        """
+        gate, name = self.gate, type(self).__name__
+        if self._unfit is not None:
+            raise self._unfit
+        # In a run that goes on, a scheduler of ours has taken the gate up before it asks for a trial.
+        if self.is_over or (self.is_restored and not (gate.is_open and gate.has_free_slot())):
+            raise self._second_run()
+        if gate.is_open:
+            self.is_restored = False
+        if not (gate.is_open and self.configs):
+            return  # it has its first trial yet to meet a scheduler with
+        if self.plan is not None:
+            raise SearchError(
+                f"{name} was given a plan, but the scheduler is not a PlanScheduler; "
+                "pass scheduler=PlanScheduler(plan) or leave the searcher's plan out"
+            )
+        if self.learns and not (self._metric and self._mode):
+            raise SearchError(
+                f"{name} learns from a metric, but Ray tells it none, because the run's config is empty; "
+                f"pass metric=..., mode=... to {name} too"
+            )
+
+    def _second_run(self) -> SearchError:
+        how = "was restored for another" if self.is_restored else "is used for a second"
+        return SearchError(f"a {type(self).__name__} belongs to one run, but {how}; {self.remedy}")
 
     def searched_values(self, parameter: str) -> list[Any]:
         """Values of a parameter that may be suggested, of a range its ends; empty where none are known."""
@@ -315,7 +355,13 @@ class GatedSearcher(Searcher, ABC):
     def hear(self, trial_id: str, result: dict[str, Any]) -> None:
         """Passes on the result of a new epoch, if it has the metric: methods may count on that."""
         epoch = result.get("training_iteration", 0)
-        has_metric = self._metric is None or result.get(self._metric) is not None
+        try:
+            has_metric = self._metric is None or result.get(self._metric) is not None
+            if self.learns:
+                has_metric = reported_number(self._metric, result) is not None
+        except SearchError as error:  # raised at the next suggestion, where Ray lets it through as it is
+            self._unfit = error
+            return
         if has_metric and epoch > self.gate.trials[trial_id].epochs:
             self.tell(trial_id, epoch, result)
 
@@ -340,34 +386,6 @@ class GatedSearcher(Searcher, ABC):
             return epoch + 1
         target = self.gate.trials[trial_id].target
         return min(target, self.gate.next_level(trial_id)) if every_level else target
-
-
-def data_of_run(trainable: Any, before: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The identity of the data that a run trains on, given what was saved of it; see ``take_trainable``."""
-    now: dict[str, Any] | None = getattr(trainable, "task_identity", None)
-    if not getattr(trainable, "accept_changed_data", False):
-        refuse_changed_data(before, now, "a saved run")
-    return now or before
-
-
-def trainable_fingerprint(trial: Trial) -> Fingerprint:
-    """The circumstances that a trial's trainable states; all open if it states none."""
-    theirs = getattr(trial.get_trainable_cls(), "fingerprint", None)
-    return theirs if isinstance(theirs, Fingerprint) else Fingerprint(protocol=None)
-
-
-def agreed(
-    owner: Any, metric: str | None, mode: str | None, run_metric: str | None, run_mode: str | None
-) -> tuple[str | None, str | None]:
-    """Metric and mode of a searcher or scheduler and of its run, of which each may leave them to the other.
-
-    Raises:
-        SearchError: If both have them and they differ.
-    """
-    for name, mine, theirs in (("metric", metric, run_metric), ("mode", mode, run_mode)):
-        if mine and theirs and mine != theirs:
-            raise SearchError(f"{name} is {mine!r} in {type(owner).__name__} but {theirs!r} in the run; give it once")
-    return run_metric or metric, run_mode or mode
 
 
 def _key(config: Config, gate: Ledger) -> Any:

@@ -41,14 +41,14 @@ class _SearchAlgorithm:
     def __init__(self, searcher: Searcher, num_samples: int | None) -> None:
         self.searcher = searcher
         self.n_suggested = 0
-        self.finished = False
+        self._finished = False
         self._num_samples = num_samples
 
     def set_finished(self) -> None:
-        self.finished = True
+        self._finished = True
 
     def is_finished(self) -> bool:
-        return self.finished or self.n_suggested == self._num_samples
+        return self._finished or self.n_suggested == self._num_samples
 
 
 class VirtualController:
@@ -242,7 +242,7 @@ class VirtualController:
     def save(self) -> Saved:
         """A copy of everything that Ray would find again after a kill."""
         algorithm = self.search_alg
-        saved = Saved(algorithm.searcher.get_state(), self._trials, algorithm.n_suggested, algorithm.finished)
+        saved = Saved(algorithm.searcher.get_state(), self._trials, algorithm.n_suggested, algorithm._finished)
         copy: Saved = pickle.loads(pickle.dumps(saved))  # noqa: S301  written by ourselves, a moment ago
         return copy
 
@@ -251,7 +251,7 @@ class VirtualController:
         searcher.set_state(saved.searcher_state)
         self.scheduler = scheduler
         self.search_alg.searcher = searcher
-        self.search_alg.n_suggested, self.search_alg.finished = saved.n_suggested, saved.is_finished
+        self.search_alg.n_suggested, self.search_alg._finished = saved.n_suggested, saved.is_finished
         for container in (self._trials, self._live, self._pending, self._staged, self._events):
             container.clear()
         for trial in saved.trials:

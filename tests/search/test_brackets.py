@@ -252,7 +252,7 @@ def test_a_spent_plan_starts_again_at_its_most_aggressive_bracket():
 def test_a_space_trained_to_the_end_ends_the_run():
     run = random_run(HyperBandPlan(4, 2, 1000), n=5).run()
     assert run.scheduler.spent_epochs == 5 * 4
-    assert "ended before its budget was spent: nothing that comes up is left to train" in run.scheduler.summary()
+    assert "all that comes up is trained as far as the plan asks; nothing is left" in run.scheduler.summary()
     assert {trial.status for trial in run.trials} == {TERMINATED}
 
 
@@ -267,13 +267,14 @@ def test_a_run_out_of_samples_is_summed_up_too(n, fault, caplog):
     searcher = RandomSearcher({"x": tune.uniform(0, 100)})  # endless: all trials end before the plan does
     given = {2: fault} if fault else None
     run = VirtualRun(PlanScheduler(HyperBandPlan(9, 3)), searcher, num_samples=n, workers=1, faults=given)
+    run.scheduler.set_search_properties("acc", "max", num_samples=n)
     run.step()
     run.scheduler._snapshot = SimpleNamespace(look=lambda: None)  # as with real Tune
     run.scheduler._hold_against_cluster = lambda trial: None  # there is none
     run.run()
     said = caplog.text
     assert said.count(f" {run.scheduler.spent_epochs} of 69 epochs spent on ") == 1
-    assert said.count("ended before its budget was spent: no further trial came") == 1
+    assert said.count(f"ended before its budget was spent: num_samples={n} is used up; it cannot go on") == 1
     assert run.scheduler.finished
 
 

@@ -159,7 +159,7 @@ def test_a_small_ranking_is_trained_to_the_end_the_loser_of_the_race_too(n, work
     complement = min(4, n - 1)
     run = race(RacePlan(R, 100), workers, searcher=HyperStarSearcher(ranking=ranking(n, complement))).run()
     assert run.scheduler.spent_epochs == n * R == len(set(run.trained))
-    assert "nothing that comes up is left to train" in run.scheduler.summary()
+    assert "all that comes up is trained as far as the plan asks; nothing is left" in run.scheduler.summary()
 
 
 @pytest.mark.parametrize("n_samples", [1, 2, 3, 5])

@@ -124,10 +124,10 @@ def test_a_limiter_inside_gated_is_refused(wrap):
 def test_a_generator_that_counts_paused_trials_is_refused():
     scheduler = PlanScheduler(PLAN)
     scheduler.set_search_properties("acc", "max", num_samples=50)
-    scheduler._bind(BasicVariantGenerator(), ReplayTrial("v", {}, 0))
+    scheduler._bind(SimpleNamespace(search_alg=BasicVariantGenerator()), ReplayTrial("v", {}, 0))
     scheduler.set_search_properties("acc", "max", num_samples=50)
     with pytest.raises(SearchError, match=r"max_concurrent_trials=4.*RandomSearcher\(space, max_concurrent=4\)"):
-        scheduler._bind(BasicVariantGenerator(max_concurrent=4), ReplayTrial("v", {}, 0))
+        scheduler._bind(SimpleNamespace(search_alg=BasicVariantGenerator(max_concurrent=4)), ReplayTrial("v", {}, 0))
 
 
 def test_a_hidden_searcher_is_refused():
@@ -258,7 +258,7 @@ def test_a_diverged_trial_is_stopped_at_once(value):
 
 
 def test_no_searcher_at_all_holds_its_trials_back():
-    hidden = SimpleNamespace(searcher=None)  # as Ray's BasicVariantGenerator: all trials at once
+    hidden = SimpleNamespace(search_alg=SimpleNamespace(searcher=None))
     scheduler = PlanScheduler(PLAN)
     run = VirtualRun(scheduler, Plain(), num_samples=17)
     scheduler.set_search_properties("acc", "max", num_samples=17)
