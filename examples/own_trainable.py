@@ -58,7 +58,7 @@ def train(config: dict[str, Any]) -> None:
 
 def main() -> None:
     space = {"lr": tune.loguniform(1e-3, 1.0), "momentum": tune.choice([0.0, 0.5, 0.9])}
-    plan = HyperBandPlan(MAX_EPOCHS, eta=3, epoch_budget=42)
+    plan = HyperBandPlan(MAX_EPOCHS, eta=3, epoch_budget=21)  # its first bracket
     print(plan)
     results = tune.run(
         tune.with_resources(train, {"cpu": 1}),
@@ -67,8 +67,8 @@ def main() -> None:
         metric="val_accuracy",
         mode="max",
         num_samples=-1,
+        reuse_actors=True,  # a process trains one trial after another
         raise_on_failed_trial=False,
-        checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
         verbose=0,
     )
     best = results.get_best_trial(scope="all")
