@@ -64,8 +64,10 @@ def made_up_run(folder, n_trials=8, rename=None, metric="val_accuracy"):
                 "seconds": history.at_s,
                 "configurations": len(history.configs),
             },
-            "summary": f"{len(history.rows)} of 40 epochs spent",
-            "trials": about_trials(history, trials, ranking, {trials[-1].trial_id: "the worker died"}, metric),
+            "summary": f"{len(history.rows)} of 40 epochs spent; the worker died at {names[0]}",
+            "trials": about_trials(
+                history, trials, ranking, {trials[-1].trial_id: f"the worker died at {names[0]}"}, metric
+            ),
             "versions": {"python": "3"},
             "text": "No configuration finished an epoch: there is no model",
         }

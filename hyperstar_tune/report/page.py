@@ -39,7 +39,7 @@ def write_page(record: Mapping[str, Any], path: Path, *, with_images: bool = Tru
         record: The content of the run's ``run.json``.
         path: The file.
         with_images: Whether it shows images and the names of their files. Otherwise it holds nothing of the data but
-            the names of classes and numbers.
+            the names of the task and its classes, and numbers.
 
     Raises:
         SearchError: If the record lacks what the page needs.

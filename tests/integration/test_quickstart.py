@@ -14,6 +14,7 @@ from digit_images import write_digits
 from hyperstar_tune.finetune import FineTune, FineTuneSettings
 from hyperstar_tune.finetune.finished import load_best
 from hyperstar_tune.finetune.trainable import read_best
+from hyperstar_tune.report.page import write_page
 from hyperstar_tune.tasks import ImageTask
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "quickstart.py"
@@ -72,6 +73,10 @@ def test_an_interrupted_run_goes_on_and_leaves_a_model_that_predicts_as_it_was_t
     right = (logits.argmax(1).numpy() == task.val_labels).mean()
     assert winner["metrics"]["val_accuracy"] == pytest.approx(right)
     assert record["test"]["scores"]["n"] == 24
+    write_page(record, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("data:image/jpeg") >= 3 * 4
+    assert f"{record['winner']['expected']['corrected']:.3f}" in page
 
 
 @pytest.mark.integration

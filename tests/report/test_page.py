@@ -66,7 +66,7 @@ def test_the_page_says_what_the_run_found(run):
     assert "how well deep features separate the classes" in text
     assert "share of the variance" in text
     assert "optimizer=" in text
-    assert ": the worker died" in text
+    assert ": the worker died at " in text
     for title in ("All configurations.", "Best so far, by epochs.", "Best so far, by time.", "Confusion matrix."):
         assert title in text
 
@@ -84,6 +84,7 @@ def test_without_images_nothing_of_the_data_is_left_but_names_of_classes_and_num
     assert ".png" not in page
     assert str(run.parent) not in page
     assert "Confusion matrix" in page
+    assert " failed. Why is left out of this page" in page
 
 
 def test_images_that_have_gone_are_said_to_be_gone(run, tmp_path):
