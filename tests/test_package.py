@@ -32,7 +32,7 @@ def test_the_wheel_stays_under_15_megabytes(wheel):
 
 def test_the_wheel_holds_what_it_needs(wheel):
     names = wheel.namelist()
-    assert "hyperstar_tune/py.typed" in names
+    assert {"hyperstar_tune/py.typed", "hyperstar_tune/data/report/page.html"} <= set(names)
     for predictor in ("mobilenet-v2-64px", "shufflenet-v2-x1-64px"):
         assert any(name.startswith(f"hyperstar_tune/data/predictors/{predictor}/") for name in names)
     assert any(name.endswith("entry_points.txt") for name in names)
@@ -76,6 +76,8 @@ def test_no_message_names_a_file_that_the_wheel_does_not_hold():
             docs = {ast.get_docstring(node, clean=False) for node in ast.walk(tree) if isinstance(node, nodes)}
             told = [node for node in told if node.value not in docs]
         for node in told:
+            if node.value == "README.md":  # a finished model holds one
+                continue
             found = re.search(r"(benchmarks|docs|tests|examples)/|\.md\b|Makefile", node.value)
             assert not found, f"{path}:{node.lineno} {node.value!r}"
 
