@@ -249,7 +249,9 @@ def _needing_the_hub(name: str) -> Iterator[None]:
 def _weights_path(weights: str | Path) -> Path:
     path = backbone_path() if weights == "own" else Path(weights)
     if not path.is_file():
-        raise ModelError(f"weights are 'hub', 'package', 'own', 'none' or a file, but no file is {str(weights)!r}")
+        raise ModelError(
+            f"weights are 'hub', 'package', 'own', 'none' or a file, but there is no file {str(weights)!r}"
+        )
     return path
 
 

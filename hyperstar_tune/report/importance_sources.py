@@ -1,5 +1,6 @@
 """Where the trials for an importance come from: the folder of a run of Ray Tune, or a table of learning curves."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ import numpy as np
 from ConfigSpace import ConfigurationSpace
 from ConfigSpace.hyperparameters import UniformFloatHyperparameter, UniformIntegerHyperparameter
 
-from hyperstar_tune.errors import MetaDatasetError, SearchError, SpaceError, first_line
+from hyperstar_tune.errors import MetaDatasetError, SearchError, SpaceError
+from hyperstar_tune.log import LOGGER
 from hyperstar_tune.metrics import normalize_scores
 from hyperstar_tune.report.importance import Importance, importance
 from hyperstar_tune.space import Config, SearchSpace, config_key, listed_parameter, plain
@@ -60,9 +62,16 @@ def importance_of(
         groups.setdefault(f"{config[_SIZE]} px" if _SIZE in config else folder.name, []).append((config, score))
     space = space_of([config for config, _ in trials], folder.name)  # one space, so that marginals can be compared
     found: dict[str, Importance] = {}
+    refused: SpaceError | None = None
     for label, group in groups.items():
         configs = [{name: value for name, value in config.items() if name in space.parameters} for config, _ in group]
-        found[label] = importance(configs, [score for _, score in group], space, **options)
+        try:
+            found[label] = importance(configs, [score for _, score in group], space, **options)
+        except SpaceError as error:
+            refused = error
+            LOGGER.warning("%s: %s", label, error)
+    if not found and refused is not None:
+        raise refused
     return found
 
 
@@ -79,22 +88,26 @@ def _of_table(table: MetaDataset, task: str | None, options: Mapping[str, Any]) 
 
 
 def _trials(folder: Path, metric: str, mode: str) -> list[tuple[Config, float]]:
-    """Configurations and best values, higher is better, of the trials that reported one."""
-    from ray.tune import ExperimentAnalysis
+    """Configurations and best values, higher is better, of the trials that reported one.
 
+    They stand as JSON in what Ray saves of a run, whether it has loggers or not. Objects that Ray pickled into a
+    configuration are left out, and nothing is unpickled.
+    """
+    states = sorted(folder.glob("experiment_state-*.json"))
     try:
-        trials = ExperimentAnalysis(str(folder.absolute())).trials or []
-    except Exception as error:  # whatever Ray meets in a folder that is no experiment
+        saved = json.loads(states[-1].read_text(encoding="utf-8"))["trial_data"]
+        trials = [(json.loads(trial)["config"], json.loads(metadata)["metric_analysis"]) for trial, metadata in saved]
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise SearchError(
-            f"importance takes the folder of a run of Ray Tune or of a meta-dataset, but {folder} is neither: "
-            f"{first_line(error)[:120]}"
+            f"importance takes the folder of a run of Ray Tune or of a meta-dataset, but {folder} is neither"
+            f"{f': {states[-1].name} cannot be read' if states else ''}"
         ) from error
     found, reported = [], set()
-    for trial in trials:
-        reported |= trial.metric_analysis.keys()
-        best = trial.metric_analysis.get(metric, {}).get(mode)
+    for config, analysis in trials:
+        reported |= analysis.keys()
+        best = analysis.get(metric, {}).get(mode)
         if best is not None:
-            found.append((dict(_flat(trial.config)), float(best) if mode == "max" else -float(best)))
+            found.append((dict(_flat(config)), float(best) if mode == "max" else -float(best)))
     if not found:
         raise SearchError(
             f"importance needs trials that reported {metric!r}, but those of {folder} reported "
@@ -106,6 +119,8 @@ def _trials(folder: Path, metric: str, mode: str) -> list[tuple[Config, float]]:
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Sequence[tuple[str, Any]]:
     pairs: list[tuple[str, Any]] = []
     for name, value in config.items():
+        if isinstance(value, Mapping) and "_type" in value:  # a pickled object
+            continue
         if isinstance(value, Mapping):
             pairs += _flat(value, f"{prefix}{name}/")
         else:

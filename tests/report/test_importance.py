@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from made_up_table import make_table
 from ray import tune
+from ray.tune.experiment import Trial
 
 from hyperstar_tune import SearchSpace
 from hyperstar_tune.errors import HyperStarError, SearchError, SpaceError
@@ -128,6 +129,37 @@ def test_a_table_is_judged_for_a_task_or_for_all(tmp_path, hyperstar):
     status, _, err = hyperstar("importance", tmp_path / "table", "--task", "task99")
     assert status == 2
     assert "a task is one of" in err
+
+
+def write_run(folder, trials):
+    """What Ray saves of a run: a trial's configuration and its metrics, as text in JSON."""
+    data = []
+    for number, (config, losses) in enumerate(trials):
+        state, metadata = map(json.loads, Trial("x", stub=True, config=config, trial_id=f"t{number}").get_json_state())
+        metadata["metric_analysis"] = {"loss": {"max": max(losses), "min": min(losses), "last": losses[-1]}}
+        data.append((json.dumps(state), json.dumps(metadata)))
+    folder.mkdir()
+    (folder / "experiment_state-2026-01-01_00-00-00.json").write_text(
+        json.dumps({"trial_data": data, "runner_data": {}, "stats": {}})
+    )
+
+
+def test_a_run_of_ray_tune_is_judged_for_each_image_size(tmp_path, caplog):
+    rng = np.random.default_rng(0)
+    trials = []
+    for size, n in ((32, 30), (64, 20), (128, 3)):
+        for _ in range(n):
+            config = {"train": {"lr": float(10 ** rng.uniform(-4, 0))}, "image_size": size, "data": "folder"}
+            trials.append((config, [9.0, float(abs(np.log10(config["train"]["lr"]) + size / 32))]))
+    write_run(tmp_path / "run", trials)
+    found = importance_of(tmp_path / "run", metric="loss", mode="min", repeats=2)
+    assert {label: one.n_trials for label, one in found.items()} == {"32 px": 30, "64 px": 20}
+    assert "128 px: importance needs at least 4 trials" in caplog.text
+    for label, best in (("32 px", 0.1), ("64 px", 0.01)):
+        marginal = found[label].marginals["train/lr"]
+        assert marginal.values[int(np.argmax(marginal.mean))] == pytest.approx(best, rel=2)
+    with pytest.raises(SearchError, match=r"reported 'acc', but those of .* reported .*loss"):
+        importance_of(tmp_path / "run", metric="acc")
 
 
 def test_what_is_no_run_is_refused_in_a_line(tmp_path):
