@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from _fuzz_images import draw_folder, draw_image, recognize_folder, recognize_image
 from _fuzz_runs import SOUND_RUN, draw_run, read_run
+from _fuzz_spaces import SOUND_RESULT, SOUND_SPACE, draw_result, draw_space, read_result, read_space
 from PIL import Image
 
 from hyperstar_tune.fingerprint import Fingerprint
@@ -301,6 +302,8 @@ def targets(scratch: Path) -> list[Target]:
         Target("sound image", 30, sound(draw_image), recognize_image, draw_image),
         Target("sound folder", 1, sound(draw_folder), recognize_folder, draw_folder),
         Target("run under a plan", 20, {"run.json": json.dumps(SOUND_RUN).encode()}, read_run, draw_run),
+        Target("space of Ray", 10, {"space.json": json.dumps(SOUND_SPACE).encode()}, read_space, draw_space),
+        Target("reported metric", 3, {"result.json": json.dumps(SOUND_RESULT).encode()}, read_result, draw_result),
         Target("image", 40, _images_of_all_kinds(), read_image, damage_image),
         Target("predictor, damaged", 15, predictor, read_predictor, damage_one),
         Target("predictor, signed anew", 5, predictor, read_predictor, resign),

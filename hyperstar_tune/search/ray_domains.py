@@ -44,20 +44,30 @@ def from_domain(name: str, domain: Domain) -> Any:
         kind = f"{type(sampler).__name__.strip('_')} {type(domain).__name__}"
         raise SpaceError(f"parameter {name!r} must be a tune.choice or a uniform or log-uniform range, but is a {kind}")
     numbers = [plain(number) for number in (domain.lower, domain.upper, 1 if step is None else step)]
-    if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
+    if not all(map(_is_finite, numbers)):
         raise SpaceError(f"parameter {name!r} needs a range between two finite numbers, but got {numbers[:2]}")
     lower, upper, by = numbers
     if by <= 0:
         raise SpaceError(f"parameter {name!r} needs a step above 0, but got q={by}")
     make = _whole_numbers if isinstance(domain, Integer) else _numbers
     try:
-        return make(name, lower, upper, None if step is None else by, isinstance(sampler, LogUniform))
+        made = make(name, lower, upper, None if step is None else by, isinstance(sampler, LogUniform))
+        if not isinstance(made, Constant) and not math.isfinite(made.upper - made.lower):
+            raise OverflowError("the numbers are too large")  # for the digits to which ConfigSpace rounds them
+        return made
     except SpaceError:
         raise
     except (ValueError, TypeError, OverflowError) as error:  # of ConfigSpace, for ranges beyond its arithmetic
         raise SpaceError(
             f"parameter {name!r} cannot have the range [{lower}, {upper}]: {first_line(error)}; take another unit"
         ) from error
+
+
+def _is_finite(number: Any) -> bool:
+    try:
+        return isinstance(number, int | float) and math.isfinite(number)
+    except OverflowError:  # a whole number beyond all floats
+        return False
 
 
 def _numbers(name: str, lower: float, upper: float, step: float | None, is_log: bool) -> Any:

@@ -103,6 +103,8 @@ def test_weights_count_within_a_product_and_each_configuration_comes_once():
         (tune.randint(0.5, 3.7), "whole bounds and steps"),
         (tune.randint("1", "5"), "two finite numbers"),
         (tune.randint(0, 2**70), "cannot have the range"),
+        (tune.randint(0, 10**400), "two finite numbers"),
+        (tune.uniform(0, 1e308), "cannot have the range"),
         (tune.choice([]), "distinct values"),
         (tune.choice([1, 1.0, True]), r"holds apart.*\[1, 1.0, True\]"),
         (tune.choice([0, False]), "holds apart"),
