@@ -5,8 +5,8 @@ all results. So both talk to one gate. Every step takes constant time, and the e
 beyond those of the ledger are (docs/protocol.md, "Runs under a budget"):
 
 - Brackets run one after another. A rung ends when all its places are decided. Equal scores keep the order of arrival.
-- A race whose first rung takes longer than the whole budget in seconds, by what was measured of its first trial to
-  report, is called off: its trials train to the end.
+- A race whose first rung would take longer than the whole budget in seconds, by what was measured of its first trial
+  to report, is called off: its trials train to the end.
 - In a plan that overlaps, the next bracket takes trials as soon as the one before it is full. What the later rungs of
   earlier brackets need is held back for them, and they go first.
 - A diverged or failed trial keeps its place with the worst score.
@@ -305,7 +305,8 @@ class Gate(Ledger):
         race = self._open.get(first.bracket)
         if race is None or race.rung or len(race.plan.rungs) == 1 or len(race.pending) < len(race.members):
             return
-        if race.plan.rung_costs[0] * self.price(first) > self.seconds_budget:
+        prices = [*map(self.price, race.members.values()), *[self.price(first)] * race.free_slots]
+        if race.epochs * sum(prices) > self.seconds_budget:
             race.plan = Bracket((Rung(race.plan.n_configs, race.plan.rungs[-1].epochs),))
             for member in race.members.values():
                 member.level = race.epochs
