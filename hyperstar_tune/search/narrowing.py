@@ -4,8 +4,8 @@ The rule: the best quarter of the configurations, at least four, are the good on
 values, widened on both sides by a tenth of the range, and never shorter than a quarter of the range that the search
 began with. Ranges are measured in logarithms where the parameter is logarithmic. Of listed numbers the hull and one
 value on either side stay. Of a choice those values stay that a good configuration has, and those that were tried fewer
-than four times. A parameter that fewer than four good configurations have is left as it is, and so is a continuous one
-that conditions ask about.
+than four times. After fewer than eight trials nothing is narrowed. A parameter that fewer than four good configurations
+have is left as it is, and so is a continuous one that conditions ask about.
 
 The rule follows Hinz et al., "Speeding up the Hyperparameter Optimization of Deep Convolutional Neural Networks"
 (2018), who narrow a search after every image size; the numbers are ours.
@@ -68,6 +68,8 @@ class Narrowing:
             ranked: Configurations that were tried, best first.
             first: What the search began with; its ranges bound the narrowing.
         """
+        if len(ranked) < 2 * _FEWEST:  # the good ones would be most of them
+            return space
         good = ranked[: max(_FEWEST, math.ceil(self.good_share * len(ranked)))]
         kept: dict[str, Any] = {}
         for hp in space.configuration_space.values():

@@ -107,14 +107,15 @@ def test_every_good_configuration_lies_in_the_narrowed_space(seed):
     narrowed = Narrowing(widening=0, least_share=0).narrow(space, configs, space)
     for config in configs[:6]:
         narrowed.check(config)
-    again = Narrowing().narrow(narrowed, configs[:6], space)
+    again = Narrowing().narrow(narrowed, configs[:6] * 2, space)
     for config in configs[:4]:
         again.check(config)
 
 
 def test_too_few_good_configurations_narrow_nothing():
     space = whole_space()
-    assert Narrowing().narrow(space, space.sample(3, 0), space) is space
+    assert Narrowing().narrow(space, space.sample(7, 0), space) is space
+    assert Narrowing(good_share=0.1).narrow(space, space.sample(8, 0), space) is not space
 
 
 def test_a_continuous_parent_is_not_narrowed():
@@ -123,7 +124,7 @@ def test_a_continuous_parent_is_not_narrowed():
     space.add(x, y)
     space.add(GreaterThanCondition(y, x, 0.5))
     whole = SearchSpace(space)
-    narrowed = Narrowing().narrow(whole, [{"x": 0.9, "y": 0.9}] * 4, whole)
+    narrowed = Narrowing().narrow(whole, [{"x": 0.9, "y": 0.9}] * 8, whole)
     assert ranges(narrowed)["x"] == (0.0, 1.0)
     assert ranges(narrowed)["y"][0] > 0.7
 
