@@ -82,6 +82,9 @@ def record(
         names = space.parameters
     last = max_epochs or (int(table.epochs[-1]) if table is not None else None)
     fresh = pd.DataFrame(list(_rows(trials, names, metric, mode, time_attr, last, str(about["name"]), seed)))
+    for name in names if growing else ():
+        if name not in fresh or fresh[name].isna().any():
+            raise MetaDatasetError(f"every trial must have the parameter {name!r} of the table, but one has not")
     reached = int(fresh["epoch"].max())
     if last is not None and reached > last:
         raise MetaDatasetError(
@@ -182,16 +185,19 @@ def _rows(
                         f"{', '.join(sorted(map(str, result)))[:200]}; name metric and time attribute as "
                         "it reports them"
                     )
-            curve[result[time_attr]] = result
+            epoch = result[time_attr]
+            if type(epoch) not in (int, float) or not float(epoch).is_integer() or epoch < 1:
+                raise MetaDatasetError(f"{time_attr!r} must be a whole number of epochs from 1 on, but is {epoch!r}")
+            curve[int(epoch)] = result
         curves.append((part, cell_seed, curve))
-    end = last or max(int(epoch) for _, _, curve in curves for epoch in curve)
+    end = last or max(epoch for _, _, curve in curves for epoch in curve)
     for part, cell_seed, curve in curves:
         for epoch, result in curve.items():
             yield {"task": task, "seed": cell_seed, "epoch": epoch, **part, **_objectives(result, metric, mode)}
         final = max(curve)
         if not math.isfinite(_number(curve[final][metric])):  # it diverged, and was not trained any more
             rest = _objectives(curve[final], metric, mode)
-            for epoch in range(int(final) + 1, end + 1):
+            for epoch in range(final + 1, end + 1):
                 yield {"task": task, "seed": cell_seed, "epoch": epoch, **part, **rest}
 
 
@@ -219,7 +225,12 @@ def _plain(value: Any) -> Any:
 def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
     leaves = list(_leaves(config, ()))
     ends = Counter(path[-1] for path, _ in leaves)
-    return {path[-1] if ends[path[-1]] == 1 else "/".join(path): value for path, value in leaves}
+    return {path[-1] if ends[path[-1]] == 1 else "/".join(path): _scalar(value) for path, value in leaves}
+
+
+def _scalar(value: Any) -> Any:
+    """A value as a table holds it: a list, or null, becomes text."""
+    return value if isinstance(value, str | int | float) else json.dumps(value)
 
 
 def _leaves(config: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:

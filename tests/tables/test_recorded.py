@@ -102,11 +102,22 @@ def test_an_error_rate_is_turned_round_and_our_own_objectives_are_kept(tmp_path)
     assert table.curve("epoch_seconds").max() == 5.0
 
 
+def test_lists_nulls_and_truth_values_are_values_too(tmp_path):
+    configs = [{"sizes": [64, 64], "decay": None, "nest": True}, {"sizes": [32], "decay": "l2", "nest": False}]
+    table = record(write_run(tmp_path / "t", [(config, [0.1, 0.2]) for config in configs]), None, **NAMED)
+    table.save(tmp_path / "table")
+    assert MetaDataset.load(tmp_path / "table").configs == [
+        {"decay": "null", "nest": True, "sizes": "[64, 64]"},
+        {"decay": "l2", "nest": False, "sizes": "[32]"},
+    ]
+
+
 def test_what_cannot_be_recorded_is_one_line(run, tmp_path):
     table = record(run, None, **NAMED)
     longer = write_run(tmp_path / "longer", [(CONFIGS[0], [0.1] * 4)])
     percent = write_run(tmp_path / "percent", [({"lr": lr}, [100 * lr]) for lr in (0.5, 0.6)])
     alike = write_run(tmp_path / "alike", [(CONFIGS[0], [0.1])])
+    fewer = write_run(tmp_path / "fewer", [({"lr": lr}, [0.1]) for lr in (0.1, 0.2)])
     torn = write_run(tmp_path / "torn", [(CONFIGS[0], [0.1, 0.2])])
     path = torn / "trial_00000" / "result.json"
     path.write_text("{\n" + path.read_text())
@@ -117,6 +128,9 @@ def test_what_cannot_be_recorded_is_one_line(run, tmp_path):
         (percent, None, NAMED, "percent divided by 100"),
         (alike, None, NAMED, "must differ in a parameter"),
         (torn, None, NAMED, "damaged in line 1"),
+        (fewer, table, NAMED, "must have the parameter 'opt'"),
+        (run, None, {**NAMED, "time_attr": "trial_id"}, "whole number of epochs from 1 on, but is '0'"),
+        (run, None, {**NAMED, "time_attr": "acc"}, "whole number of epochs from 1 on, but is 0.3"),
         (run, None, {**NAMED, "mode": "best"}, "'max' or 'min'"),
     ):
         with pytest.raises(MetaDatasetError, match=reason) as refused:
