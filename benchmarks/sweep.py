@@ -40,7 +40,7 @@ from hyperstar_tune.simulation.curves import TaskCurves
 from hyperstar_tune.tables.metadataset import MetaDataset
 
 RACES = ("race", "race_seconds", "race_no_images", *(f"race_parallel_{k}" for k in (2, 4, 8, 16)))
-STEADY_RIVALS = ("average_top1", "random_forest", "portfolio", "deep_kernel", "meta_data")
+STEADY_RIVALS = ("average_top1", "random_forest", "portfolio", "deep_kernel", "meta_data", "bm_both")
 HYPERSTAR = "bm_both"  # as published but for its backbone, which stays frozen
 PLUS = "hyperstar_plus"
 METHODS = (

@@ -3,22 +3,22 @@
 A table NAME stands between ``<!-- table NAME: begin -->`` and ``<!-- table NAME: end -->``.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
-from hyperstar_tune.comparison.methods import current_names
 from scoreboard.described import description_table
+from scoreboard.doc_races import choosing, race, race_goals, spent
+from scoreboard.markdown import committed, markdown
 
 __all__ = ["DOCS", "TABLES", "filled", "write_docs"]
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = [
     ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("budgets", "predictor", "metadataset", "protocol")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("budgets", "results", "predictor", "metadataset", "protocol")),
 ]
 _PLACE = re.compile(r"(<!-- table (\S+): begin -->\n)(.*?)(<!-- table \2: end -->)", re.DOTALL)
 
@@ -26,17 +26,30 @@ _MAIN, _TEST, _FIRST = "sweep_mobilenet-v2-64px", "sweep_test_families_mobilenet
 _OURS, _NETWORK, _AVERAGE = "hyperstar_plus", "bm_both", "average_top1"
 _LONGEST = "hyperband_longest_first"
 _README = {
-    f"{_OURS}+{_LONGEST}": "HyperSTAR+, then Hyperband, longest training first "
-    "(at these budgets: its best-ranked configurations, each trained for all R epochs)",
-    f"{_AVERAGE}+alone": "the average ranking alone (no images)",
+    "untuned_default": "no tuning at all: AdamW 1e-3, all layers, basic augmentation, trained once",
+    "race": "**HyperSTAR+, race**: its first configuration against the one that complements it, then down its ranking",
+    "race_no_images": "the same race without images",
+    "expert": "a race by hand: all layers against the last stage, then nothing more",
+    f"{_OURS}+alone": "HyperSTAR+'s ranking, each configuration trained for all R epochs",
     "portfolio+alone": "a greedy portfolio of known tasks' configurations (no images)",
-    f"{_NETWORK}+alone": "HyperSTAR's ranking alone (the paper's network, frozen backbone)",
-    f"{_OURS}+hyperband": "HyperSTAR+, then Hyperband in its own order",
+    f"{_AVERAGE}+alone": "the average ranking (no images)",
+    f"{_NETWORK}+alone": "HyperSTAR's ranking (the paper's network, frozen backbone)",
     "bohb": "BOHB",
     "hyperband": "Hyperband",
 }
+_BY_HAND = ("untuned_default", "expert", "tutorial_sgd", "head_alone")
+_RACES = ("race", "race_no_images", "race_seconds")
 _UNRANKED = ("rush", "bohb", "hyperband", "asha", "random_search")
-_COMMON = (*_UNRANKED, f"{_OURS}+alone", f"{_OURS}+hyperband", f"{_AVERAGE}+alone", f"{_AVERAGE}+hyperband")
+_COMMON = (
+    *_BY_HAND,
+    *_RACES,
+    "portfolio+race",
+    *_UNRANKED,
+    f"{_OURS}+alone",
+    f"{_OURS}+hyperband",
+    f"{_AVERAGE}+alone",
+    f"{_AVERAGE}+hyperband",
+)
 _SHOWN = {  # methods in the tables of accuracy
     _MAIN: (
         *_COMMON,
@@ -52,23 +65,19 @@ _SHOWN = {  # methods in the tables of accuracy
         *(f"{ranker}+alone" for ranker in ("random_forest", "deep_kernel", "meta_data", _NETWORK, "plus_average")),
         *("portfolio+alone", "average_normalized+alone", f"{_NETWORK}+hyperband", f"{_OURS}+{_LONGEST}"),
     ),
-    _FIRST: (*_COMMON[1:], "portfolio+alone", f"{_NETWORK}+alone", f"{_NETWORK}+hyperband"),
+    _FIRST: (
+        *(name for name in _COMMON if name != "rush"),
+        "portfolio+alone",
+        f"{_NETWORK}+alone",
+        f"{_NETWORK}+hyperband",
+    ),
 }
 _TO_RIVAL = (
+    *("race", "race_no_images", "expert"),
     *(f"{_AVERAGE}+alone", f"{_OURS}+{_LONGEST}", "portfolio+alone", "plus_average+alone", "meta_data+alone"),
     *("deep_kernel+alone", f"{_NETWORK}+alone", "rush", f"{_OURS}+bohb", f"{_OURS}+hyperband"),
     *(f"{_AVERAGE}+hyperband", f"{_NETWORK}+hyperband", "hyperband", "bohb", "asha", "tr_automl"),
 )
-
-
-@cache
-def _result(name: str) -> dict[str, Any]:
-    return current_names(json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8")))
-
-
-def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [f"| {' | '.join(row)} |" for row in (head, *rows)]
-    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]]) + "\n"
 
 
 def _interval(of: Mapping[str, float], form: str, factor: float = 1) -> str:
@@ -79,7 +88,7 @@ def _accuracies(sweep: str, methods: Iterable[str]) -> dict[str, list[float]]:
     """Mean best accuracy in percent at every reported budget, by method, the best at the first budget first."""
     found = {}
     for method in methods:
-        parts = [(part["budgets"], part["methods"][method]) for part in _result(sweep)["by_eta"].values()]
+        parts = [(part["budgets"], part["methods"][method]) for part in committed(sweep)["by_eta"].values()]
         found[method] = [
             100 * of_method["at_budgets"][str(budget)]["accuracy"]["mean"]
             for budgets, of_method in parts
@@ -88,22 +97,45 @@ def _accuracies(sweep: str, methods: Iterable[str]) -> dict[str, list[float]]:
     return dict(sorted(found.items(), key=lambda item: (-round(item[1][0], 1), item[0])))
 
 
+def _shares_of_room(sweep: str, found: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    """Which share of the way from the average ranking to the oracle each accuracy of ``_accuracies`` is, in percent."""
+    result = committed(sweep)
+    best = {family: [] for family in result["families"].values()}
+    for task, family in result["families"].items():
+        best[family].append(result["oracle"][task])
+    oracle = 100 * mean(map(mean, best.values()))
+    start = _accuracies(sweep, [f"{_AVERAGE}+alone"])[f"{_AVERAGE}+alone"]
+    return {
+        name: [100 * (value - low) / (oracle - low) for value, low in zip(values, start, strict=True)]
+        for name, values in found.items()
+    }
+
+
 def _readme() -> str:
     found = _accuracies(_MAIN, _README)
-    rows = ([label, *(f"{found[method][place]:.1f}" for place in (0, 1, 3))] for method, label in _README.items())
-    return _markdown(["method", "R", "2 R", "4.5 R"], rows)
+    shares = _shares_of_room(_MAIN, found)
+    rows = (
+        [label, *(f"{found[method][place]:.1f} ({shares[method][place]:.0f} %)" for place in (0, 1, 3))]
+        for method, label in _README.items()
+    )
+    return markdown(["method", "R", "2 R", "4.5 R"], rows)
 
 
 def _accuracy(sweep: str) -> str:
-    rows = ([f"`{method}`", *(f"{v:.1f}" for v in of)] for method, of in _accuracies(sweep, _SHOWN[sweep]).items())
-    return _markdown(["method", "R", "2 R", "2.5 R", "4.5 R", "16 R"], rows)
+    found = _accuracies(sweep, _SHOWN[sweep])
+    shares = _shares_of_room(sweep, found)
+    rows = (
+        [f"`{name}`", *(f"{v:.1f} ({share:.0f} %)" for v, share in zip(values, shares[name], strict=True))]
+        for name, values in found.items()
+    )
+    return markdown(["method", "R", "2 R", "2.5 R", "4.5 R", "16 R"], rows)
 
 
 def _epochs_to_rivals() -> str:
     rivals = ("hyperband", "bohb", f"{_AVERAGE}+hyperband")
-    ratios = _result(_MAIN)["by_eta"]["2"]["epochs_to_rival"]
+    ratios = committed(_MAIN)["by_eta"]["2"]["epochs_to_rival"]
     rows = ([f"`{name}`", *(_interval(ratios[rival][name], ".2f") for rival in rivals)] for name in _TO_RIVAL)
-    return _markdown(["method", *(f"to `{rival}`" for rival in rivals)], rows)
+    return markdown(["method", *(f"to `{rival}`" for rival in rivals)], rows)
 
 
 def _rankers(block: Mapping[str, Any], columns: Mapping[str, str]) -> str:
@@ -127,7 +159,7 @@ def _rankers(block: Mapping[str, Any], columns: Mapping[str, str]) -> str:
 
     rankers = {name: row for name, row in block["rankers"].items() if name != "average"}
     rows = ([f"`{name}`", *(show(name, row, what) for what in columns)] for name, row in rankers.items())
-    return _markdown(["ranker", *columns.values()], rows)
+    return markdown(["ranker", *columns.values()], rows)
 
 
 _PROTOCOL = {"ap": "AP@10", "regret": "regret@3, points", "to_best": "configurations to the best", "p": "p"}
@@ -136,16 +168,16 @@ _STEADY = {"steady_ap": "steady: AP@10", "steady_regret": "regret@3, points"}
 
 def _main_rankers() -> str:
     more = {"steady_to_best": "configurations to the best", "steady_p": "p", "seeds": "seeds"}
-    return _rankers(_result("ap_at_10"), {**_PROTOCOL, **_STEADY, **more})
+    return _rankers(committed("ap_at_10"), {**_PROTOCOL, **_STEADY, **more})
 
 
 def _test_rankers() -> str:
     columns = {"ap": "AP@10", "regret": "regret@3, points", **_STEADY, "steady_p": "p", "seeds": "seeds"}
-    return _rankers(_result("ap_at_10")["test_families"], columns)
+    return _rankers(committed("ap_at_10")["test_families"], columns)
 
 
 def _first_rankers() -> str:
-    return _rankers(_result("ap_at_10")["other_tables"]["shufflenet-v2-x1-v0"], {**_PROTOCOL, "seeds": "seeds"})
+    return _rankers(committed("ap_at_10")["other_tables"]["shufflenet-v2-x1-v0"], {**_PROTOCOL, "seeds": "seeds"})
 
 
 def _replay_speed() -> str:
@@ -160,12 +192,12 @@ def _replay_speed() -> str:
     }
     rows = []
     for name, label in named.items():
-        speed = _result("replay")["speeds"][name]
+        speed = committed("replay")["speeds"][name]
         runs = speed["runs_per_cpu_second"]
         rows.append([label, f"{runs:.{0 if runs >= 10 else 2}f}", f"{speed['trials_per_cpu_second']:.0f}"])
-    theirs = f"{_result('replay')['syne_tune_trials_per_second']:.0f}"
+    theirs = f"{committed('replay')['syne_tune_trials_per_second']:.0f}"
     head = ["108 configurations x 32 epochs, one core", "runs per second", "trials per second"]
-    return _markdown(head, [*rows, ["Syne Tune's simulator, ASHA, R = 16", "", theirs]])
+    return markdown(head, [*rows, ["Syne Tune's simulator, ASHA, R = 16", "", theirs]])
 
 
 def _replay_faults() -> str:
@@ -176,9 +208,9 @@ def _replay_faults() -> str:
         "ray_hyperband_with_a_searcher": "Ray's HyperBandScheduler, with a searcher",
         "ray_hyperband_without": "Ray's HyperBandScheduler, all trials at once",
     }
-    faults = _result("replay")["faults"]
+    faults = committed("replay")["faults"]
     rows = ([label, str(faults[name]["cases"]), str(faults[name]["stalls"])] for name, label in named.items())
-    return _markdown(["", "cases", "runs that stall"], rows)
+    return markdown(["", "cases", "runs that stall"], rows)
 
 
 def _live() -> str:
@@ -187,23 +219,23 @@ def _live() -> str:
 
     rows = (
         [task, f"`{method}`", last(runs), last(kinds["replay"][method])]
-        for task, kinds in _result("live")["tasks"].items()
+        for task, kinds in committed("live")["tasks"].items()
         for method, runs in kinds["live"].items()
     )
-    return _markdown(["task", "method", "live", "replay"], rows)
+    return markdown(["task", "method", "live", "replay"], rows)
 
 
 def _syne_tune() -> str:
-    result = _result("syne_tune")
+    result = committed("syne_tune")
     rows = (
         [f"`{method}`", *(f"{100 * at['mean']:.1f}" for at in of.values())]
         for method, of in result["accuracy_at_budgets"].items()
     )
-    return _markdown([f"method ({result['seeds']} seeds)", "R", "2 R", "2.5 R", "4.5 R"], rows)
+    return markdown([f"method ({result['seeds']} seeds)", "R", "2 R", "2.5 R", "4.5 R"], rows)
 
 
 def _gain() -> str:
-    result = _result("plus_attempts_mobilenet-v2-64px")
+    result = committed("plus_attempts_mobilenet-v2-64px")
     kinds = {
         "mean accuracy (the paper's task-agnostic rival)": result["attempts"]["average accuracy"],
         "mean normalized score": result["attempts"]["average normalized score"],
@@ -224,11 +256,11 @@ def _gain() -> str:
         for label, of in kinds.items()
     )
     head = ["", "AP@10", "regret@1", "regret@3", "configurations to regret 0.05", "AP@10, steady"]
-    return _markdown([*head, "mean regret of the first ten, steady"], rows)
+    return markdown([*head, "mean regret of the first ten, steady"], rows)
 
 
 def _goals() -> str:
-    of_both = [_result("ap_at_10")["goals"], _result("ap_at_10")["on_steady_accuracies"]["goals"]]
+    of_both = [committed("ap_at_10")["goals"], committed("ap_at_10")["on_steady_accuracies"]["goals"]]
     named = {
         "average": "AP@10 above the better average ranking, points",
         "random_forest": "above random forest",
@@ -249,11 +281,11 @@ def _goals() -> str:
     rows.append(["share of the gap in regret@3 to the noise ceiling", wanted, told, "no ceiling"])
     ratios = [f"{100 * goals['configs_to_best']['ratio']:.0f} %" for goals in of_both]
     rows.append(["configurations to regret 0.05, share of the best rival's", "50 %", *ratios])
-    return _markdown(["", "wanted", "protocol's score", "steady scores"], rows)
+    return markdown(["", "wanted", "protocol's score", "steady scores"], rows)
 
 
 def _description() -> str:
-    result = _result("metadataset")
+    result = committed("metadataset")
     return description_table([result, *result["other"].values()])
 
 
@@ -261,11 +293,11 @@ def _schedules() -> str:
     last, chosen = "last epoch", "best epoch, chosen on the other half"
     gain = f"{last} against the constant run's best, chosen on the other half"
     rows = []
-    for name, found in _result("schedule")["schedules"].items():
+    for name, found in committed("schedule")["schedules"].items():
         low, high = found[gain]["interval"]
         difference = f"{found[gain]['mean']:+.1f} [{low:+.1f}, {high:+.1f}]"
         rows.append([name, f"{found[last]:.1f}", f"{found[chosen]:.1f}", difference])
-    return _markdown(["", last, "its best epoch", "last epoch - best of constant"], rows)
+    return markdown(["", last, "its best epoch", "last epoch - best of constant"], rows)
 
 
 TABLES: dict[str, Callable[[], str]] = {
@@ -273,6 +305,14 @@ TABLES: dict[str, Callable[[], str]] = {
     "replay-speed": _replay_speed,
     "replay-faults": _replay_faults,
     "rankers": _main_rankers,
+    "race-all": lambda: race(committed("budgets")["race_of_all_families"]),
+    "race-development": lambda: race(committed("budgets")["race"]),
+    "race-test": lambda: race(committed("budgets")["test_families"]["race"]),
+    "race-seconds": lambda: race(committed("budgets")["race_of_all_families"], "above_at_equal_seconds"),
+    "race-goals": race_goals,
+    "epochs": lambda: spent("accuracy"),
+    "hours": lambda: spent("accuracy_at_equal_seconds"),
+    "choosing": choosing,
     "accuracy": lambda: _accuracy(_MAIN),
     "epochs-to-rivals": _epochs_to_rivals,
     "first-rankers": _first_rankers,
@@ -295,7 +335,7 @@ def filled(text: str) -> str:
 
 def write_docs() -> None:
     """Writes the tables into the README and the docs."""
-    _result.cache_clear()
+    committed.cache_clear()
     for path in DOCS:
         path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
         print(f"wrote the tables of {path.relative_to(ROOT)}")

@@ -13,7 +13,7 @@ from hyperstar_tune.comparison.budgets import Budgets
 from hyperstar_tune.comparison.statistics import Interval, bootstrap_mean, epochs_over_rivals, holm, paired_p_value
 from hyperstar_tune.tables.metadataset import MetaDataset
 
-__all__ = ["summarize"]
+__all__ = ["oracle", "summarize"]
 
 _RIVALS = ("hyperband", "bohb", "average_top1+hyperband", "average_normalized+hyperband")
 _BASES = ("hyperband", "average_top1+hyperband", "average_top1+alone")
@@ -23,7 +23,8 @@ def summarize(frame: pd.DataFrame, table: MetaDataset, budgets: Sequence[Budgets
     """Sums up the result of ``sweep`` on a table at some budgets; those of the result may be ``finer``, for curves.
 
     Returns:
-        ``half`` ("B", or "A" where half B was not recorded), ``regret_unit`` and, by eta: the ``grid`` of epochs, for
+        ``half`` ("B", or "A" where half B was not recorded), ``regret_unit``, by task the ``best_of_table`` (the end of
+        a run over everything) and the ``oracle`` and, by eta: the ``grid`` of epochs, for
         every method the mean accuracy and regret on it with intervals over families, the same at equal seconds, figures
         at the reported budgets; paired comparisons with vanilla Hyperband and the average ranking; ratios of epochs to
         the rivals' accuracy; for every task the mean curves; the values of every run.
@@ -35,6 +36,9 @@ def summarize(frame: pd.DataFrame, table: MetaDataset, budgets: Sequence[Budgets
         "half": half,
         "regret_unit": "share of images; best of the table less best found",
         "best_of_table": {task: round(value, 5) for task, value in best.items()},
+        "oracle": {
+            task: round(value, 5) for task, value in oracle(table, column).items() if task in set(frame["task"])
+        },
         "families": {str(task): str(family) for task, family in zip(frame["task"], frame["family"], strict=True)},
         "by_eta": {},
     }
@@ -106,6 +110,23 @@ def _best(table: MetaDataset, column: str) -> pd.Series:
     places = np.where(np.isnan(half_a), -np.inf, half_a).argmax(axis=1)
     found = np.where(np.isnan(half_a).all(axis=1), np.nan, reported[np.arange(len(places)), places])
     return pd.Series(found, index=table.tasks["name"].astype(str))
+
+
+def oracle(table: MetaDataset, column: str) -> pd.Series:
+    """By task the accuracy of the configuration that is best by all that was measured, trained to R: the limit.
+
+    It is the one with the highest steady accuracy, and stands with its best epoch on half A (with its last one where
+    curves settle). ``column`` says on which half it is reported.
+    """
+    steady = table.steady_scores()
+    best = np.where(np.isnan(steady), -np.inf, steady).argmax(axis=1)
+    rows, first = np.arange(len(best)), -1 if table.fingerprint.settles else 0
+    half_a, reported = (
+        table.curve(name)[rows, best, 0, first:].astype(np.float64)  # [T, F]
+        for name in ("val_accuracy", "val_accuracy" if column == "accuracy" else "val_accuracy_b")
+    )
+    epochs = np.where(np.isnan(half_a), -np.inf, half_a).argmax(axis=1)
+    return pd.Series(reported[rows, epochs], index=table.tasks["name"].astype(str))
 
 
 def _mean_curves(part: pd.DataFrame, column: str, grid: list[int]) -> dict[str, pd.DataFrame]:

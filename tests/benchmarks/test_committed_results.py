@@ -34,7 +34,10 @@ def made_from():
     return load(SWEEP["table"]["name"])
 
 
-@pytest.mark.parametrize("method", ["hyperband", "asha", "rush", "average_top1+alone", "bm_both+hyperband"])
+@pytest.mark.parametrize(
+    "method",
+    ["hyperband", "asha", "rush", "average_top1+alone", "bm_both+hyperband", "race", "race_parallel_4", "expert"],
+)
 def test_a_replay_gives_the_committed_values(made_from, method):
     table, loo = made_from
     task = next(iter(SWEEP["families"]))

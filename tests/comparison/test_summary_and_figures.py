@@ -70,6 +70,13 @@ def test_regret_falls_and_is_never_more_than_the_best(summary):
     assert set(summary["best_of_table"]) == {"task0", "task1", "task2", "task3"}
 
 
+def test_the_oracle_is_the_configuration_that_is_best_by_all_that_was_measured(table, summary):
+    for row, task in enumerate(table.tasks["name"]):
+        best = table.steady_scores()[row].argmax()
+        half_a, half_b = (table.curve(name)[row, best, 0] for name in ("val_accuracy", "val_accuracy_b"))
+        assert summary["oracle"][task] == pytest.approx(half_b[half_a.argmax()], abs=1e-5)
+
+
 def test_figures_are_drawn_from_the_summary_alone(summary, tmp_path):
     summary = summary | {"table": {"name": "made up", "tasks": 4, "max_epochs": 9}}
     draw_tasks(summary, tmp_path / "tasks.png", looks(METHODS), eta="3")
