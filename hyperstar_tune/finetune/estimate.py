@@ -88,7 +88,8 @@ def estimate_collection(
     if left:
         largest = max(wanted.tasks, key=lambda task: task.n_train)
         kinds = _kinds(left)
-        measured = {rough_cost(cell["config"]) for cells in finished.values() for cell in cells.values()}
+        good = [cell for cells in finished.values() for cell in cells.values() if cell["error"] is None]
+        measured = {rough_cost(cell["config"]) for cell in good}
         for config, sharing in kinds:
             if rough_cost(config) in measured:
                 continue

@@ -6,7 +6,7 @@ from digit_images import digit_pixels
 
 from hyperstar_tune.finetune import FineTuneSettings, estimate_collection
 from hyperstar_tune.finetune import estimate as module
-from hyperstar_tune.finetune.cells import measure_cell
+from hyperstar_tune.finetune.cells import failed_cell, measure_cell
 from hyperstar_tune.finetune.wanted import wanted_cells
 from hyperstar_tune.space import SearchSpace
 from hyperstar_tune.tables.journal import Journal
@@ -59,6 +59,8 @@ def test_hours_are_those_of_the_cells_that_are_left(task, tmp_path, monkeypatch)
             curves = {name: [] for name in ("val_accuracy", "val_loss", "val_accuracy_b", "val_loss_b", "train_loss")}
             line = {"config": config, "seed": seed, "epochs": [], **curves, "epoch_seconds": [], "device": "cpu"}
             journal.append("digits", {**line, "seconds": 900.0, "error": None})
+        elif seed == 0:
+            journal.append("digits", failed_cell(config, seed, "it failed"))  # which says nothing of its seconds
     journal.close()
     probed.clear()
     estimate = estimate_collection([task], SPACE, tmp_path / "out", **arguments)
