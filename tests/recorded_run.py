@@ -7,7 +7,7 @@ import numpy as np
 from digit_images import write_digits
 
 from hyperstar_tune.choosing import pack_correct
-from hyperstar_tune.finetune import OWN_MODEL
+from hyperstar_tune.finetune import OWN_MODEL, FineTuneSettings
 from hyperstar_tune.predictor import Predictor
 from hyperstar_tune.race import RacePlan
 from hyperstar_tune.tasks import ImageTask
@@ -24,6 +24,7 @@ from hyperstar_tune.tuning.record import (
 )
 
 R = 4
+SETTINGS = FineTuneSettings(model=OWN_MODEL, weights="own", image_size=32, max_epochs=R)
 
 
 def made_up_run(folder, n_trials=8, rename=None, metric="val_accuracy"):
@@ -57,7 +58,7 @@ def made_up_run(folder, n_trials=8, rename=None, metric="val_accuracy"):
             "options": {"task": str(images), "model": OWN_MODEL, "metric": metric, "hours": None, "seed": 0},
             "task": about_task(task),
             "plan": about_plan(RacePlan(R, 40)),
-            "ranking": about_ranking(ranking, predictor, task),
+            "ranking": about_ranking(ranking, predictor, task, SETTINGS),
             "spent": {
                 "epochs": len(history.rows),
                 "redone_epochs": 1,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hyperstar_tune._files import write_file
+from hyperstar_tune.finetune.settings import FineTuneSettings
 from hyperstar_tune.plan import Plan
 from hyperstar_tune.predictor import Predictor
 from hyperstar_tune.ranking import Ranking
@@ -98,7 +99,9 @@ def about_plan(plan: Plan) -> dict[str, Any]:
     }
 
 
-def about_ranking(ranking: Ranking, predictor: Predictor, task: ImageTask) -> dict[str, Any]:
+def about_ranking(
+    ranking: Ranking, predictor: Predictor, task: ImageTask, settings: FineTuneSettings
+) -> dict[str, Any]:
     """What was predicted of each configuration before the run, under which circumstances, and what moved it."""
     places = zip(ranking.configs, ranking.scores, ranking.spread, ranking.alike(), strict=True)
     return {
@@ -108,6 +111,7 @@ def about_ranking(ranking: Ranking, predictor: Predictor, task: ImageTask) -> di
         "nearest": list(ranking.nearest),
         "remarks": ranking.remarks(),
         "circumstances": circumstances(predictor),
+        "differences": predictor.fingerprint.differences(settings.fingerprint()),
         "traits": about_traits(predictor.explain(task, ranking.configs), ranking.configs),
         "seconds_per_epoch": list(ranking.costs),
         "places": [

@@ -176,7 +176,7 @@ def _end(run: _Run, progress: RunProgress, scheduler: PlanScheduler, trials: lis
         "options": vars(options),
         "task": about_task(run.task),
         "plan": about_plan(run.plan),
-        "ranking": about_ranking(run.ranking, run.predictor, run.task),
+        "ranking": about_ranking(run.ranking, run.predictor, run.task, options.settings(run.plan.max_epochs)),
         "spent": {
             "epochs": scheduler.spent_epochs,
             "redone_epochs": scheduler.redone_epochs,
