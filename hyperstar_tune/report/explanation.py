@@ -104,5 +104,6 @@ def _trait_lines(ranking: Ranking, effects: Sequence[TraitEffect]) -> list[str]:
         favours = "".join(f"; most by {text}" for text in effects_text(trait["favours"]))
         lines.append(f"  moved scores by {trait['moved']:.2f}, that of place 1 by {trait['moved_first']:+.2f}{favours}")
     if ranking.share < 1:
-        lines.append(f"Only {ranking.share:.0%} of what the images say is trusted: {'; '.join(ranking.remarks()[:1])}")
+        why = ranking.doubt or "no known task is near these images"
+        lines.append(f"These are {ranking.share:.0%} of what the images say; more is not trusted: {why}.")
     return lines

@@ -19,14 +19,13 @@ from hyperstar_tune.report import run_figures as figures
 from hyperstar_tune.report.explanation import UNIT
 from hyperstar_tune.report.importance import importance
 from hyperstar_tune.report.importance_sources import space_of
-from hyperstar_tune.report.pictures import Pictures, take_pictures
-from hyperstar_tune.report.standings import Standing, best_so_far, confusions, promise, standings
+from hyperstar_tune.report.pictures import MOST_MISTAKES, Pictures, take_pictures
+from hyperstar_tune.report.standings import Promise, Standing, best_so_far, confusions, promise, standings
 from hyperstar_tune.report.words import as_duration, listed, metric_name
 
 __all__ = ["write_page"]
 
 _PLACES = 15  # of the ranking, and of the trials in the first table
-_MISTAKES = 24
 _CLASSES = 40  # rows of the table of classes
 _MINUTES_UP_TO_S = 5400
 _MAY_BE_MISSING = ("winner", "validation", "test", "refit")  # in a record of a run without a result
@@ -71,21 +70,22 @@ def _page(record: Mapping[str, Any], with_images: bool) -> str:
         "signed": lambda value: f"{round(value, 2) + 0.0:+.2f}",
     }
     trials = standings(record)
+    kept = promise(trials, record["plan"]["levels"])
     return environment.get_template("page.html").render(
         run={**dict.fromkeys(_MAY_BE_MISSING), **record},
         unit=UNIT,
         trials=trials,
-        kept_promise=promise(trials, record["plan"]["levels"]),
+        kept_promise=kept,
         pictures=take_pictures(record) if with_images else Pictures(),
         with_images=with_images,
-        figures=_figures(record, trials),
+        figures=_figures(record, trials, kept),
         classes=_class_rows(record),
         confused={kind: confusions(record[kind], record["task"]["classes"]) for kind in _judged(record)},
         effects=parameter_effects(
             [place["config"] for place in record["ranking"]["places"]],
             [place["score"] for place in record["ranking"]["places"]],
         ),
-        most={"places": _PLACES, "mistakes": _MISTAKES, "classes": _CLASSES},
+        most={"places": _PLACES, "mistakes": MOST_MISTAKES, "classes": _CLASSES},
     )
 
 
@@ -93,7 +93,7 @@ def _judged(record: Mapping[str, Any]) -> list[str]:
     return [kind for kind in ("validation", "test") if record.get(kind)]
 
 
-def _figures(record: Mapping[str, Any], trials: list[Standing]) -> dict[str, Markup]:
+def _figures(record: Mapping[str, Any], trials: list[Standing], kept: Promise | None) -> dict[str, Markup]:
     """Figures by name; one that there is nothing for is missing."""
     metric, levels = record["options"]["metric"], record["plan"]["levels"]
     found: dict[str, str] = {}
@@ -103,7 +103,6 @@ def _figures(record: Mapping[str, Any], trials: list[Standing]) -> dict[str, Mar
         found["curves"] = figures.draw_curves(trials, levels, metric)
         found["epochs"] = figures.draw_best(range(1, len(best) + 1), best, "epochs spent", metric, "epochs")
         found["hours"] = figures.draw_best([s / size for s in seconds], best, f"{unit} spent", metric, "hours")
-    kept = promise(trials, levels)
     if kept is not None:
         found["promise"] = figures.draw_promise(kept)
     for kind in _judged(record):

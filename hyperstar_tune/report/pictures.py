@@ -15,12 +15,12 @@ from hyperstar_tune.errors import TaskError, first_line
 from hyperstar_tune.tasks.sources import UnreadableImageError, read_square
 from hyperstar_tune.tasks.task import ImageTask
 
-__all__ = ["Pictures", "take_pictures"]
+__all__ = ["MOST_MISTAKES", "Pictures", "take_pictures"]
 
+MOST_MISTAKES = 24  # of each kind of images
 _SIDE = 96  # pixels
 _PER_CLASS = 4
 _MOST_CLASSES = 24
-_MOST_MISTAKES = 24
 _QUALITY = 82
 
 
@@ -46,20 +46,21 @@ def take_pictures(record: Mapping[str, Any], seed: int = 0) -> Pictures:
     except (TaskError, OSError) as error:
         return Pictures(trouble=f"The images could not be read again: {first_line(error)}")
     rng, train, val = np.random.default_rng(seed), task.sources["train"], task.sources["val"]
+    names = [name for name in record["task"]["classes"] if name in task.classes]  # some may have gone since
     classes = {}
-    for label, name in enumerate(task.classes[:_MOST_CLASSES]):
-        chosen = rng.permutation(np.flatnonzero(task.train_labels == label))[:_PER_CLASS]
+    for name in names[:_MOST_CLASSES]:
+        chosen = rng.permutation(np.flatnonzero(task.train_labels == task.classes.index(name)))[:_PER_CLASS]
         found = [_picture(partial(train.square, int(i), _SIDE)) for i in chosen]
         classes[name] = [picture for picture in found if picture]
     places = {val.name(i): i for i in range(task.n_val)}
     mistakes = {}
     for kind in ("validation", "test"):
-        for name in (mistake["image"] for mistake in (record.get(kind) or {}).get("mistakes", ())[:_MOST_MISTAKES]):
+        for name in (mistake["image"] for mistake in (record.get(kind) or {}).get("mistakes", ())[:MOST_MISTAKES]):
             if name in places:
                 mistakes[name] = _picture(partial(val.square, places[name], _SIDE))
             else:
                 mistakes[name] = _picture(partial(read_square, Path(name), _SIDE, task.value_range))
-    return Pictures(classes, mistakes, max(0, len(task.classes) - _MOST_CLASSES))
+    return Pictures(classes, mistakes, max(0, len(names) - _MOST_CLASSES))
 
 
 def _picture(read: Callable[[], np.ndarray]) -> str:

@@ -90,8 +90,15 @@ def test_without_images_nothing_of_the_data_is_left_but_names_of_classes_and_num
 
 def test_images_that_have_gone_are_said_to_be_gone(run, tmp_path):
     shutil.copytree(run, tmp_path / "moved")
-    edit_record(tmp_path / "moved", task=read_record(run)["task"] | {"location": str(tmp_path / "gone")})
+    task = read_record(run)["task"]
+    edit_record(tmp_path / "moved", task=task | {"location": str(tmp_path / "gone")})
     assert "The images could not be read again" in page_of(tmp_path / "moved")
+    shutil.copytree(run.parent / "images", tmp_path / "images")
+    for split in ("train", "val"):
+        (tmp_path / "images" / split / "digit2").rename(tmp_path / "images" / split / "another class")
+    edit_record(tmp_path / "moved", task=task | {"location": str(tmp_path / "images")})
+    n_mistakes = len(read_record(run)["validation"]["mistakes"])  # which are where they were
+    assert page_of(tmp_path / "moved").count("data:image/jpeg") == 2 * 4 + n_mistakes
 
 
 @pytest.mark.parametrize("missing", ["trials", "ranking", "spent"])
