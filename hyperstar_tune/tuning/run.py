@@ -41,6 +41,7 @@ RUNS = Path("runs")  # where runs are that were given no folder
 FINISHED = "finished"  # status of a run that has ended
 BEST, REFIT = "best", "refit"  # folders of the finished models
 _SHOWN = 5  # places of the ranking
+_STARTING_S = 60.0  # that Ray and the first trials may take to start
 
 
 @dataclass
@@ -127,6 +128,7 @@ def tune_folder(options: TuneOptions, folder: Path, console: Console, accept_cha
         scheduler = PlanScheduler(plan)
         seconds = 3600 * options.hours if options.hours else None
         progress = RunProgress(options.epochs, seconds, options.metric, console)
+        worked_s = read_record(folder).get("spent", {}).get("seconds", 0.0)
         try:
             results = tune.run(
                 tune.with_resources(made, resources),
@@ -143,6 +145,8 @@ def tune_folder(options: TuneOptions, folder: Path, console: Console, accept_cha
                 name=folder.name,
                 callbacks=[progress, RemoveLosers(progress, options.metric)],
                 resume=goes_on and make_restorable(folder),
+                # The plan counts the seconds of training; this ends a run whose processes take much longer to start.
+                time_budget_s=None if seconds is None else max(1.0, 1.1 * seconds + _STARTING_S - worked_s),
                 verbose=0,
             )
         finally:
