@@ -4,11 +4,12 @@ import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ray import tune
 
-__all__ = ["Contender", "RunHistory", "contenders"]
+__all__ = ["Contender", "RunHistory", "contenders", "kept_epochs"]
 
 Row = dict[str, Any]
 _LEFT_OUT = ("config", "done", "date", "hostname", "node_ip", "pid", "trial_id", "timestamp", "should_checkpoint")
@@ -94,6 +95,16 @@ def contenders(history: RunHistory, metric: str, kept: dict[str, int] | None = N
         if trial not in best or standing > best[trial].standing:
             best[trial] = Contender(trial, history.configs[trial], row, standing)
     return sorted(best.values(), key=lambda contender: contender.standing, reverse=True)
+
+
+def kept_epochs(trials: Iterable[Any]) -> dict[str, int]:
+    """By trial, the last epoch whose parameters can be had: that of its newest checkpoint, if this is there."""
+    kept = {}
+    for trial in trials:
+        newest = trial.latest_checkpoint_result
+        if newest is not None and newest.checkpoint is not None and Path(newest.checkpoint.path).is_dir():
+            kept[trial.trial_id] = int(newest.metrics.get("training_iteration", 0))
+    return kept
 
 
 def _judged(rows: Iterable[Row], metric: str) -> Iterable[Row]:

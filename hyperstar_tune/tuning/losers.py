@@ -6,7 +6,7 @@ from pyarrow import fs
 from ray import tune
 
 from hyperstar_tune.log import LOGGER
-from hyperstar_tune.tuning.history import RunHistory, contenders
+from hyperstar_tune.tuning.history import RunHistory, contenders, kept_epochs
 
 __all__ = ["RemoveLosers"]
 
@@ -35,7 +35,8 @@ class RemoveLosers(tune.Callback):
             return
         ended = [trial, *(t for t in trials if t.status in ("TERMINATED", "ERROR"))]  # also before a restored run
         self._ended |= {t.trial_id: t for t in ended if t.trial_id not in self._removed}
-        order = [c.trial for c in contenders(self._history, self._metric)]
+        kept = kept_epochs(self._ended.values())  # a trial whose checkpoint was lost cannot win
+        order = [c.trial for c in contenders(self._history, self._metric, kept)]
         places = {trial_id: place for place, trial_id in enumerate(order)}
         by_place = sorted(self._ended, key=lambda trial_id: places.get(trial_id, len(places)))
         for trial_id in by_place[1:]:

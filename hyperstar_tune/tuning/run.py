@@ -18,7 +18,7 @@ from hyperstar_tune.search import HyperStarSearcher, PlanScheduler, make_restora
 from hyperstar_tune.tasks.identity import refuse_changed_data
 from hyperstar_tune.tasks.task import ImageTask
 from hyperstar_tune.tuning.finish import Finished, Judgement, save_best, save_refit, versions
-from hyperstar_tune.tuning.history import Contender, contenders
+from hyperstar_tune.tuning.history import Contender, contenders, kept_epochs
 from hyperstar_tune.tuning.losers import RemoveLosers
 from hyperstar_tune.tuning.options import OPTIONS_FILE, TuneOptions
 from hyperstar_tune.tuning.planning import choose_max_epochs, make_plan, parallel_trials
@@ -167,13 +167,7 @@ def _introduce(run: _Run, goes_on: bool) -> None:
 def _end(run: _Run, progress: RunProgress, scheduler: PlanScheduler, trials: list[Any]) -> bool:
     """Saves the best model, writes ``run.json`` and tells how the run went; whether it ended."""
     options, say = run.options, run.console.print
-    kept = {
-        trial.trial_id: newest
-        for trial in trials
-        if (newest := trial.latest_checkpoint_result) is not None and Path(newest.checkpoint.path).is_dir()
-    }
-    epochs_kept = {trial_id: int(newest.metrics.get("training_iteration", 0)) for trial_id, newest in kept.items()}
-    order = contenders(progress, options.metric, epochs_kept)
+    order = contenders(progress, options.metric, kept_epochs(trials))
     ended = scheduler.finished
     record: dict[str, Any] = {
         "status": FINISHED if ended else "interrupted",
@@ -194,7 +188,8 @@ def _end(run: _Run, progress: RunProgress, scheduler: PlanScheduler, trials: lis
     }
     finished = None
     if order:
-        finished = _finish(run, progress, order[0], kept[order[0].trial].checkpoint.path, ended, record)
+        checkpoint = next(t.checkpoint.path for t in trials if t.trial_id == order[0].trial)
+        finished = _finish(run, progress, order[0], checkpoint, ended, record)
     say(record["text"])
     if ended and finished is not None and options.refit:
         _refit(run, order[0], finished, record)

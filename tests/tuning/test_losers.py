@@ -19,7 +19,8 @@ def trial(run, name, status="RUNNING"):
     (path / "state.pt").write_text("weights")
     (run[1] / name / "result.json").write_text("{}")
     storage = SimpleNamespace(storage_filesystem=pyarrow.fs.LocalFileSystem(), trial_fs_path=str(run[1] / name))
-    return SimpleNamespace(trial_id=name, status=status, storage=storage, config={})
+    newest = SimpleNamespace(checkpoint=SimpleNamespace(path=str(path)), metrics={"training_iteration": 1})
+    return SimpleNamespace(trial_id=name, status=status, storage=storage, config={}, latest_checkpoint_result=newest)
 
 
 def kept(run):
@@ -64,3 +65,13 @@ def test_a_trial_without_checkpoints_is_no_error(run):
     report(run[0], "b", 1, 0.5)
     losers.on_trial_complete(0, trials, trials[1])
     assert kept(run) == ["a", "b"]
+
+
+def test_a_trial_whose_checkpoint_was_lost_cannot_win(run):
+    losers = RemoveLosers(run[0], "val_accuracy")
+    lucky, other = trial(run, "lucky", "TERMINATED"), trial(run, "other")
+    lucky.latest_checkpoint_result = None  # the run was interrupted while it was written
+    report(run[0], "lucky", 1, 0.9)
+    report(run[0], "other", 1, 0.5)
+    losers.on_trial_complete(0, [lucky, other], other)
+    assert kept(run) == ["other"]
