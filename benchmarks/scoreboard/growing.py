@@ -48,10 +48,12 @@ def rank_correlation(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
 
 
 def interval(values: Sequence[float], seed: int = 0) -> dict[str, float]:
-    """Mean and its 95 % bootstrap interval."""
-    drawn = np.random.default_rng(seed).choice(np.asarray(values), (2000, len(values))).mean(axis=1)
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return {"mean": float(np.mean(values)), "low": float(low), "high": float(high)}
+    """Mean and its 95 % bootstrap interval; a task whose rankings are all equal has NaN and is left out."""
+    known = np.asarray(values)[np.isfinite(values)]
+    if not len(known):
+        return dict.fromkeys(("mean", "low", "high"), float("nan"))
+    low, high = np.quantile(np.random.default_rng(seed).choice(known, (2000, len(known))).mean(axis=1), [0.025, 0.975])
+    return {"mean": float(known.mean()), "low": float(low), "high": float(high)}
 
 
 class Surrogate:

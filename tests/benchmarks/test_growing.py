@@ -59,3 +59,4 @@ def test_growing_sizes_take_less_time_for_the_same_number_of_trials():
 def test_an_interval_holds_its_mean():
     found = interval([1.0, 2.0, 3.0, 4.0])
     assert found["low"] < found["mean"] == 2.5 < found["high"]
+    assert interval([2.0, float("nan")]) == {"mean": 2.0, "low": 2.0, "high": 2.0}
