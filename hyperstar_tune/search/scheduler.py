@@ -28,6 +28,7 @@ from hyperstar_tune.search.restore import SnapshotKeeper
 from hyperstar_tune.search.results import agreed, is_lenient, missing_metric, reported_number
 from hyperstar_tune.search.searcher import GatedSearcher
 from hyperstar_tune.search.takeover import lift_stop, take_over
+from hyperstar_tune.search.trainables import fitting_plan, told_plan
 
 __all__ = ["PlanScheduler"]
 
@@ -272,6 +273,8 @@ class PlanScheduler(TrialScheduler):
                 LOGGER.info(remark)
         elif self._asked is None:
             raise SearchError("PlanScheduler without a plan needs a searcher that has one; pass e.g. a HyperBandPlan")
+        else:
+            self._gate = Gate(told_plan(fitting_plan(self._asked, trial), self._asked), repeats=False)
         self._is_bound = True
 
     def _hold_against_cluster(self, trial: Trial) -> None:
@@ -289,9 +292,7 @@ class PlanScheduler(TrialScheduler):
         asked = self._asked or searcher.plan or searcher.default_plan(trial)
         if asked is None:
             raise SearchError(f"PlanScheduler needs a plan, as {name} has none by default; pass e.g. HyperBandPlan(32)")
-        plan = searcher.fitting(asked, trial)
-        if isinstance(plan, RacePlan) and plan != asked:
-            LOGGER.warning("no race, as the learning rate falls too early for it: each configuration trains to the end")
+        plan = told_plan(searcher.fitting(asked, trial), asked)
         if self._asked is None and searcher.plan is None:
             LOGGER.info("no plan was given, so this one runs:\n%s", plan)
         own, saved = searcher.plan or asked, gate.plan if isinstance(gate, Gate) else plan

@@ -17,12 +17,11 @@ from ray.tune.search import Searcher
 
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.plan import Plan
-from hyperstar_tune.race import RacePlan
 from hyperstar_tune.search.brackets import Gate
 from hyperstar_tune.search.ledger import Ledger
 from hyperstar_tune.search.ray_space import RaySpace, from_ray, nest
 from hyperstar_tune.search.results import agreed, reported_number
-from hyperstar_tune.search.trainables import data_of_run, trainable_fingerprint
+from hyperstar_tune.search.trainables import data_of_run, fitting_plan
 from hyperstar_tune.space import Config, config_key
 
 __all__ = ["GatedSearcher", "RunOptions"]
@@ -116,9 +115,7 @@ class GatedSearcher(Searcher, ABC):
 
     def fitting(self, plan: Plan, trial: Trial) -> Plan:
         """The plan as it fits the trainable of the first trial: no race where the learning rate falls too early."""
-        if not isinstance(plan, RacePlan):
-            return plan
-        return plan.under(trainable_fingerprint(trial).constant_epochs(plan.max_epochs))
+        return fitting_plan(plan, trial)
 
     def remark(self, trial: Trial, plan: Plan) -> str:
         """What the user should know about this run before it starts; an empty text if nothing."""

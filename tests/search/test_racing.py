@@ -1,6 +1,7 @@
 """The race on a controller in process: order, budget, free workers, faults."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -230,6 +231,15 @@ def test_a_cosine_that_a_configuration_asks_for_does_not_race_either(place, race
     configs = tuple({**c, "schedule": "cosine" if c["x"] == place else "constant"} for c in plain.configs)
     searcher = HyperStarSearcher(ranking=replace(plain, configs=configs))
     assert race(RacePlan(R, 20), searcher=searcher).run().scheduler.plan.has_race is races
+
+
+def test_a_run_without_a_searcher_skips_its_race_too(monkeypatch, caplog):
+    trainable(monkeypatch, schedule="cosine")
+    scheduler = PlanScheduler(RacePlan(R, 20))
+    scheduler.set_search_properties("acc", "max", num_samples=9)
+    scheduler._bind(SimpleNamespace(search_alg=SimpleNamespace(searcher=None)), ReplayTrial("v", {}, 0))
+    assert scheduler.plan == RacePlan(R, 20, race_epochs=0)
+    assert "no race, as the learning rate falls too early" in caplog.text
 
 
 def test_a_skipped_race_stays_skipped_after_a_kill(monkeypatch):
