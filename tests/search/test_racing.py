@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from made_up_table import make_table
 from ray import tune
+from ray.tune.search.optuna import OptunaSearch
 from virtual_run import VirtualRun, choices
 
 from hyperstar_tune import HyperStarSearcher, PlanScheduler, RacePlan, RandomSearcher, Ranking
 from hyperstar_tune.complement import shortfalls
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.fingerprint import Fingerprint
-from hyperstar_tune.search import Gate
+from hyperstar_tune.search import Gate, Gated
 from hyperstar_tune.simulation import MadeUpCurves, TaskCurves, VirtualController, faults, replay
 from hyperstar_tune.simulation.trial import ERROR, TERMINATED, ReplayTrial
 
@@ -281,3 +282,22 @@ def test_without_a_plan_a_searcher_with_one_gives_it_and_others_need_one(monkeyp
         else:
             controller.run()
             assert scheduler.spent_epochs == epochs
+
+
+@pytest.mark.parametrize("plan", [RacePlan(R, 30), RacePlan(R, seconds_budget=15)], ids=["epochs", "seconds"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: RandomSearcher(GRID),
+        lambda: HyperStarSearcher(ranking=ranking(), use="mixed"),
+        lambda: HyperStarSearcher(ranking=ranking(), use="sampled"),
+        lambda: Gated(OptunaSearch({"x": tune.uniform(0, 50)}, metric="acc", mode="max", seed=0)),
+    ],
+    ids=["random", "mixed", "sampled", "optuna"],
+)
+def test_any_searcher_races(make, plan):
+    run = race(plan, workers=3, searcher=make()).run()
+    gate = run.scheduler._gate
+    assert gate.spent == plan.epoch_budget or 15 <= gate.seconds <= 15 + 3
+    assert run.scheduler.rungs[0].epochs in (2, R)
+    assert {trial.status for trial in run.trials} == {TERMINATED}
