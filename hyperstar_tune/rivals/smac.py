@@ -8,6 +8,7 @@ Source: Hutter et al., LION 2011; Lindauer et al., JMLR 23 (2022); smac 2.4 (ask
 
 import math
 import tempfile
+from pathlib import Path
 from typing import Any
 
 from hyperstar_tune.errors import SearchError
@@ -93,7 +94,7 @@ def _facade(space: SearchSpace, seed: int) -> Any:
 
     with tempfile.TemporaryDirectory() as folder:  # it writes its settings down when it is made
         scenario = Scenario(
-            space.configuration_space, deterministic=True, n_trials=_ENDLESS, seed=seed, output_directory=folder
+            space.configuration_space, deterministic=True, n_trials=_ENDLESS, seed=seed, output_directory=Path(folder)
         )
         kind = HyperparameterOptimizationFacade
         return kind(

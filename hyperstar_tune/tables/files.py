@@ -7,6 +7,7 @@ Source of the schema: ``syne_tune/blackbox_repository/{blackbox_tabular,serializ
 """
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def _domain(kind: str, arguments: dict[str, Any], log: bool = False) -> dict[str
         "domain_cls": kind,
         "domain_kwargs": arguments,
         "sampler_cls": "LogUniform" if log else "Uniform",
-        "sampler_kwargs": {"base": float(np.e)} if log else {},
+        "sampler_kwargs": {"base": math.e} if log else {},
     }
 
 
