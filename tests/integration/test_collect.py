@@ -166,6 +166,7 @@ def test_a_failing_cell_is_tried_twice_and_recorded(ray_local, tmp_path):
     pixels, labels = digit_pixels(n_classes=2, per_class=20)
     task = ImageTask.from_arrays("broken", pixels, labels)
     task.sample_hash()
+    task.identity()
     task.sources["train"].source.images = pixels[:3]  # decoding fails in the worker
     told = []
     summary = collect([task], space((1e-3,)), tmp_path, progress=told.append, **SETTINGS)

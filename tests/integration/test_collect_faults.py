@@ -4,6 +4,7 @@ import contextlib
 import json
 import multiprocessing
 import random
+import re
 import subprocess
 import sys
 import time
@@ -105,6 +106,7 @@ def test_two_nodes_share_the_cells_and_a_lost_one_loses_none(tmp_path):
             finally:
                 collector.kill()
     assert "joined the Ray cluster at " in said
-    assert f":{cluster.address.rpartition(':')[2]}: 2 nodes, 2 CPUs, 0 GPUs" in said
+    # The second node may join after the driver.
+    assert re.search(rf":{cluster.address.rpartition(':')[2]}: [12] nodes, [12] CPUs, 0 GPUs", said)
     assert len(cells(out)) == 6
     assert all(cell["error"] is None for cell in cells(out).values())

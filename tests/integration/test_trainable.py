@@ -29,7 +29,7 @@ def task():
 
 
 def expected_curve(task, config, epochs):
-    run = FineTune(task, config, FineTuneSettings(**SETTINGS))
+    run = FineTune(task, config, FineTuneSettings(**SETTINGS), validation="whole")
     return [run.train_epoch()["val_loss"] for _ in range(epochs)]
 
 
