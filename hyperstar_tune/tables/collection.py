@@ -127,6 +127,8 @@ def check_task_names(names: Iterable[str]) -> None:
     for name in names:
         if name in ("", ".", "..") or set(name) & set("/\\\0"):
             raise MetaDatasetError(f"a task name must be a file name, but got {name!r}; rename the task")
+        if any("\ud800" <= letter <= "\udfff" for letter in name):  # half of a character, which no file can keep
+            raise MetaDatasetError(f"a task name must be Unicode text, but got {name!r}; rename the task")
         if name in seen:
             raise MetaDatasetError(f"task names must be distinct, but {name!r} appears twice; rename one")
         seen.add(name)

@@ -71,6 +71,13 @@ def test_a_task_name_that_leaves_the_folder_of_the_collection_is_refused(sound, 
         MetaDataset.from_collection(tmp_path / "deep" / "collection")
 
 
+def test_a_task_name_with_half_a_character_is_refused(sound, tmp_path):
+    files = dict(sound["collection journal"].files)
+    files["collection.json"] = files["collection.json"].replace(b'"name": "a"', b'"name": "\\ud800"')
+    with pytest.raises(MetaDatasetError, match=r"must be Unicode text, but got '\\ud800'"):
+        MetaDataset.from_collection(write(files, tmp_path))
+
+
 @pytest.mark.parametrize(
     ("name", "path"),
     [
