@@ -10,9 +10,12 @@ although the token lies in ``~/.ray/auth_token``, and is turned away. So it is s
 Source: ray 2.60, ``_private/worker.py::init``, ``_private/authentication/authentication_token_setup.py``.
 """
 
+import logging
 import os
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import ray
@@ -20,10 +23,12 @@ import ray
 from hyperstar_tune.errors import ClusterError
 from hyperstar_tune.log import LOGGER
 
-__all__ = ["join_ray"]
+__all__ = ["join_ray", "joined_quietly"]
 
 _LOCAL = "local"
 NICENESS = "RAY_worker_niceness"  # of Ray's workers, which begin at 15 otherwise
+# Of Tune: missing result files, and its advice to go on with a folder that may be gone.
+_LAST_WORDS = ("ray.tune.tune", "ray.tune.analysis.experiment_analysis")
 _ANSWER_SECONDS = 10.0  # within which a cluster must answer
 
 
@@ -67,6 +72,29 @@ def join_ray(
         "joined the Ray cluster at %s: %d nodes, %g CPUs, %g GPUs", place, nodes, has.get("CPU", 0), has.get("GPU", 0)
     )
     return True
+
+
+@contextmanager
+def joined_quietly(**options: Any) -> Iterator[None]:
+    """Joins or starts Ray for a block that has a progress of its own, and leaves it unless it was there before.
+
+    Tune does not say the last words that name its way to go on with a run, and files that are not written.
+
+    Args:
+        **options: Those of ``join_ray``.
+    """
+    levels = {name: logging.getLogger(name).level for name in _LAST_WORDS}
+    for name in _LAST_WORDS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    ours = False
+    try:
+        ours = join_ray(**options)
+        yield
+    finally:
+        if ours:
+            ray.shutdown()
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def _start(num_cpus: int | None, nice: int | None, options: dict[str, Any]) -> None:

@@ -6,7 +6,6 @@ A worker keeps the decoded images and the features of frozen layers of the tasks
 stays with a task costs least.
 """
 
-import logging
 import math
 import os
 import tempfile
@@ -17,10 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import tune
 
-from hyperstar_tune.cluster import check_request, join_ray
+from hyperstar_tune.cluster import check_request, joined_quietly
 from hyperstar_tune.errors import MetaDatasetError
 from hyperstar_tune.finetune.cell_searcher import CellScheduler, CellSearcher, Progress
 from hyperstar_tune.finetune.cells import Cell
@@ -36,8 +34,6 @@ __all__ = ["CollectionSummary", "collect"]
 _RUN_CELLS = 500  # cells of one run of Tune, which is slow with thousands of trials
 # No result files and no panel for each run of Tune: the journal has all.
 _QUIET = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_AIR_NEW_OUTPUT": "0"}
-# What Tune says of missing result files, and its advice to go on with a folder that is removed.
-_SILENT = ("ray.tune.analysis.experiment_analysis", "ray.tune.tune")
 
 
 @dataclass(frozen=True)
@@ -171,18 +167,10 @@ def _ray(workers: int | None, nice: int | None) -> Iterator[None]:
     """Joins the Ray that is named or starts one of our own, and keeps it quiet."""
     saved = {name: os.environ[name] for name in _QUIET if name in os.environ}
     os.environ.update(_QUIET)
-    levels = {name: logging.getLogger(name).level for name in _SILENT}
-    for name in _SILENT:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    ours = False
     try:
-        ours = join_ray(num_cpus=workers, nice=nice)
-        yield
+        with joined_quietly(num_cpus=workers, nice=nice):
+            yield
     finally:
-        if ours:
-            ray.shutdown()
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
         for name in _QUIET:
             del os.environ[name]
         os.environ.update(saved)

@@ -8,7 +8,7 @@ from hyperstar_tune.errors import SearchError
 from hyperstar_tune.search.searcher import GatedSearcher
 from hyperstar_tune.space import Config
 
-__all__ = ["Gated"]
+__all__ = ["Gated", "limit_of_ray"]
 
 
 class Gated(GatedSearcher):
@@ -31,15 +31,11 @@ class Gated(GatedSearcher):
     def __init__(self, searcher: Searcher, *, max_concurrent: int | None = None) -> None:
         if not isinstance(searcher, Searcher) or isinstance(searcher, GatedSearcher):
             raise SearchError(f"Gated takes a Ray searcher without a gate, but got a {type(searcher).__name__}")
-        inner: Any = searcher
-        while inner is not None:
-            if isinstance(inner, ConcurrencyLimiter):
-                limit = inner.max_concurrent
-                raise SearchError(
-                    f"Gated got a ConcurrencyLimiter of {limit}, which counts paused trials as running; pass "
-                    f"Gated(searcher, max_concurrent={limit}) instead"
-                )
-            inner = getattr(inner, "searcher", None)
+        if (limit := limit_of_ray(searcher)) is not None:
+            raise SearchError(
+                f"Gated got a ConcurrencyLimiter of {limit}, which counts paused trials as running; pass "
+                f"Gated(searcher, max_concurrent={limit}) instead"
+            )
         super().__init__(metric=searcher.metric, mode=searcher.mode, max_concurrent=max_concurrent)
         self.searcher = searcher
         self._next: Config | None = None
@@ -111,3 +107,13 @@ class Gated(GatedSearcher):
     def restore(self, checkpoint_path: str) -> None:
         """Reads the other searcher's state."""
         self.searcher.restore(checkpoint_path)
+
+
+def limit_of_ray(searcher: Searcher) -> int | None:
+    """The limit of a ``ConcurrencyLimiter`` that a searcher is or has inside; None without one."""
+    inside: Any = searcher
+    while inside is not None:
+        if isinstance(inside, ConcurrencyLimiter):
+            return int(inside.max_concurrent)
+        inside = getattr(inside, "searcher", None)
+    return None

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ConfigSpace.hyperparameters import Constant
-from ray.tune.search import ConcurrencyLimiter, Searcher
+from ray.tune.search import Searcher
 
 from hyperstar_tune.errors import SearchError, SpaceError
 from hyperstar_tune.log import LOGGER
-from hyperstar_tune.search.any_searcher import Gated
+from hyperstar_tune.search.any_searcher import Gated, limit_of_ray
 from hyperstar_tune.search.brackets import Gate
 from hyperstar_tune.search.narrowing import Narrowing, narrowed_text
 from hyperstar_tune.search.parts import part_of, restrict
@@ -99,15 +99,11 @@ class IncreasingImageSizes(GatedSearcher):
     ) -> None:
         if not isinstance(searcher, Searcher) or isinstance(searcher, IncreasingImageSizes | Gated):
             raise SearchError(f"IncreasingImageSizes takes a bare Ray searcher, but got a {type(searcher).__name__}")
-        inside: Any = searcher
-        while inside is not None:
-            if isinstance(inside, ConcurrencyLimiter):
-                limit = inside.max_concurrent
-                raise SearchError(
-                    f"IncreasingImageSizes got a ConcurrencyLimiter of {limit}, which counts paused trials as running; "
-                    f"pass its searcher and max_concurrent={limit} instead"
-                )
-            inside = getattr(inside, "searcher", None)
+        if (limit := limit_of_ray(searcher)) is not None:
+            raise SearchError(
+                f"IncreasingImageSizes got a ConcurrencyLimiter of {limit}, which counts paused trials as running; "
+                f"pass its searcher and max_concurrent={limit} instead"
+            )
         if isinstance(searcher, GatedSearcher) and searcher.configs:
             raise SearchError(f"IncreasingImageSizes needs an unused {type(searcher).__name__}; make a new one")
         if isinstance(hand_on, bool) or not isinstance(hand_on, int) or hand_on < 0:

@@ -7,29 +7,17 @@ from contextlib import contextmanager
 
 import ray
 
-from hyperstar_tune.cluster import check_request, join_ray
+from hyperstar_tune.cluster import check_request, joined_quietly
 
 __all__ = ["quiet_ray", "trial_resources"]
-
-# Their last words name Ray's way to go on with a run, and files that are not written.
-_SILENT = ("ray.tune.tune", "ray.tune.analysis.experiment_analysis")
 
 
 @contextmanager
 def quiet_ray() -> Iterator[None]:
     """Joins or starts Ray, and leaves it when the block ends, unless this process had it before."""
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # Tune's own table would draw over the progress
-    levels = {name: logging.getLogger(name).level for name in _SILENT}
-    for name in _SILENT:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    ours = join_ray(logging_level=logging.ERROR)
-    try:
+    with joined_quietly(logging_level=logging.ERROR):
         yield
-    finally:
-        if ours:
-            ray.shutdown()
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
 
 
 def trial_resources(cpus: float, gpus: float | None) -> dict[str, float]:
