@@ -1,4 +1,4 @@
-# make quickstart | test | lint: each creates .venv when it is missing or stale and installs nothing outside it.
+# make quickstart | test | lint | docs: each creates .venv when it is missing or stale and installs nothing outside it.
 PYTHON ?= python3
 BIN := .venv/bin
 SHELL := /bin/bash
@@ -6,7 +6,7 @@ SHELL := /bin/bash
 export RAY_AIR_NEW_OUTPUT := 0
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: quickstart test lint soak tables environment clean
+.PHONY: quickstart test lint docs soak tables environment clean
 .DEFAULT_GOAL := quickstart
 
 quickstart: environment
@@ -20,6 +20,10 @@ lint: environment
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The site, in site/index.html: a warning, or a link that leads nowhere, fails it.
+docs: environment
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet $(ARGS)
 
 # ARGS are those of soak.py.
 soak: environment
@@ -41,7 +45,7 @@ environment:
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
 	export PIP_CONSTRAINT="$$PWD/constraints.txt" PIP_DISABLE_PIP_VERSION_CHECK=1
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,docs]'
 	if command -v cc >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null; then
 	  $(BIN)/python -m pip install --quiet --editable '.[bohb]' \
 	    || echo "BOHB could not be installed (its netifaces did not build): its tests are skipped"
@@ -51,5 +55,5 @@ environment:
 	echo "$$wanted" > .venv/made-from
 
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache
 .ONESHELL:

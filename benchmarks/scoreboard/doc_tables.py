@@ -10,6 +10,8 @@ from statistics import mean
 from typing import Any
 
 from scoreboard.described import description_table
+from scoreboard.doc_cards import cards
+from scoreboard.doc_peers import peers_accuracy, peers_suggest, peers_syne_tune
 from scoreboard.doc_races import choosing, race, race_goals, spent
 from scoreboard.markdown import committed, markdown
 
@@ -19,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = [
     ROOT / "README.md",
     *(ROOT / "docs" / f"{name}.md" for name in ("budgets", "results", "predictor", "metadataset", "protocol")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("peers", "cards")),
 ]
 _PLACE = re.compile(r"(<!-- table (\S+): begin -->\n)(.*?)(<!-- table \2: end -->)", re.DOTALL)
 
@@ -325,6 +328,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "goals": _goals,
     "description": _description,
     "schedules": _schedules,
+    "peers-accuracy": peers_accuracy,
+    "peers-syne-tune": peers_syne_tune,
+    "peers-suggest": peers_suggest,
+    "cards": cards,
 }
 
 

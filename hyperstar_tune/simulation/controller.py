@@ -58,8 +58,11 @@ class VirtualController:
         curves: Learning curves of the task.
         searcher: Searcher whose search properties are set.
         scheduler: Scheduler whose search properties are set.
-        n_workers, epoch_budget, faults, n_queued: As for ``replay``.
+        n_workers: Number of trials that run side by side.
+        epoch_budget: Epochs after which the run ends; None: the scheduler ends it.
         next_report: Function of a trial that gives the epoch of its next report that can matter; None: every epoch.
+        faults: What happens instead of the n-th report, counted from 1.
+        n_queued: Trials asked for ahead, as Ray does.
         num_samples: Most trials of the run; None: as many as the searcher suggests.
         save_s: Seconds that saving takes before a trial is paused; None: it is paused at once.
     """
