@@ -98,7 +98,8 @@ class ConvolutionalNetwork(nn.Sequential):
         for number in range(1, full["n_conv"] + 1):
             filters, size = full[f"filters_{number}"], full[f"filter_size_{number}"]
             convolution = nn.Conv2d(channels, filters, size, padding="same")
-            layers.append(nn.Sequential(convolution, nn.ReLU(), nn.MaxPool2d(2)))
+            # Pooling before the ReLU gives the same and leaves it a quarter of the places: a third less time on a CPU.
+            layers.append(nn.Sequential(convolution, nn.MaxPool2d(2), nn.ReLU()))
             channels, side = filters, side // 2
         places = min(_MOST_PLACES, side)
         layers += [nn.AdaptiveAvgPool2d(places), nn.Flatten()]
@@ -107,3 +108,8 @@ class ConvolutionalNetwork(nn.Sequential):
             layers.append(nn.Sequential(nn.Linear(features, full[f"units_{number}"]), nn.ReLU()))
             features = full[f"units_{number}"]
         super().__init__(*layers, nn.Linear(features, num_classes))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+                # torch's own rule shrinks the signal at every layer, and seven of them would hardly begin to learn.
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                nn.init.zeros_(module.bias)

@@ -160,11 +160,11 @@ class FineTuneSettings:
 
         What the space varies (image size, batch size, schedule) is left open.
         """
-        varied = space.parameters if space else ()
+        varied = space.parameters if space is not None else ()
         given = {**self.normalization(), **self.model_kwargs}
         changed = ", ".join(f"{name} {value}" for name, value in given.items() if value is not None)
         return Fingerprint(
-            space=space.fingerprint if space else "",
+            space=space.fingerprint if space is not None else "",
             model=self.model,
             weights=weights_id(self.model, self.weights),
             preprocessing=changed or "the network's own",

@@ -34,7 +34,7 @@ def kinds(network):
 
 def test_a_network_has_the_layers_of_its_configuration():
     network = ConvolutionalNetwork(5, 32, n_conv=3, n_fc=2, filters_2=11, filter_size_2=5, units_1=20, units_2=30)
-    convolution = ["Conv2d", "ReLU", "MaxPool2d"]
+    convolution = ["Conv2d", "MaxPool2d", "ReLU"]
     connected = ["Linear", "ReLU"]
     assert kinds(network) == convolution * 3 + ["AdaptiveAvgPool2d", "Flatten"] + connected * 2 + ["Linear"]
     second = [layer for layer in network.modules() if isinstance(layer, torch.nn.Conv2d)][1]
