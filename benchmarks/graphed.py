@@ -163,7 +163,9 @@ class GraphedCell:
             raise ValueError(f"a graphed cell has adamw or sgd, no class weights and no clipping, but got {config}")
         self.settings = replace(settings, image_size=images.size, batch_size=full["batch_size"] or settings.batch_size)
         device = images.device
-        self.network = Network(self.settings, len(images.task.classes), full["layers"], images.seed, cache, 0.0)
+        self.network = Network(
+            self.settings, len(images.task.classes), full["layers"], images.seed, cache, 0.0, full["batch_norm"]
+        )
         self.network.amp_dtype = None  # single precision, as on a CPU
         self.bounds = images.bounds(self.settings.batch_size)
         self.whole = self.network.split is None

@@ -112,6 +112,14 @@ KNOBS = {
             "Weights of the classes in the training loss; balanced: inverse to their numbers of training images.",
             choices=("none", "balanced"),
         ),
+        Knob(
+            "batch_norm",
+            "train",
+            "Mean and variance of batch normalization in trained layers: of each batch (train), or the pretrained ones "
+            "(frozen), which a batch of few or small images would blur. Its scale and shift are trained either way.",
+            choices=("train", "frozen"),
+            **_BODY,
+        ),
         Knob("l1", 0.0, "Factor of the sum of absolute trained weights in the training loss.", within=_NOT_NEGATIVE),
         Knob("l2", 0.0, "Factor of the sum of squared trained weights in the training loss.", within=_NOT_NEGATIVE),
         Knob("grad_clip", 0.0, "Norm to which a larger gradient is scaled down; 0: off.", within=_NOT_NEGATIVE),

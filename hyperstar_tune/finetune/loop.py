@@ -87,7 +87,9 @@ class FineTune:
         self._settings, self._seed, self._clock = settings, seed, clock
         cache = process_cache if cache is None else cache
         layers, policy = self.config["layers"], self.config["augmentation"]
-        self._network = Network(settings, len(task.classes), layers, seed, cache, self.config["dropout"])
+        self._network = Network(
+            settings, len(task.classes), layers, seed, cache, self.config["dropout"], self.config["batch_norm"]
+        )
         self._device = self._network.device
         self._inputs = Inputs(task, self._network, policy, seed, settings.memory_limit, cache)
         groups = self._network.parameter_groups(self.config["layer_decay"], self.config["head_lr_multiplier"])

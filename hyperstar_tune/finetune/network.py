@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from hyperstar_tune.errors import ModelError
 from hyperstar_tune.finetune.cache import TensorCache
@@ -20,10 +21,30 @@ __all__ = ["Network"]
 
 
 class Network:
-    """Normalization, network and trained layers of one run; ``split`` is None if no frozen part can run separately."""
+    """Normalization, network and trained layers of one run; ``split`` is None if no frozen part can run separately.
+
+    Args:
+        settings: The network, its weights and images.
+        n_classes: Outputs of the new head.
+        layers: Group of layers that is trained.
+        seed: Random seed of the new head.
+        cache: Pretrained networks of this process.
+        dropout: Probability that a feature is zeroed before it enters the head.
+        batch_norm: ``"frozen"``: trained layers keep the pretrained statistics of batch normalization.
+
+    Raises:
+        ModelError: If the network cannot be built, or has no statistics to freeze.
+    """
 
     def __init__(
-        self, settings: FineTuneSettings, n_classes: int, layers: str, seed: int, cache: TensorCache, dropout: float
+        self,
+        settings: FineTuneSettings,
+        n_classes: int,
+        layers: str,
+        seed: int,
+        cache: TensorCache,
+        dropout: float,
+        batch_norm: str = "train",
     ) -> None:
         kwargs = json.dumps(settings.model_kwargs, sort_keys=True, default=repr)
         about = (settings.model, str(settings.weights), settings.image_size, str(settings.normalization()), kwargs)
@@ -40,6 +61,14 @@ class Network:
             for name in groups.head:
                 self.model.get_submodule(name).register_forward_pre_hook(partial(_drop, dropout))
         self.parameters = set_trained(self.model, self._trained)
+        trained = [module for name in self._trained for module in self.model.get_submodule(name).modules()]
+        norms = [module for module in trained if isinstance(module, _BatchNorm)]
+        if batch_norm == "frozen" and not norms:
+            raise ModelError(
+                f"batch_norm='frozen' needs batch normalization in the trained layers, but {settings.model} has none "
+                f"in {layers!r}; leave batch_norm out"
+            )
+        self._frozen_norms = norms if batch_norm == "frozen" else []
         split = Split(self.model, groups, self._trained, self.image_size)
         self.split = split if split.works else None
         usual = dict(zip(("mean", "std"), normalization(self.model), strict=True))
@@ -69,10 +98,12 @@ class Network:
         return ((images - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
 
     def train(self) -> None:
-        """Trained layers in training mode, frozen ones in evaluation mode."""
+        """Trained layers in training mode; frozen ones, and frozen batch normalization, in evaluation mode."""
         self.model.eval()
         for name in self._trained:
             self.model.get_submodule(name).train()
+        for norm in self._frozen_norms:
+            norm.eval()
 
     def eval(self) -> None:
         """All layers in evaluation mode."""

@@ -35,7 +35,7 @@ def task(tmp_path_factory):
             **{"layers": "all", "optimizer": "adamw", "lr": 1e-3, "augmentation": "none", "mixup": 0.3},
             **{"layer_decay": 0.8, "head_lr_multiplier": 3.0, "weight_decay": 0.05},
         },
-        {"layers": "all", "optimizer": "sgd", "lr": 0.003, "augmentation": "basic", "batch_size": 64},
+        {"layers": "all", "optimizer": "sgd", "lr": 0.003, "augmentation": "basic", "batch_norm": "frozen"},
     ],
     ids=lambda config: f"{config['layers']}-{config['optimizer']}",
 )

@@ -11,7 +11,7 @@ from digit_images import digit_pixels
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hyperstar_tune.errors import SpaceError
+from hyperstar_tune.errors import ModelError, SpaceError
 from hyperstar_tune.finetune import KNOBS, OWN_MODEL, FineTune, FineTuneSettings
 from hyperstar_tune.finetune.cache import TensorCache
 from hyperstar_tune.finetune.knobs import OPTIMIZERS, check_config
@@ -52,6 +52,7 @@ VALUES = {
     "head_lr_multiplier": st.sampled_from([1.0, 5.0]),
     "layer_decay": st.sampled_from([1.0, 0.7]),
     "class_weights": st.sampled_from(["none", "balanced"]),
+    "batch_norm": st.sampled_from(["train", "frozen"]),
     "grad_clip": st.sampled_from([0.0, 0.5]),
     "schedule": st.sampled_from(["constant", "cosine", "settle"]),
     "image_size": st.sampled_from([32, 40]),
@@ -131,6 +132,30 @@ def test_label_smoothing_mixup_and_class_weights_change_the_loss_and_not_validat
     assert plain._loss(features, labels, 0.8) == pytest.approx(float(expected), rel=1e-5)
     for run in (smooth, weighted):
         assert run.evaluate() == plain.evaluate()
+
+
+@pytest.mark.parametrize("layers", ["last_stage", "all"])
+def test_frozen_batch_norm_keeps_its_statistics_and_trains_the_rest(task, layers):
+    statistics = {}
+    for batch_norm in ("train", "frozen"):
+        run = fine_tune(task, layers=layers, batch_norm=batch_norm, lr=1e-3)
+        before = run.trained_state()
+        run.train_epoch()
+        after = run.trained_state()
+        same = {name: torch.equal(before[name], after[name]) for name in before}
+        statistics[batch_norm] = [value for name, value in same.items() if "running" in name]
+        assert not any(value for name, value in same.items() if name.endswith(".weight"))
+    assert not any(statistics["train"])
+    assert all(statistics["frozen"])
+    assert statistics["frozen"]
+
+
+def test_what_has_no_batch_norm_cannot_freeze_it(task):
+    settings = replace(SETTINGS, model="vit_tiny_patch16_224", weights="none", image_size=32)
+    with pytest.raises(ModelError, match="batch_norm='frozen' needs batch normalization.*vit_tiny.*leave batch_norm out"):
+        FineTune(task, {"layers": "all", "batch_norm": "frozen"}, settings, cache=CACHE)
+    with pytest.raises(SpaceError, match="batch_norm is only for layers other than head"):
+        fine_tune(task, layers="head", batch_norm="frozen")
 
 
 def test_mixup_draws_a_share_for_every_batch(task, monkeypatch):
