@@ -136,6 +136,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="default: benchmarks/metadata/TABLE.collection")
     parser.add_argument("--only", nargs="+", help="names of tasks; all when left out")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--order", default="by-task", help="of the cells, as hyperstar collect has it")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--max-hours", type=float)
     args = parser.parse_args()
@@ -153,6 +154,7 @@ def main() -> None:
         args.out or ROOT / "metadata" / f"{args.table}.collection",
         settings=FineTuneSettings(weights=args.weights, image_size=64, max_epochs=32, **table.settings),
         seeds=args.seeds,
+        order=args.order,
         max_hours=args.max_hours,
         workers=args.workers,
         nice=19,

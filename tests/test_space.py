@@ -198,9 +198,11 @@ def test_the_space_of_protocol_2_lists_the_same_128_configurations_everywhere():
     assert len(grid) == 128
     assert layers.count("head") >= 10
     assert layers.count("all") >= 40
-    assert {config["image_size"] for config in grid} == {48, 64, 96}
-    assert all(("layer_decay" in config) == (config["layers"] != "head") for config in grid)
-    assert hashlib.sha256(json.dumps(grid, sort_keys=True).encode()).hexdigest()[:16] == "c3bd50f4cf3c8add"
+    assert {config["image_size"] for config in grid} == {64, 96, 128}
+    assert all(
+        (name in config) == (config["layers"] != "head") for config in grid for name in ("layer_decay", "batch_norm")
+    )
+    assert hashlib.sha256(json.dumps(grid, sort_keys=True).encode()).hexdigest()[:16] == "499ee82c69d2986b"
 
 
 def test_only_a_finite_space_can_be_listed(mixed):

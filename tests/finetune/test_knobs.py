@@ -152,7 +152,9 @@ def test_frozen_batch_norm_keeps_its_statistics_and_trains_the_rest(task, layers
 
 def test_what_has_no_batch_norm_cannot_freeze_it(task):
     settings = replace(SETTINGS, model="vit_tiny_patch16_224", weights="none", image_size=32)
-    with pytest.raises(ModelError, match="batch_norm='frozen' needs batch normalization.*vit_tiny.*leave batch_norm out"):
+    with pytest.raises(
+        ModelError, match=r"batch_norm='frozen' needs batch normalization.*vit_tiny.*leave batch_norm out"
+    ):
         FineTune(task, {"layers": "all", "batch_norm": "frozen"}, settings, cache=CACHE)
     with pytest.raises(SpaceError, match="batch_norm is only for layers other than head"):
         fine_tune(task, layers="head", batch_norm="frozen")
