@@ -15,7 +15,7 @@ from PIL import Image
 
 from hyperstar_tune import cli
 
-BUDGET = ("--epochs", "60", "--max-epochs", "9")
+BUDGET = ("--epochs", "56", "--max-epochs", "9")
 
 
 def write_digits(folder: Path) -> Path:

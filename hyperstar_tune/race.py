@@ -8,8 +8,6 @@ a part of such a training says little of its end: pass ``race_epochs=0``, which 
 Source: our own measurements on recorded curves (docs/budgets.md).
 """
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import ClassVar
@@ -99,33 +97,6 @@ class RacePlan(Plan):
         Epochs at different rates cannot be compared, so a part of such a training says little of its end.
         """
         return self if self.race_epochs <= constant_epochs else replace(self, race_epochs=0)
-
-    def predicted(self, costs: Sequence[float]) -> str:
-        """What the plan takes on one worker, by predicted seconds, in a line.
-
-        Args:
-            costs: Predicted seconds per epoch of the configurations, in the order in which the plan takes them. Of two
-                that race the dearer one is taken for the winner.
-        """
-        legs = [(self.max_epochs, cost) for cost in costs]  # epochs and seconds per epoch, one after another
-        if self.has_race and len(costs) > 1:
-            race = [(self.race_epochs, cost) for cost in costs[:2]]
-            legs = [*race, (self.max_epochs - self.race_epochs, max(costs[:2])), *legs[2:]]
-        spent, seconds, n_begun = 0, 0.0, 0
-        for epochs, cost in legs:
-            reach = epochs
-            if self.epoch_budget:
-                reach = min(reach, self.epoch_budget - spent)
-            if self.seconds_budget:
-                reach = min(reach, math.ceil((self.seconds_budget - seconds) / cost))
-            if reach <= 0:
-                break
-            spent, seconds, n_begun = spent + reach, seconds + reach * cost, n_begun + 1
-        n_configs = n_begun - (1 if len(legs) > len(costs) and n_begun > 2 else 0)
-        return (
-            f"  predicted: {spent} epochs of {n_configs} configurations in {seconds:.0f} s, if this machine is as fast "
-            "as that of the known tasks; a run corrects this by what it measures"
-        )
 
     @property
     def brief(self) -> str:

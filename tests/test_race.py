@@ -72,23 +72,3 @@ def test_the_table_says_what_the_budget_reaches_and_what_free_workers_do():
 def test_plans_of_different_kinds_differ():
     assert RacePlan(9, 69) != HyperBandPlan(9, 3, 69)
     assert RacePlan(9, 69) == RacePlan(9, 69, race_epochs=2) != RacePlan(9, 69, race_epochs=3)
-
-
-@pytest.mark.parametrize(
-    ("plan", "costs", "said"),
-    [
-        (
-            RacePlan(32, 144),
-            [1, 2, 3, 4, 5, 6],
-            "144 epochs of 6 configurations in 504 s",
-        ),
-        (RacePlan(32, 16), [1, 2, 3], "16 epochs of 2 configurations in 24 s"),
-        (RacePlan(32, 15), [1, 2, 3], "15 epochs of 1 configurations in 15 s"),
-        (RacePlan(32, seconds_budget=20), [1, 2, 3], "14 epochs of 2 configurations in 20 s"),
-        (RacePlan(32, seconds_budget=25), [1, 2, 3], "17 epochs of 2 configurations in 26 s"),
-        (RacePlan(32, race_epochs=0, seconds_budget=33), [1, 2], "33 epochs of 2 configurations in 34 s"),
-        (RacePlan(32, 500), [1, 2], "40 epochs of 2 configurations in 72 s"),
-    ],
-)
-def test_it_predicts_what_it_takes_from_what_epochs_cost(plan, costs, said):
-    assert f"predicted: {said}," in plan.predicted(costs)

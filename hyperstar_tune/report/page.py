@@ -15,13 +15,14 @@ from markupsafe import Markup
 from hyperstar_tune._files import write_file
 from hyperstar_tune.effects import parameter_effects
 from hyperstar_tune.errors import SearchError, SpaceError, first_line
+from hyperstar_tune.reach import as_duration
 from hyperstar_tune.report import run_figures as figures
 from hyperstar_tune.report.explanation import UNIT
 from hyperstar_tune.report.importance import importance
 from hyperstar_tune.report.importance_sources import space_of
 from hyperstar_tune.report.pictures import MOST_MISTAKES, Pictures, take_pictures
 from hyperstar_tune.report.standings import Promise, Standing, best_so_far, confusions, promise, standings
-from hyperstar_tune.report.words import as_duration, listed, metric_name
+from hyperstar_tune.report.words import listed, metric_name
 
 __all__ = ["write_page"]
 

@@ -1,16 +1,9 @@
-"""How numbers and configurations are said to a person."""
+"""How metrics and configurations are said to a person."""
 
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["as_duration", "listed", "metric_name"]
-
-
-def as_duration(seconds: float) -> str:
-    """Seconds as a person says them: ``40 s``, ``12 min`` or ``3.5 h``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+__all__ = ["listed", "metric_name"]
 
 
 def metric_name(metric: str) -> str:

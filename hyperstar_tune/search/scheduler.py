@@ -20,6 +20,7 @@ from hyperstar_tune.errors import HyperStarError, SearchError
 from hyperstar_tune.log import LOGGER
 from hyperstar_tune.plan import Plan
 from hyperstar_tune.race import RacePlan
+from hyperstar_tune.reach import budget_remark
 from hyperstar_tune.search.brackets import PAUSE, Gate, RungRecord
 from hyperstar_tune.search.checks import begins_anew, find_gated, reason_of_failure
 from hyperstar_tune.search.comeback import put_back, take_up
@@ -276,6 +277,8 @@ class PlanScheduler(TrialScheduler):
         else:
             self._gate = Gate(told_plan(fitting_plan(self._asked, trial), self._asked), repeats=False)
         self._is_bound = True
+        if self._snapshot is not None and not self._gate.restores and budget_remark(self._gate.plan):
+            LOGGER.warning(budget_remark(self._gate.plan))
 
     def _hold_against_cluster(self, trial: Trial) -> None:
         """Refuses a trial that could never start, for which Ray would wait in silence."""

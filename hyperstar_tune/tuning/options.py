@@ -49,7 +49,7 @@ class TuneOptions:
 
     def __post_init__(self) -> None:
         if (self.hours is None) == (self.epochs is None):
-            raise PlanError("a run needs one budget: --hours 2, or --epochs 144 (of all configurations together)")
+            raise PlanError("a run needs one budget: --hours 2, or --epochs 136 (of all configurations together)")
         if self.hours is not None and not self.hours > 0:
             raise PlanError(f"--hours must be positive, but got {self.hours}")
         if self.epochs is not None and self.epochs < 1:

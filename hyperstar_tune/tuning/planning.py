@@ -7,12 +7,10 @@ import ray
 from hyperstar_tune.plan import Plan
 from hyperstar_tune.race import RacePlan
 from hyperstar_tune.ranking import Ranking
+from hyperstar_tune.reach import fitting_max_epochs
 from hyperstar_tune.tuning.options import TuneOptions
 
 __all__ = ["choose_max_epochs", "make_plan", "parallel_trials"]
-
-_USUAL_R = 32  # of the predictors that ship
-_ROOM = 2.25  # R that a budget should hold: a race with its winner takes 1.25, and one more configuration 1
 
 
 def choose_max_epochs(options: TuneOptions, ranking: Ranking) -> int:
@@ -23,13 +21,9 @@ def choose_max_epochs(options: TuneOptions, ranking: Ranking) -> int:
     """
     if options.max_epochs is not None:
         return options.max_epochs
-    if options.epochs is not None:
-        room = options.epochs / _ROOM
-    elif ranking.costs:
-        room = 3600 * (options.hours or 0) / (_ROOM * max(ranking.costs[place] for place in ranking.order()[:2]))
-    else:
-        room = float(_USUAL_R)
-    return max(1, min(_USUAL_R, int(room)))
+    ordered = ranking.by_cost() if options.hours else ranking
+    costs = [ordered.costs[place] for place in ordered.order()[:2]] if ordered.costs else ()
+    return fitting_max_epochs(options.epochs, 3600 * options.hours if options.hours else None, costs)
 
 
 def make_plan(options: TuneOptions, max_epochs: int, parallel: int) -> Plan:

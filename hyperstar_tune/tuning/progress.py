@@ -6,7 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from hyperstar_tune.report.words import as_duration, metric_name
+from hyperstar_tune.reach import as_duration
+from hyperstar_tune.report.words import metric_name
 from hyperstar_tune.tuning.history import RunHistory, contenders
 
 __all__ = ["RunProgress"]

@@ -12,8 +12,10 @@ from hyperstar_tune.errors import PlanError, SearchError
 from hyperstar_tune.finetune.trainable import trainable
 from hyperstar_tune.plan import Plan
 from hyperstar_tune.predictor import Predictor
+from hyperstar_tune.race import RacePlan
 from hyperstar_tune.ranking import Ranking
-from hyperstar_tune.report.words import as_duration, listed
+from hyperstar_tune.reach import as_duration, predicted
+from hyperstar_tune.report.words import listed
 from hyperstar_tune.search import HyperStarSearcher, PlanScheduler, make_restorable
 from hyperstar_tune.tasks.identity import refuse_changed_data
 from hyperstar_tune.tasks.task import ImageTask
@@ -157,7 +159,10 @@ def tune_folder(options: TuneOptions, folder: Path, console: Console, accept_cha
 def _introduce(run: _Run, goes_on: bool) -> None:
     settings, ranking, say = run.options.settings(run.plan.max_epochs), run.ranking, run.console.print
     say(run.task.summary())
-    say(f"network {settings.model}, weights: {settings.weights}, {settings.image_size} px\n\n{run.plan}\n")
+    say(f"network {settings.model}, weights: {settings.weights}, {settings.image_size} px\n\n{run.plan}")
+    if isinstance(run.plan, RacePlan) and ranking.costs:
+        say(predicted(run.plan, [ranking.costs[place] for place in ranking.order()]))
+    say("")
     if not goes_on:
         for remark in (*ranking.remarks(), *filter(None, [ranking.race_remark()])):
             say(remark)

@@ -38,10 +38,20 @@ def test_plan_prints_a_race_and_what_it_takes_on_a_folder(hyperstar, digits_fold
     out = hyperstar("plan", 32, "--race-epochs", 0, "--seconds", 90)[1]
     assert "budget 90 s" in out
     assert "  race: " not in out
-    out = hyperstar("plan", 32, "--seconds", 90, "--data", digits_folder)[1]
+    out = hyperstar("plan", 32, "--seconds", 60, "--data", digits_folder)[1]
     epochs, configs, seconds = map(int, re.search(r"predicted: (\d+) epochs of (\d+) .* in (\d+) s", out).groups())
-    assert 89 <= seconds < 120
+    assert 59 <= seconds < 90
     assert epochs >= configs >= 1
+
+
+def test_plan_recommends_one_for_the_time_and_warns_of_epochs_that_decide_nothing(hyperstar, digits_folder):
+    out = hyperstar("plan", "--hours", 0.01, "--data", digits_folder)[1]
+    assert re.match(r"Recommended: RacePlan\(max_epochs=32, seconds_budget=36\)\nRace of 2 x 8 epochs", out)
+    assert re.search(r"predicted: .* of them to the end, in 36 s; the last .* waste none", out)
+    assert "Recommended: RacePlan(max_epochs=16, epoch_budget=36)" in hyperstar("plan", "--epoch-budget", 36)[1]
+    assert "8 of the 80 epochs decide nothing" in hyperstar("plan", 32, "--epoch-budget", 80)[1]
+    assert "a budget of 112 or 152 wastes none" in hyperstar("plan", 32, "--epoch-budget", 144, "--eta", 2)[1]
+    assert "decide nothing" not in hyperstar("plan", 32, "--epoch-budget", 136)[1]
 
 
 def test_plan_prints_the_brackets(hyperstar):
@@ -57,6 +67,8 @@ def test_a_mistake_is_one_line_and_status_two(hyperstar, tmp_path, digits_folder
         (("plan", 100, "--eta", 2, "--epoch-budget", 10), "first rung (64 epochs), but got 10"),
         (("plan", 9, "--eta", 3, "--data", digits_folder), "leave one out"),
         (("plan", 9, "--seconds", -1), "but got -1"),
+        (("plan", "--hours", 2), "--data FOLDER"),
+        (("plan", 9, "--hours", 2, "--seconds", 2), "leave one out"),
         (("rank", tmp_path / "nowhere"), "nowhere"),
         (("rank", digits_folder, "--predictor", "no-such"), "no-such"),
         (("collect", f"{tmp_path}@tiny", "--out", tmp_path / "out"), "@tiny"),

@@ -30,11 +30,12 @@ def replayed(task):
     }
 
 
-def test_a_race_on_real_tune_is_its_replay(ray_local, tmp_path):
+def test_a_race_on_real_tune_is_its_replay(ray_local, tmp_path, caplog):
     live = race_driver.run(tmp_path, "task0")
     assert live.pop("restored") == 0
     assert live == replayed("task0")
     assert 2 in [epochs for _, epochs, *_ in live["trials"]]  # one of the two lost
+    assert caplog.text.count("5 of the 34 epochs decide nothing") == 1
 
 
 def test_a_race_whose_driver_is_killed_is_its_replay_too(tmp_path):

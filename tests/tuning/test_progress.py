@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 from test_history import report
 
-from hyperstar_tune.report.words import as_duration
+from hyperstar_tune.reach import as_duration
 from hyperstar_tune.tuning.progress import RunProgress
 
 
