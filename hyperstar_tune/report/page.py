@@ -63,7 +63,7 @@ def _page(record: Mapping[str, Any], with_images: bool) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "duration": as_duration,
+        "duration": lambda seconds: "an unknown time" if seconds is None else as_duration(seconds),
         "listed": listed,
         "metric": metric_name,
         "share": lambda value: "-" if value is None or not np.isfinite(value) else f"{value:.3f}",
@@ -71,21 +71,20 @@ def _page(record: Mapping[str, Any], with_images: bool) -> str:
         "signed": lambda value: f"{round(value, 2) + 0.0:+.2f}",
     }
     trials = standings(record)
+    places = record["ranking"]["places"] if record["ranking"] else ()
     kept = promise(trials, record["plan"]["levels"])
     return environment.get_template("page.html").render(
         run={**dict.fromkeys(_MAY_BE_MISSING), **record},
         unit=UNIT,
         trials=trials,
         kept_promise=kept,
-        pictures=take_pictures(record) if with_images else Pictures(),
+        pictures=take_pictures(record) if with_images and record["task"]["location"] else Pictures(),
         with_images=with_images,
         figures=_figures(record, trials, kept),
         classes=_class_rows(record),
         confused={kind: confusions(record[kind], record["task"]["classes"]) for kind in _judged(record)},
-        effects=parameter_effects(
-            [place["config"] for place in record["ranking"]["places"]],
-            [place["score"] for place in record["ranking"]["places"]],
-        ),
+        effects=parameter_effects([p["config"] for p in places], [p["score"] for p in places]) if places else {},
+        has_intervals=any(np.isfinite(trial.interval[0]) for trial in trials),
         most={"places": _PLACES, "mistakes": MOST_MISTAKES, "classes": _CLASSES},
     )
 
@@ -102,8 +101,11 @@ def _figures(record: Mapping[str, Any], trials: list[Standing], kept: Promise | 
         seconds, best = best_so_far(record)
         unit, size = ("minutes", 60) if seconds[-1] < _MINUTES_UP_TO_S else ("hours", 3600)
         found["curves"] = figures.draw_curves(trials, levels, metric)
-        found["epochs"] = figures.draw_best(range(1, len(best) + 1), best, "epochs spent", metric, "epochs")
-        found["hours"] = figures.draw_best([s / size for s in seconds], best, f"{unit} spent", metric, "hours")
+        spent = "epochs spent" if record["ranking"] or len(best) == record["spent"]["epochs"] else "results"
+        if record.get("has_curves", True):
+            found["epochs"] = figures.draw_best(range(1, len(best) + 1), best, spent, metric, "epochs")
+        if record.get("has_curves", True) and record["spent"]["seconds"] is not None:
+            found["hours"] = figures.draw_best([s / size for s in seconds], best, f"{unit} spent", metric, "hours")
     if kept is not None:
         found["promise"] = figures.draw_promise(kept)
     for kind in _judged(record):

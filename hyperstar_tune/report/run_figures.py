@@ -30,12 +30,11 @@ def draw_curves(standings: Sequence[Standing], levels: Sequence[int], metric: st
     for level in levels:
         axes.axvline(level, color="0.85", lw=0.8, zorder=0)
     for s in sorted(standings, key=lambda s: s.is_winner):
-        epochs = range(1, len(s.values) + 1)
         look = {"color": "black", "lw": 2.0} if s.is_winner else {"color": colours.get(s.level, "0.5"), "lw": 1.0}
-        axes.plot(epochs, s.values, marker="." if len(s.values) < 2 else "", **look)
+        axes.plot(s.epochs, s.values, marker="." if len(s.values) < 2 else "", **look)
     for level in reached:
         n = sum(s.level == level and bool(s.values) for s in standings)
-        label = f"{n} reached epoch {level}" if level else f"{n} ended before a rung"
+        label = f"{n} reached epoch {level}" if level else f"{n} ended before a rung" if levels else f"{n} trials"
         axes.plot([], [], color=colours[level], label=label)
     axes.plot([], [], color="black", lw=2, label="winner")
     axes.set(xlabel="epoch", ylabel=metric_name(metric))

@@ -25,7 +25,8 @@ class Standing:
     trial: str
     config: dict[str, Any]
     place: int | None  # in the ranking, from 1
-    values: tuple[float, ...]  # the metric after each epoch; NaN where it was not finite
+    epochs: tuple[int, ...]  # at which it reported
+    values: tuple[float, ...]  # the metric at each of them; NaN where it was not finite
     level: int  # the highest level of the plan that it reached, in epochs; 0: none
     best_epoch: int
     value: float  # the metric at its best epoch; NaN: no result
@@ -46,28 +47,32 @@ class Standing:
 def standings(record: Record) -> list[Standing]:
     """How each trial did: the winner first, then the best one; those without a result last."""
     metric, winner = record["options"]["metric"], record.get("winner") or {}
+    sign = _sign(record)
     n_val = sum(record["task"]["counts"]["val"].values())
     right = {t["trial"]: best["correct"] for t in record["trials"] if (best := t.get("best")) and best.get("correct")}
     found = []
     for trial in record["trials"]:
         curve, name = trial["curve"], trial["trial"]
         values = tuple(_number(row.get(metric)) for row in curve)
-        best = (trial.get("best") or {}).get("epoch") or (1 + int(np.nanargmax(values)) if _any(values) else 0)
+        best = (trial.get("best") or {}).get("epoch") or (
+            curve[int(np.nanargmax(sign * np.array(values)))]["epoch"] if _any(values) else 0
+        )
         row: Record = next((row for row in curve if row["epoch"] == best), {})
         accuracy = _number(row.get("val_accuracy"))
-        reached = [level for level in record["plan"]["levels"] if level <= len(curve)]
+        reached = [level for level in record["plan"]["levels"] if curve and level <= curve[-1]["epoch"]]
         pair = (right[winner["trial"]], right[name]) if winner.get("trial") in right and name in right else None
         found.append(
             Standing(
                 trial=name,
                 config=trial["config"],
                 place=trial["place"],
+                epochs=tuple(row["epoch"] for row in curve),
                 values=values,
                 level=max(reached, default=0),
                 best_epoch=best,
                 value=_number(row.get(metric)),
                 accuracy=accuracy,
-                interval=wilson_interval(accuracy, n_val) if np.isfinite(accuracy) else (np.nan, np.nan),
+                interval=wilson_interval(accuracy, n_val) if np.isfinite(accuracy) and n_val else (np.nan, np.nan),
                 difference=_difference(*pair) if pair is not None and name != winner["trial"] else None,
                 is_winner=name == winner.get("trial"),
                 is_tied=name in winner.get("tied_with", ()),
@@ -75,15 +80,15 @@ def standings(record: Record) -> list[Standing]:
                 fault=trial["fault"],
             )
         )
-    return sorted(found, key=lambda s: (not s.is_winner, -np.nan_to_num(s.value, nan=-np.inf)))
+    return sorted(found, key=lambda s: (not s.is_winner, -np.nan_to_num(sign * s.value, nan=-np.inf)))
 
 
 def best_so_far(record: Record) -> tuple[list[float], list[float]]:
     """Seconds of the run's work at which each epoch ended, and the best value of the metric by then."""
     metric = record["options"]["metric"]
     rows = sorted((row for trial in record["trials"] for row in trial["curve"]), key=lambda row: row["at_s"])
-    values = np.array([_number(row.get(metric)) for row in rows])
-    best = np.maximum.accumulate(np.nan_to_num(values, nan=-np.inf))
+    values = _sign(record) * np.array([_number(row.get(metric)) for row in rows])
+    best = _sign(record) * np.maximum.accumulate(np.nan_to_num(values, nan=-np.inf))
     return [row["at_s"] for row in rows], np.where(np.isfinite(best), best, np.nan).tolist()
 
 
@@ -132,6 +137,10 @@ def _difference(winner: str, other: str) -> tuple[float, float, float] | None:
     each = right[1] - right[0]
     mean, around = float(each.mean()), _Z * float(each.std()) / np.sqrt(len(each))
     return mean, mean - around, mean + around
+
+
+def _sign(record: Record) -> int:
+    return -1 if record["options"].get("mode") == "min" else 1
 
 
 def _number(value: Any) -> float:

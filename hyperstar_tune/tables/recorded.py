@@ -24,7 +24,7 @@ from hyperstar_tune.tables.building import TASK_DEFAULTS
 from hyperstar_tune.tables.metadataset import MetaDataset
 from hyperstar_tune.tables.objectives import OBJECTIVES
 
-__all__ = ["frame_of", "read_run", "record"]
+__all__ = ["flat_config", "frame_of", "has_results", "read_run", "record"]
 
 _RESULTS = "result.json"
 _OBSERVED = "recorded"  # name of a space that is made of the values that runs have had
@@ -137,7 +137,7 @@ def read_run(run: Path) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]
                     break
                 raise MetaDatasetError(f"{path} is damaged in line {number}: {error!r}; remove that line") from error
         if results:
-            yield _flat(results[-1].get("config") or {}), results
+            yield flat_config(results[-1].get("config") or {}), results
 
 
 def frame_of(table: MetaDataset) -> pd.DataFrame:
@@ -222,7 +222,13 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
+def has_results(run: Path) -> bool:
+    """Whether a folder holds results that ``read_run`` reads."""
+    return any(run.glob(f"*/{_RESULTS}"))
+
+
+def flat_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a nested configuration, each by the last part of its place, or by all of it if need be."""
     leaves = list(_leaves(config, ()))
     ends = Counter(path[-1] for path, _ in leaves)
     return {path[-1] if ends[path[-1]] == 1 else "/".join(path): _scalar(value) for path, value in leaves}

@@ -31,6 +31,9 @@ def test_a_run_of_tune_is_recorded_and_a_predictor_learns_from_it(ray_local, hyp
         assert status == 0, err
     assert out.startswith("2 tasks x 3 configurations written to ")
     assert "its tasks: bright, dark" in out
+    shown = ("report", tmp_path / "runs" / "dark", "--metric", "mean_accuracy", "--time-attr", "steps")
+    assert hyperstar(*shown)[0] == 0
+    assert "<b>width=5</b>, after epoch 3 of 3" in (tmp_path / "runs" / "dark" / "report.html").read_text()
     table = MetaDataset.load(tmp_path / "table")
     assert sorted(table.scores()[0]) == pytest.approx([0.13, 0.23, 0.53])
     assert table.tasks["n_train"].tolist() == [36, 36]

@@ -41,6 +41,7 @@ def test_what_is_no_run_is_named(hyperstar, run, tmp_path):
     assert status == 2
     assert f"{tmp_path} has none to read" in err
     assert "is a folder" in hyperstar("report", run, "--out", tmp_path)[2]
+    assert "names its metric, but got --time-attr" in hyperstar("report", run, "--time-attr", "steps")[2]
 
 
 def test_the_page_needs_nothing_else(run):
