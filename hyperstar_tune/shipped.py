@@ -1,10 +1,14 @@
-"""The names and places of what ships with the package: a small backbone, which we trained, and a few predictors."""
+"""The names and places of what ships with the package.
+
+That is a small backbone, which we trained, a few predictors, and a table of learning curves.
+"""
 
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
 from hyperstar_tune._files import sha256
+from hyperstar_tune.errors import MetaDatasetError
 
 __all__ = [
     "BACKBONE",
@@ -14,6 +18,7 @@ __all__ = [
     "backbone_path",
     "predictor_names",
     "predictor_path",
+    "table_path",
 ]
 
 BACKBONE = "shufflenet_v2_x1_0_in200"
@@ -41,3 +46,21 @@ def predictor_names() -> tuple[str, ...]:
 def predictor_path(name: str) -> Path:
     """The folder of a predictor."""
     return _DATA / "predictors" / name
+
+
+def table_path(folder_or_name: str | Path) -> Path:
+    """The folder of a table, given by itself or by the name of one that ships.
+
+    Raises:
+        MetaDatasetError: If there is neither.
+    """
+    folder = Path(folder_or_name).expanduser()
+    names = sorted(path.name for path in (_DATA / "tables").iterdir() if path.is_dir())
+    if folder.exists():
+        return folder
+    if str(folder_or_name) not in names:
+        raise MetaDatasetError(
+            f"a table is a folder, or one that ships ({', '.join(names)}), but got {str(folder_or_name)!r}; the other "
+            "tables of this project are in its repository"
+        )
+    return _DATA / "tables" / str(folder_or_name)

@@ -35,6 +35,7 @@ def test_the_wheel_holds_what_it_needs(wheel):
     assert {"hyperstar_tune/py.typed", "hyperstar_tune/data/report/page.html"} <= set(names)
     for predictor in ("mobilenet-v2-64px", "shufflenet-v2-x1-64px"):
         assert any(name.startswith(f"hyperstar_tune/data/predictors/{predictor}/") for name in names)
+    assert "hyperstar_tune/data/tables/mobilenet-v2-64px/objectives_evaluations.npy" in names
     assert any(name.endswith("entry_points.txt") for name in names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not any(name.startswith(("tests/", "benchmarks/", "examples/")) for name in names)

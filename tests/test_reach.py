@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyperstar_tune.plan import HyperBandPlan
@@ -35,6 +35,7 @@ def test_what_a_budget_reaches_and_the_nearest_ones_that_waste_nothing(plan, fin
     assert (found.n_finished, found.n_wasted, found.below, found.above) == (finished, wasted, below, above)
 
 
+@settings(deadline=None)
 @given(
     st.builds(RacePlan, st.integers(1, 40), st.integers(1, 500))
     | st.builds(HyperBandPlan, st.integers(1, 20), st.integers(2, 4), st.integers(30, 500))

@@ -16,7 +16,7 @@ from hyperstar_tune.errors import HyperStarError, TaskError
 if TYPE_CHECKING:
     from hyperstar_tune.tasks import ImageTask
 
-__all__ = ["app", "console", "find_task", "main", "metadataset_app", "predictors_app", "tasks_app"]
+__all__ = ["app", "console", "find_task", "main", "metadataset_app", "predictors_app", "task_source", "tasks_app"]
 
 app = typer.Typer(
     help="Hyperparameter search that looks at your images first.",
@@ -67,3 +67,9 @@ def find_task(text: str) -> "ImageTask":
     if kind not in SUB_TASKS:
         raise TaskError(f"a sub-task is one of @{', @'.join(SUB_TASKS)}, but got {text!r}")
     return ImageTask.of(source).sub_task(kind)
+
+
+def task_source(name: str, location: str, folder: Path) -> str:
+    """Where the images of a task of a table are: in a data set of torchvision, or in a folder named like the task."""
+    _, at, kind = name.partition("@")
+    return f"{location}{at}{kind}" if location.startswith("torchvision:") else str(folder / name)

@@ -42,7 +42,7 @@ def import_curves(
 
 @metadataset_app.command("describe")
 def describe_metadataset(
-    table: Annotated[Path, typer.Argument(help="Folder of a meta-dataset.")],
+    table: Annotated[str, typer.Argument(help="Folder of a meta-dataset, or mobilenet-v2-64px, which ships.")],
     as_json: Annotated[bool, typer.Option("--json", help="All figures as JSON.")] = False,
     figures: Annotated[Path | None, typer.Option(help="Folder for a heat map, curves and the similarities.")] = None,
     task: Annotated[
@@ -51,10 +51,11 @@ def describe_metadataset(
 ) -> None:
     """Says what a table holds, and how much its tasks disagree about the best configurations."""
     from hyperstar_tune.report.table_figures import draw_figures
+    from hyperstar_tune.shipped import table_path
     from hyperstar_tune.tables import MetaDataset
     from hyperstar_tune.tables.describe import describe
 
-    curves = MetaDataset.load(table)
+    curves = MetaDataset.load(table_path(table))
     description = describe(curves)
     paths = draw_figures(curves, figures, task) if figures is not None else []
     if as_json:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hyperstar_tune.cli.app import app, console, find_task, predictors_app
+from hyperstar_tune.cli.app import app, console, find_task, predictors_app, task_source
 from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.log import LOGGER
 from hyperstar_tune.shipped import DEFAULT_PREDICTOR
@@ -97,7 +97,7 @@ def meta_train(
         raise PredictorError(f"only HyperSTAR+ can begin with a base, but the method is {method!r}; leave out one")
     curves = MetaDataset.load(table).without(leave_out or [])
     rows = curves.tasks.to_dict("records")
-    images = {row["name"]: find_task(_source(row["name"], row["location"], tasks)) for row in rows}
+    images = {row["name"]: find_task(task_source(row["name"], row["location"], tasks)) for row in rows}
     if base is not None:
         extend_plus(Predictor.load(base), curves, images, name=out.name).save(out)
     elif method == "hyperstar_plus":
@@ -117,9 +117,3 @@ def meta_train(
             device=device,
         )
     console.print(f"predictor written to {out}")
-
-
-def _source(name: str, location: str, folder: Path) -> str:
-    """Where the images of a task of a table are: in a data set of torchvision, or in a folder named like the task."""
-    _, at, kind = name.partition("@")
-    return f"{location}{at}{kind}" if location.startswith("torchvision:") else str(folder / name)

@@ -5,7 +5,6 @@ The scores are kept in a flat table (ranker, seed, family, task, config, score),
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,10 @@ import pandas as pd
 from hyperstar_tune.errors import MetaDatasetError
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.rivals.base import Ranker
-from hyperstar_tune.rivals.registry import Supplies, ranker_kind
 from hyperstar_tune.space import Config, config_key
 from hyperstar_tune.tables.metadataset import MetaDataset
 
-__all__ = ["LOO_COLUMNS", "LooScores", "complete_rows", "leave_family_out", "rank_family", "scores_without_images"]
+__all__ = ["LOO_COLUMNS", "LooScores", "complete_rows", "leave_family_out", "rank_family"]
 
 LOO_COLUMNS = ("ranker", "seed", "family", "task", "config", "score")
 
@@ -45,22 +43,6 @@ def leave_family_out(
                 parts.append(rank_family(make(seed).fit(table.without(family)), seed, table, family))
     if not parts:
         raise MetaDatasetError("ranking needs a task on which every configuration was trained, but the table has none")
-    return pd.concat(parts, ignore_index=True)
-
-
-def scores_without_images(rankers: Iterable[str], table: MetaDataset) -> pd.DataFrame:
-    """Leave-family-out scores, with one seed, of rankers that need nothing but the table.
-
-    Raises:
-        PredictorError: If a ranker is unknown.
-        MetaDatasetError: If a ranker needs more, naming it.
-    """
-    supplies, parts = Supplies(table), []
-    for name in rankers:
-        kind = ranker_kind(name)
-        if kind.lacks(supplies):
-            raise MetaDatasetError(f"ranker {name!r} needs {kind.lacks(supplies)}; pass leave-family-out scores of it")
-        parts.append(leave_family_out(partial(kind.make, supplies), table))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -124,6 +124,14 @@ class PlusPredictor(Predictor):
         model, fingerprint = PlusModel(**arrays, reach=reach), Fingerprint.from_json(card["fingerprint"])
         return cls(model, error, encoded, traits, space, fingerprint, card)
 
+    def known_traits(self) -> dict[str, dict[str, float]]:
+        """The traits of each known task by name, as its images gave them; by the hash of the images of the task."""
+        values = self.model.known * self.model.scale + self.model.shift  # [T, D]
+        rows = zip(self.card["tasks"], values.tolist(), strict=True)
+        return {
+            task["image_hash"]: dict(zip(self._traits, row, strict=True)) for task, row in rows if "image_hash" in task
+        }
+
     def tensors(self) -> dict[str, Tensor]:
         """What was learned, but for the reach, which is on the card."""
         arrays = {**asdict(self.model), "error": self._error, "encoded": self._encoded}

@@ -207,6 +207,30 @@ def test_the_images_of_every_task_of_the_table_are_needed(hyperstar, tmp_path):
     assert "beans" in err
 
 
+def test_a_sweep_of_the_shipped_table_runs_the_headline_method_by_itself(hyperstar, tmp_path):
+    named = ("--budgets", "1", "--tasks", "cifar10@small", "--out", tmp_path / "runs.parquet")
+    status, out, err = hyperstar("sweep", "mobilenet-v2-64px", "--methods", "race", *named)
+    assert status == 0, err
+    assert re.search(r"race +0\.\d{3}", out)
+    status, _, err = hyperstar("sweep", "no-such-table", *named)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "a folder, or one that ships (mobilenet-v2-64px), but got 'no-such-table'" in err
+
+
+def test_a_shipped_predictor_is_judged_on_a_table_of_the_users_own(hyperstar, tmp_path):
+    write_digits(tmp_path / "images" / "beans")
+    predictor = "shufflenet-v2-x1-64px"
+    configs = Predictor.load(predictor).space.grid()
+    file = write_curves(tmp_path / "curves.csv", ["beans"], configs)
+    space = ("--space", "shufflenet-v2-x1")
+    assert hyperstar("import-curves", file, "--out", tmp_path / "table", *space)[0] == 0
+    call = ("sweep", tmp_path / "table", "--out", tmp_path / "runs.parquet", "--methods", f"{predictor}+alone")
+    assert f"predictor '{predictor}' needs the images of task 'beans'" in hyperstar(*call, "--budgets", "1")[2]
+    status, out, err = hyperstar(*call, "--budgets", "1", "--images", tmp_path / "images")
+    assert status == 0, err
+    assert f"{predictor}+alone" in out
+
+
 def test_a_sweep_replays_methods_and_goes_on_where_it_stopped(hyperstar, tmp_path):
     make_table(n_tasks=3).save(tmp_path / "table")
     common = ("sweep", tmp_path / "table", "--out", tmp_path / "runs.parquet", "--budgets", "1,2", "--seeds", 3)
@@ -225,7 +249,8 @@ def test_a_sweep_replays_methods_and_goes_on_where_it_stopped(hyperstar, tmp_pat
     for wrong, reason in (
         ("--methods=nothing", "'nothing'"),
         ("--budgets=one", "'one'"),
-        ("--methods=bm+alone", "'bm'"),
+        ("--methods=bm+alone", "the images of the tasks; name their folder with --images"),
+        ("--methods=race", "'hyperstar_plus' needs the traits of the tasks, or their images"),
     ):
         status, _, err = hyperstar(*common, wrong)
         assert status == 2
