@@ -1,4 +1,4 @@
-"""Your own training loop under our searcher and scheduler: a template of what its checkpoints must do.
+"""Your own training loop under our searcher and scheduler: a function, as a template of what its checkpoints must do.
 
 The scheduler pauses a trial at the end of a rung and resumes it if it is promoted, perhaps in another process. So the
 function reports a checkpoint with every epoch, and goes on from the one it is given. The network here is a line of
@@ -20,7 +20,8 @@ from sklearn.datasets import load_digits
 
 from hyperstar_tune import HyperBandPlan, PlanScheduler, RandomSearcher
 
-MAX_EPOCHS = 9
+SPACE = {"lr": tune.loguniform(1e-3, 1.0), "momentum": tune.choice([0.0, 0.5, 0.9])}
+PLAN = HyperBandPlan(max_epochs=9, eta=3, epoch_budget=21)  # its first bracket
 
 
 def train(config: dict[str, Any]) -> None:
@@ -57,13 +58,11 @@ def train(config: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    space = {"lr": tune.loguniform(1e-3, 1.0), "momentum": tune.choice([0.0, 0.5, 0.9])}
-    plan = HyperBandPlan(MAX_EPOCHS, eta=3, epoch_budget=21)  # its first bracket
-    print(plan)
+    print(PLAN)
     results = tune.run(
         tune.with_resources(train, {"cpu": 1}),
-        search_alg=RandomSearcher(space, plan=plan, seed=0),
-        scheduler=PlanScheduler(plan),
+        search_alg=RandomSearcher(SPACE, plan=PLAN, seed=0),
+        scheduler=PlanScheduler(PLAN),
         metric="val_accuracy",
         mode="max",
         num_samples=-1,

@@ -1,0 +1,64 @@
+"""The examples as they stand, in one Ray: what each prints and leaves."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from hyperstar_tune.tasks import ImageTask
+
+pytestmark = pytest.mark.integration
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture
+def example(ray_local, tmp_path, monkeypatch, capsys):
+    """Runs an example in a folder of its own; gives what it printed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))  # where Tune keeps runs without a storage
+    monkeypatch.setenv("RAY_AIR_NEW_OUTPUT", "0")
+    monkeypatch.syspath_prepend(EXAMPLES)
+
+    def run(name, *options):
+        monkeypatch.setattr(sys, "argv", [name, *map(str, options)])
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
+
+
+def best_accuracy(said):
+    assert "best: " in said, said
+    return float(said.rsplit("accuracy ", 1)[1])
+
+
+def test_a_function_goes_on_from_its_checkpoints(example, caplog):
+    assert best_accuracy(example("own_trainable.py")) > 0.8
+    assert "21 of 21 epochs spent" in caplog.text
+    assert "trained again" not in caplog.text
+    assert "begins with epoch 1 again" not in caplog.text
+
+
+def test_a_lightning_module_goes_on_from_its_checkpoints(example, caplog):
+    pytest.importorskip("lightning", reason="Lightning is not installed (extra examples)")
+    assert best_accuracy(example("lightning_trainable.py")) > 0.8
+    assert "8 of 8 epochs spent" in caplog.text
+    assert "begins with epoch 1 again" not in caplog.text
+
+
+def test_a_hugging_face_data_set_becomes_a_folder_that_keeps_its_splits_and_classes(example, tmp_path):
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed (extra examples)")
+    said = example("huggingface_datasets.py")
+    folder = tmp_path / "runs" / "digits-from-datasets"
+    task = ImageTask.from_folder(folder)
+    assert (task.n_train, task.n_val, len(list(task.test_folder.glob("*/*")))) == (200, 100, 60)
+    assert task.classes == tuple(f"digit-{n}" for n in range(10))
+    assert f"hyperstar tune {folder.relative_to(tmp_path)}" in said
+
+    write_folder = runpy.run_path(str(EXAMPLES / "huggingface_datasets.py"))["write_folder"]
+    files = sorted(map(str, (folder / "test" / "digit-0").iterdir()))  # images that are files, as on the Hub
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["zero"])})
+    rows = datasets.Dataset.from_dict({"image": files, "label": [0] * len(files)}, features=features)
+    copy = write_folder(datasets.DatasetDict(train=rows), tmp_path / "copy") / "train" / "zero"
+    assert [(copy / f"{n}.png").read_bytes() for n in range(len(files))] == [Path(file).read_bytes() for file in files]
