@@ -1,11 +1,12 @@
-"""Collects curves of ``cnn-from-scratch`` at 32, 64 and 128 pixels, for ``image_sizes.py``.
+"""Collects curves at growing image sizes, for ``image_sizes.py``: of a network from scratch, and of fine-tuning.
 
-    python benchmarks/collect_image_sizes.py FOLDER --tasks-dir TASKS [--max-hours 2] [--workers 2]
+    python benchmarks/collect_image_sizes.py PART FOLDER --tasks-dir TASKS [--max-hours 2] [--workers 2]
 
-The same random configurations are trained on four tasks at every size, and every fifth one with a second seed. They are
-measured in blocks of ten, each on all tasks and at all sizes, so that what was reached is of use whenever it is
-stopped. The same call goes on. FOLDER is a collection as in tables/collection.py, with two more entries for each cell:
-``best_epoch``, that of the best accuracy on half A, and ``test_accuracy``, that of its weights on images held out.
+PART is a name of ``PARTS``. The same random configurations are trained on its tasks at every size, and some with a
+second seed. They are measured in blocks of ten, each on all tasks and at all sizes, so that what was reached is of use
+whenever it is stopped. The same call goes on. FOLDER is a collection as in tables/collection.py, with two more entries
+for each cell: ``best_epoch``, that of the best accuracy on half A, and ``test_accuracy``, that of its weights on images
+held out.
 """
 
 import argparse
@@ -15,7 +16,8 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -23,7 +25,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from ConfigSpace.hyperparameters import OrdinalHyperparameter, UniformIntegerHyperparameter
+from ConfigSpace import ConfigurationSpace
+from ConfigSpace.hyperparameters import (
+    CategoricalHyperparameter,
+    OrdinalHyperparameter,
+    UniformIntegerHyperparameter,
+)
 
 from hyperstar_tune import ImageTask, SearchSpace
 from hyperstar_tune.errors import HyperStarError, first_line
@@ -38,40 +45,93 @@ from hyperstar_tune.tables.objectives import OBJECTIVES
 from hyperstar_tune.tasks.sources import Joined, Subset
 from hyperstar_tune.tasks.splits import by_class, shares
 
-TASKS = ("neu_steel_surface", "brain_tumor_mri", "pacs_sketch", "corn_leaf_disease")
-SIZES = (32, 64, 128)
-MAX_EPOCHS, PATIENCE = 16, 5
 N_TRAIN, N_VAL, N_TEST = 128, 200, 320  # images of a task
-N_CONFIGS = 150
-_BLOCK, _AGAIN = 10, 5  # configurations of a block; which of them have a second seed: every so many
-
-_FIXED: Config = {"augmentation": "none"}  # of every training, as in the notes
+_BLOCK = 10  # configurations
 
 
-def space() -> SearchSpace:
+@dataclass(frozen=True)
+class Part:
+    """What is measured of one network."""
+
+    configuration_space: ConfigurationSpace  # without the image size
+    settings: FineTuneSettings
+    tasks: tuple[str, ...]
+    sizes: tuple[int, ...]  # pixels
+    n_configs: int
+    again: int  # one configuration in so many has a second seed
+    fixed: Config = field(default_factory=dict)  # of every training, beside its configuration
+
+    @property
+    def space(self) -> SearchSpace:
+        """What is searched at one size."""
+        return SearchSpace(self.configuration_space)
+
+    @cached_property
+    def sized_space(self) -> SearchSpace:
+        """The space with the image size as a parameter."""
+        sized = SearchSpace.from_json(self.space.to_json()).configuration_space
+        sized.add(OrdinalHyperparameter("image_size", self.sizes))
+        return SearchSpace(sized, f"{self.space.name}, image sizes")
+
+    def collection(self, rows: list[dict[str, Any]]) -> Collection:
+        """What ``collection.json`` says, given what it says of the tasks."""
+        network = {"patience": self.settings.patience, "epochs": self.settings.max_epochs, **self.fixed}
+        return Collection(self.settings.fingerprint(self.sized_space), self.sized_space, network, rows)
+
+    def cells(self) -> Iterator[WantedCell]:
+        """All cells, block by block; each configuration has its image size."""
+        configs = list(enumerate(self.space.sample(self.n_configs, 0)))
+        for first in range(0, self.n_configs, _BLOCK):
+            for task in self.tasks:
+                for size in self.sizes:
+                    for number, config in configs[first : first + _BLOCK]:
+                        for seed in (0, 1) if number % self.again == 0 else (0,):
+                            yield task, {**config, "image_size": size}, seed
+
+
+def _small_layers() -> ConfigurationSpace:
     """``cnn-from-scratch`` with small layers, so that two cores can measure it, and small batches for few images."""
     whole = SearchSpace.from_name("cnn-from-scratch")
-    numbers = whole.configuration_space["n_conv"].sequence
     smaller = {"batch_size": OrdinalHyperparameter("batch_size", [8, 16, 32, 64])}
-    for number in numbers:
+    for number in whole.configuration_space["n_conv"].sequence:
         filters, size = f"filters_{number}", f"filter_size_{number}"
         smaller[filters] = UniformIntegerHyperparameter(filters, 4, 24, log=True)
         smaller[size] = OrdinalHyperparameter(size, [3, 5])
-    return SearchSpace(part_of(whole, smaller).configuration_space, "cnn-from-scratch, small layers")
+    return _named(part_of(whole, smaller), "cnn-from-scratch, small layers")
 
 
-def sized_space() -> SearchSpace:
-    """The space with the image size as a parameter."""
-    sized = space().configuration_space
-    sized.add(OrdinalHyperparameter("image_size", SIZES))
-    return SearchSpace(sized, "cnn-from-scratch, small layers, image sizes")
-
-
-def settings() -> FineTuneSettings:
-    """Those of every training; the image size is in the configuration."""
-    return FineTuneSettings(
-        model="cnn-from-scratch", max_epochs=MAX_EPOCHS, schedule="constant", patience=PATIENCE, device="cpu"
+def _more_than_the_head() -> ConfigurationSpace:
+    """The space ``mobilenet-v2`` without configurations that train the head alone."""
+    layers = CategoricalHyperparameter("layers", ["last_stage", "all"])
+    return _named(
+        part_of(SearchSpace.from_name("mobilenet-v2"), {"layers": layers}), "mobilenet-v2, more than the head"
     )
+
+
+def _named(space: SearchSpace, name: str) -> ConfigurationSpace:
+    space.configuration_space.name = name
+    return space.configuration_space
+
+
+PARTS = {
+    "from-scratch": Part(
+        _small_layers(),
+        FineTuneSettings(model="cnn-from-scratch", max_epochs=16, schedule="constant", patience=5, device="cpu"),
+        ("neu_steel_surface", "brain_tumor_mri", "pacs_sketch", "corn_leaf_disease"),
+        (32, 64, 128),
+        150,
+        5,
+        {"augmentation": "none"},  # as in the notes
+    ),
+    "fine-tuning": Part(
+        _more_than_the_head(),
+        FineTuneSettings(model="tf_efficientnet_lite0", weights="package", max_epochs=8, device="cpu"),
+        ("brain_tumor_mri", "pacs_sketch"),
+        (32, 64, 96),
+        24,
+        4,
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -113,24 +173,14 @@ def _stratified(labels: np.ndarray, n_classes: int, n: int) -> tuple[np.ndarray,
     return chosen, np.setdiff1d(np.arange(len(labels)), chosen)
 
 
-def cells() -> Iterator[WantedCell]:
-    """All cells, block by block."""
-    configs = space().sample(N_CONFIGS, 0)
-    for first in range(0, N_CONFIGS, _BLOCK):
-        for task in TASKS:
-            for size in SIZES:
-                for number in range(first, min(first + _BLOCK, N_CONFIGS)):
-                    for seed in (0, 1) if number % _AGAIN == 0 else (0,):
-                        yield task, {**configs[number], "image_size": size}, seed
-
-
-def measure(tasks: Splits, config: Config, seed: int) -> dict[str, Any]:
+def measure(part: Part, tasks: Splits, config: Config, seed: int) -> dict[str, Any]:
     """Trains a cell until patience or epochs are used up; its line of the journal. Seconds are those of the core."""
     clock, cell = time.process_time, failed_cell(config, seed, None)
+    whole, settings = {**config, **part.fixed}, part.settings
     start = clock()
-    run = FineTune(tasks.task, {**config, **_FIXED}, settings(), seed=seed, clock=clock)
+    run = FineTune(tasks.task, whole, settings, seed=seed, clock=clock)
     best, best_epoch, weights = -math.inf, 0, run.trained_state()
-    while run.epoch < MAX_EPOCHS and not run.stalled and not run.diverged:
+    while run.epoch < settings.max_epochs and not run.stalled and not run.diverged:
         row = run.train_epoch()
         cell["epochs"].append(run.epoch)
         for name in OBJECTIVES:
@@ -138,7 +188,7 @@ def measure(tasks: Splits, config: Config, seed: int) -> dict[str, Any]:
         if row["val_accuracy"] > best:
             best, best_epoch, weights = row["val_accuracy"], run.epoch, run.trained_state()
     seconds = clock() - start
-    tested = FineTune(tasks.test, {**config, **_FIXED}, settings(), seed=seed, validation="whole")
+    tested = FineTune(tasks.test, whole, settings, seed=seed, validation="whole")
     tested.load_trained_state(weights)
     test = tested.evaluate()["val_accuracy"]
     more = {"best_epoch": best_epoch, "test_accuracy": round(test, 4) if math.isfinite(test) else None}
@@ -148,58 +198,55 @@ def measure(tasks: Splits, config: Config, seed: int) -> dict[str, Any]:
 _splits: dict[str, Splits] = {}  # of a process
 
 
-def _begin(tasks_dir: Path) -> None:
+def _begin(part: str, tasks_dir: Path) -> None:
     torch.set_num_threads(1)
-    _splits.update({name: splits(tasks_dir / name) for name in TASKS})
+    _splits.update({name: splits(tasks_dir / name) for name in PARTS[part].tasks})
 
 
-def _measure(cell: WantedCell) -> tuple[WantedCell, dict[str, Any]]:
+def _measure(part: str, cell: WantedCell) -> tuple[str, dict[str, Any]]:
     task, config, seed = cell
     try:
-        return cell, measure(_splits[task], config, seed)
+        return task, measure(PARTS[part], _splits[task], config, seed)
     except HyperStarError as error:
-        return cell, failed_cell(config, seed, first_line(error))
+        return task, failed_cell(config, seed, first_line(error))
 
 
-def collect(folder: Path, tasks_dir: Path, max_hours: float, workers: int) -> None:
+def collect(name: str, folder: Path, tasks_dir: Path, max_hours: float, workers: int) -> None:
     """Measures what is missing in the folder."""
-    rows = []
-    for name in TASKS:
-        cut = splits(tasks_dir / name)
+    part, rows = PARTS[name], []
+    for task in part.tasks:
+        cut = splits(tasks_dir / task)
         rows.append({**task_row(cut.task, {}, {}), "n_test": cut.test.n_val})
-    network = {"patience": PATIENCE, "epochs": MAX_EPOCHS, **_FIXED}
-    wanted = Collection(settings().fingerprint(sized_space()), sized_space(), network, rows)
-    end = time.monotonic() + 3600 * max_hours
-    context = get_context("spawn")  # torch does not survive a fork
-    with closing(Journal(folder, wanted)) as journal:
-        finished = {name: journal.finished(name) for name in TASKS}
-        todo = iter(pending_cells(list(cells()), finished))
-        done = sum(map(len, finished.values()))
-        total, said = sum(1 for _ in cells()), 0.0
-        with ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(tasks_dir,)) as pool:
-            running = {pool.submit(_measure, cell) for cell in islice(todo, workers)}
+    end, context = time.monotonic() + 3600 * max_hours, get_context("spawn")  # torch does not survive a fork
+    with closing(Journal(folder, part.collection(rows))) as journal:
+        wanted = list(part.cells())
+        pending = pending_cells(wanted, {task: journal.finished(task) for task in part.tasks})
+        todo, done, said = map(partial(partial, _measure, name), pending), len(wanted) - len(pending), 0.0
+        with ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(name, tasks_dir)) as pool:
+            running = {pool.submit(cell) for cell in islice(todo, workers)}
             while running:
                 ready = next(as_completed(running))
                 running.remove(ready)
-                (task, _, _), cell = ready.result()
+                task, cell = ready.result()
                 journal.append(task, cell)
                 done += 1
                 if time.monotonic() < end:
-                    running |= {pool.submit(_measure, more) for more in islice(todo, 1)}
+                    running |= {pool.submit(cell) for cell in islice(todo, 1)}
                 if time.monotonic() > said + 60 or not running:
                     said = time.monotonic()
-                    print(f"{time.strftime('%H:%M:%S')}  {done}/{total} cells  {task}", flush=True)
+                    print(f"{time.strftime('%H:%M:%S')}  {done}/{len(wanted)} cells  {task}", flush=True)
 
 
 def main() -> None:
     """Collects."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=PARTS)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--tasks-dir", type=Path, required=True)
     parser.add_argument("--max-hours", type=float, default=2.0)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     args = parser.parse_args()
-    collect(args.folder, args.tasks_dir, args.max_hours, args.workers)
+    collect(args.part, args.folder, args.tasks_dir, args.max_hours, args.workers)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,11 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from collect_image_sizes import SIZES, TASKS, cells, measure, sized_space, splits
+from collect_image_sizes import PARTS, measure, splits
 
 from hyperstar_tune.space import config_key
+
+PART = PARTS["from-scratch"]
 
 
 @pytest.fixture
@@ -27,17 +29,27 @@ def test_no_image_is_in_two_splits_and_every_class_is_in_each(cut):
 
 
 def test_what_was_reached_of_the_first_block_has_the_same_configurations_everywhere():
-    block = list(islice(cells(), 144))
+    block = list(islice(PART.cells(), 144))
     counts = Counter((task, config["image_size"], seed) for task, config, seed in block)
-    assert counts == {(task, size, seed): (10, 2)[seed] for task in TASKS for size in SIZES for seed in (0, 1)}
+    assert counts == {
+        (task, size, seed): (10, 2)[seed] for task in PART.tasks for size in PART.sizes for seed in (0, 1)
+    }
     assert len({config_key({**config, "image_size": 0}) for _, config, _ in block}) == 10
     for _, config, _ in block:
-        sized_space().check(config)
+        PART.sized_space.check(config)
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_part_has_as_many_configurations_as_it_says(name):
+    part = PARTS[name]
+    assert len(list(part.cells())) == len(part.tasks) * len(part.sizes) * (
+        part.n_configs + -(-part.n_configs // part.again)
+    )
 
 
 def test_a_cell_ends_with_patience_and_tests_its_best_epoch(cut):
-    config = next(config for _, config, _ in cells() if config["image_size"] == 32)
-    cell = measure(cut, config, 0)
+    config = next(config for _, config, _ in PART.cells() if config["image_size"] == 32)
+    cell = measure(PART, cut, config, 0)
     best = int(np.argmax(cell["val_accuracy"]))
     assert cell["best_epoch"] == cell["epochs"][best]
     assert len(cell["epochs"]) == len(cell["val_accuracy_b"]) == min(16, cell["best_epoch"] + 5)
