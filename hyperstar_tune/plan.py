@@ -65,6 +65,7 @@ class Plan(ABC):
             budget is held back for them.
         by_best: Whether a trial is judged by its best epoch so far, not by that at which the rung ends. While the
             learning rate is constant, a single epoch is one draw of a noisy plateau.
+        starts_over: Whether every stage of a run with stages begins the plan anew. Without, its brackets go on.
     """
 
     max_epochs: int
@@ -72,6 +73,7 @@ class Plan(ABC):
     seconds_budget: float
     overlaps: ClassVar[bool] = False
     by_best: ClassVar[bool] = False
+    starts_over: ClassVar[bool] = False
 
     @property
     @abstractmethod

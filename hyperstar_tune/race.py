@@ -56,6 +56,7 @@ class RacePlan(Plan):
 
     overlaps: ClassVar[bool] = True
     by_best: ClassVar[bool] = True
+    starts_over: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_whole("max_epochs", self.max_epochs, 1)

@@ -62,6 +62,7 @@ class Gate(Ledger):
         super().__init__(plan.epoch_budget or math.inf, max_concurrent, plan.seconds_budget or math.inf)
         self.plan = plan
         self.repeats = repeats
+        self.starts: tuple[int, ...] = ()  # numbers of the brackets with which the plan begins anew
         self.levels: list[int] = sorted({rung.epochs for bracket in plan.brackets for rung in bracket.rungs})
         self.records: list[RungRecord] = []
         self.losers: list[str] = []  # never needed again, to be stopped by the scheduler
@@ -383,7 +384,8 @@ class Gate(Ledger):
             self._begin_bracket()
 
     def _begin_bracket(self) -> None:
-        plan = self.plan.bracket(self._n_begun)
+        start = max((number for number in self.starts if number <= self._n_begun), default=0)
+        plan = self.plan.bracket(self._n_begun - start)
         self._open[self._n_begun] = OpenBracket(self._n_begun, plan, plan.n_configs)
         self._n_begun += 1
 

@@ -52,8 +52,9 @@ class IncreasingImageSizes(GatedSearcher):
     the best value of the metric at any epoch; failed and diverged ones never count as good.
 
     Without a scheduler or with ASHA a stage has its number of trials. (ASHA compares trials of all stages with each
-    other.) With ``PlanScheduler`` a stage consists of whole brackets, at least one, until it has its number; the last
-    stage has all that the budget still allows. A searcher that has no further configuration ends its stage early.
+    other.) With ``PlanScheduler`` a stage consists of whole brackets, at least one, until it has its number; with a
+    ``RacePlan`` it begins with a race of its own. The last stage has all that the budget still allows. A searcher that
+    has no further configuration ends its stage early.
 
     Handed-on configurations are taught to the searcher if it belongs to this library, or if it implements Ray's
     ``add_evaluated_point`` (as ``OptunaSearch`` does). Searchers of this library are also told the conditions of a
@@ -314,6 +315,7 @@ class IncreasingImageSizes(GatedSearcher):
     def join(self, gate: Gate) -> None:
         """Puts the searcher behind a gate, and divides its brackets into stages."""
         self._ends = brackets_per_stage(gate.plan, len(self.sizes), self.trials)
+        gate.starts = self._ends[:-1] if gate.plan.starts_over else ()
         super().join(gate)
 
     def take_metric(self, metric: str | None, mode: str | None) -> None:

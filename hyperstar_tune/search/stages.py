@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
 from hyperstar_tune.errors import SearchError
-from hyperstar_tune.plan import Plan
+from hyperstar_tune.plan import Bracket, Plan
 
 __all__ = ["brackets_per_stage", "check_sizes", "check_trials", "divided"]
 
@@ -65,7 +65,7 @@ def brackets_per_stage(plan: Plan, n_stages: int, trials: Sequence[int] | None) 
     """Number of the first bracket after each stage.
 
     A stage takes whole brackets, at least one, until it has its trials. It leaves one for every stage that follows. The
-    last stage goes on until the budget is spent.
+    last stage goes on until the budget is spent. If the plan starts over, every stage begins with its first bracket.
 
     Args:
         plan: The plan of the run.
@@ -79,23 +79,30 @@ def brackets_per_stage(plan: Plan, n_stages: int, trials: Sequence[int] | None) 
         raise SearchError(
             f"stages of image sizes need a plan with an epoch_budget, but got one of {plan.budget_text}; pass trials="
         )
-    sizes: list[int] = []  # configurations of the brackets
-    spent = 0
-    while spent < plan.epoch_budget if plan.epoch_budget else sum(sizes) < sum(trials or ()):
-        bracket = plan.bracket(len(sizes))
-        sizes.append(bracket.n_configs)
-        spent += bracket.epochs
-    if len(sizes) < n_stages:
+    repeated = n_stages - 1 if plan.starts_over else 0  # how often the first bracket comes again
+    reached: list[Bracket] = []
+    while _reaches_more(plan, reached, trials):
+        reached.append(plan.bracket(max(0, len(reached) - repeated)))
+    if len(reached) < n_stages:
         raise SearchError(
             f"{n_stages} sizes need a budget that reaches as many brackets, but {plan.epoch_budget} epochs reach "
-            f"{len(sizes)}; raise epoch_budget"
+            f"{len(reached)}; raise epoch_budget"
         )
-    wanted = list(accumulate(trials or divided(sum(sizes), n_stages)))
+    wanted = list(accumulate(trials or divided(sum(bracket.n_configs for bracket in reached), n_stages)))
     ends: list[int] = []
+    found = 0
     for stage in range(n_stages):
-        end = (ends[-1] if ends else 0) + 1
-        most = len(sizes) - (n_stages - 1 - stage)
-        while end < most and sum(sizes[:end]) < wanted[stage]:
+        start = end = ends[-1] if ends else 0
+        most = len(reached) - (n_stages - 1 - stage)
+        while end == start or (end < most and found < wanted[stage]):
+            found += plan.bracket(end - start if plan.starts_over else end).n_configs
             end += 1
         ends.append(end)
     return tuple(ends)
+
+
+def _reaches_more(plan: Plan, brackets: Sequence[Bracket], trials: Sequence[int] | None) -> bool:
+    """Whether the budget in epochs reaches another bracket; without one, whether trials are missing."""
+    if plan.epoch_budget:
+        return sum(bracket.epochs for bracket in brackets) < plan.epoch_budget
+    return sum(bracket.n_configs for bracket in brackets) < sum(trials or ())

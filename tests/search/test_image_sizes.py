@@ -233,6 +233,8 @@ def test_brackets_have_one_size_each(inner, plan):
     order = [found.pop() for found in of_brackets.values()]
     assert order == sorted(order)
     assert set(order) == {16, 32, 64}
+    raced = [by_id[record.trial_ids[0]] for record in run.scheduler.rungs if len(record.trial_ids) == 2]
+    assert raced == ([16, 32, 64] if isinstance(plan, RacePlan) else [])
 
 
 def test_a_stage_of_brackets_goes_on_after_its_searcher_is_used_up():
@@ -248,11 +250,20 @@ def test_a_stage_takes_whole_brackets_and_leaves_one_for_those_after_it():
     assert brackets_per_stage(HyperBandPlan(9, epoch_budget=10 * plan.epoch_budget), 3, None) == (15, 25, 30)
     assert brackets_per_stage(plan, 2, (10, 1)) == (2, 3)
     in_seconds = RacePlan(9, seconds_budget=100)
-    assert brackets_per_stage(in_seconds, 3, (4, 2, 2)) == (3, 5, 7)
+    assert brackets_per_stage(in_seconds, 3, (4, 2, 2)) == (3, 4, 5)
     with pytest.raises(SearchError, match="epoch_budget, but got one of 100 s; pass trials="):
         brackets_per_stage(in_seconds, 3, None)
     with pytest.raises(SearchError, match="3 sizes need a budget that reaches as many brackets, but 20 epochs reach 1"):
         brackets_per_stage(HyperBandPlan(9, epoch_budget=20), 3, None)
+
+
+def test_every_stage_begins_with_a_race_of_its_own():
+    plan = RacePlan(8, epoch_budget=3 * 10 + 8 * 8)  # three races of 10 epochs, and eight configurations to 8
+    assert brackets_per_stage(plan, 3, None) == (6, 9, 11)  # 2 + 5, 2 + 2 and 2 + 1 trials
+    assert brackets_per_stage(plan, 3, (2, 2, 2)) == (1, 2, 3)
+    assert brackets_per_stage(plan, 3, (99, 1, 1)) == (9, 10, 11)
+    with pytest.raises(SearchError, match="3 sizes need a budget that reaches as many brackets, but 20 epochs reach 2"):
+        brackets_per_stage(RacePlan(8, epoch_budget=20), 3, None)
 
 
 def test_a_budget_without_room_for_the_stages_ends_the_run_with_one_line():
