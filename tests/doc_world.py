@@ -1,9 +1,8 @@
-"""A small world in which the Python of the pages runs: the files that they name, and a Tune that plays runs in process."""
+"""A small world in which the Python of the pages runs: files that they name, and a Tune that plays runs in process."""
 
 import inspect
 import random
 import shutil
-from pathlib import Path
 
 import pandas as pd
 import timm
@@ -13,7 +12,7 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 
 from hyperstar_tune import ImageTask, MetaDataset
-from hyperstar_tune.finetune import KNOBS, OWN_MODEL, FineTune, FineTuneSettings
+from hyperstar_tune.finetune import OWN_MODEL, FineTune, FineTuneSettings
 from hyperstar_tune.finetune.finished import save_finished
 from hyperstar_tune.finetune.knobs import check_config
 from hyperstar_tune.simulation import MadeUpCurves, VirtualController
@@ -29,14 +28,7 @@ LISTS = {  # of images, as the published data sets have them
     "train.txt": "1.jpg 0\n",
     "val.txt": "2.jpg 0\n",
 }
-IMAGES = (
-    "images/1.jpg",
-    "images/2.jpg",
-    "Img/img/1.jpg",
-    "Img/img/2.jpg",
-    "Images/kitchen/1.jpg",
-    "Images/kitchen/2.jpg",
-)
+IMAGES = [f"{at}/{n}.jpg" for at in ("images", "Img/img", "Images/kitchen") for n in (1, 2)]
 
 
 def build(folder):
@@ -64,60 +56,47 @@ def build(folder):
     MetaDataset.from_frame(pd.DataFrame(rows)).save(folder / "tables" / "mine")
 
 
-def play(
-    trainable,
-    config=None,
-    search_alg=None,
-    scheduler=None,
-    num_samples=1,
-    metric=None,
-    mode=None,
-    stop=None,
-    **_,
-):
-    """Plays a run with its own searcher and scheduler on made-up curves; gives every configuration that trained."""
-    scheduler = scheduler or FIFOScheduler()
-    max_epochs = scheduler.plan.max_epochs if hasattr(scheduler, "plan") else stop["training_iteration"]
-    scheduler.set_search_properties(metric, mode)
-    search_alg.set_search_properties(metric, mode, config or {}, num_samples=num_samples)
-    curves = MadeUpCurves(
-        lambda tried, epoch: random.Random(str(tried)).random() + epoch / 1000, max_epochs, metric=metric
-    )
-    controller = VirtualController(
-        curves, search_alg, scheduler, n_workers=2, num_samples=None if num_samples == -1 else num_samples
-    )
-    controller.run()
-    assert not controller.stalled
-    if hasattr(scheduler, "plan") and scheduler.plan.epoch_budget:
-        assert controller.epochs == scheduler.plan.epoch_budget
-    trials = controller.get_trials()
-    assert trials
-    for trial in trials:  # the pages train with our own trainable
-        check_config({name: value for name, value in trial.config.items() if name in KNOBS})
-    assert {name for trial in trials for name in trial.config} <= {*KNOBS, "image_size"}
-    return trials
+def made_up(config, epoch):
+    """A score of a configuration that rises with its epochs."""
+    return random.Random(str(config)).random() + epoch / 1000
+
+
+class Played:
+    """A run with its own searcher and scheduler on made-up curves, in place of one of Tune."""
+
+    def __init__(self, trainable, *, config=None, metric=None, mode=None, stop=None, num_samples=1, **options):
+        self.searcher, self.scheduler = options["search_alg"], options.get("scheduler") or FIFOScheduler()
+        self.plan = getattr(self.scheduler, "plan", None)
+        self.metric, self.mode, self.config, self.num_samples = metric, mode, config or {}, num_samples
+        self.max_epochs = self.plan.max_epochs if self.plan else stop["training_iteration"]
+
+    def fit(self):
+        self.scheduler.set_search_properties(self.metric, self.mode)
+        self.searcher.set_search_properties(self.metric, self.mode, self.config, num_samples=self.num_samples)
+        curves = MadeUpCurves(made_up, self.max_epochs, metric=self.metric)
+        limit = None if self.num_samples == -1 else self.num_samples
+        run = VirtualController(curves, self.searcher, self.scheduler, n_workers=2, num_samples=limit)
+        run.run()
+        assert not run.stalled
+        if self.plan:
+            assert run.epochs == self.plan.epoch_budget
+        assert run.get_trials()
+        for trial in run.get_trials():
+            check_config(trial.config)  # the pages train with our own trainable
 
 
 def pretend(monkeypatch):
     """Lets ``tune.run`` and ``Tuner.fit`` play, with arguments that Tune takes; the hub has weights nobody trained."""
-    create = timm.create_model
-    monkeypatch.setattr(timm, "create_model", lambda *args, **options: create(*args, **options | {"pretrained": False}))
-    real_run = inspect.signature(tune.run)
-    made = {}
+    create, arguments = timm.create_model, inspect.signature(tune.run)
 
     def run(*args, **options):
-        bound = real_run.bind(*args, **options).arguments
-        return play(bound.pop("run_or_experiment"), **bound)
+        bound = arguments.bind(*args, **options).arguments
+        Played(bound.pop("run_or_experiment"), **bound).fit()
 
-    def tuner(trainable, *, param_space=None, tune_config=None, run_config=None):
-        made["run"] = {"config": param_space, **vars(tune_config), "trainable": trainable}
-        made["stored"] = Path(run_config.storage_path, run_config.name)
-        return made_tuner
+    def tuner(trainable, *, tune_config, run_config, param_space=None):
+        assert run_config.name
+        return Played(trainable, config=param_space, **vars(tune_config))
 
-    class MadeTuner:
-        def fit(self):
-            return play(**made["run"])
-
-    made_tuner = MadeTuner()
+    monkeypatch.setattr(timm, "create_model", lambda *args, **options: create(*args, **options | {"pretrained": False}))
     monkeypatch.setattr(tune, "run", run)
     monkeypatch.setattr(tune, "Tuner", tuner)
