@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 IMAGES = Path(__file__).parent / "images"
 PREDICTOR, RACED = "mobilenet-v2-64px", "arabic_handwritten_chars@small"
 RANKED = ("cifar10@large", "rice_leaf_disease@small")  # what deep layers bring differs most between these two
-MAX_EPOCHS, BUDGET = 32, 144
+MAX_EPOCHS, BUDGET = 32, 136
 N_PLACES = 10
 
 
