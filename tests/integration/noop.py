@@ -9,8 +9,6 @@ import time
 
 from ray import tune
 
-from hyperstar_tune.finetune.watchdog import time_limit
-
 
 class Table(tune.Trainable):
     """``acc`` rises with ``x`` and with the epoch.
@@ -69,6 +67,8 @@ class Table(tune.Trainable):
         if fault == "out of memory":
             raise MemoryError("as ordered")
         if fault == "hang":
+            from hyperstar_tune.finetune.watchdog import time_limit  # here, as it takes a worker seconds to import
+
             with time_limit(self.config["limit_s"]):
                 time.sleep(3600)
         if fault == "storage gone":
