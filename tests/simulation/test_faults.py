@@ -12,6 +12,7 @@ from hyperstar_tune.rivals.bohb import BohbSearcher, has_hpbandster
 from hyperstar_tune.simulation import TaskCurves, faults, replay
 
 PLAN = HyperBandPlan(27, 3)  # 357 epochs: as many reports
+SHORT = HyperBandPlan(9, 3)  # for BOHB, whose model is refitted for each suggestion
 
 
 @functools.cache
@@ -30,24 +31,19 @@ def searcher(name):
     return BohbSearcher(curves.space, seed=1, n_samples=1)  # the run's course counts here
 
 
-def make(name):
-    return searcher(name), PlanScheduler(PLAN)
+def make(name, plan=PLAN):
+    return searcher(name), PlanScheduler(plan)
 
 
-def clean_reports(name):
-    run = replay(long_curves(), *make(name))
-    assert not run.stalled
-    return run.n_results
-
-
-@pytest.mark.parametrize("name", ["hyperband", "hyperstar", "bohb"])
-def test_an_error_at_any_report_stalls_nothing(name):
-    n_reports = clean_reports(name)
-    assert n_reports >= 343
-    for n in range(1, n_reports + 1):
-        run = replay(long_curves(), *make(name), faults={n: faults.error})
+@pytest.mark.parametrize(("name", "plan"), [("hyperband", PLAN), ("hyperstar", PLAN), ("bohb", SHORT)])
+def test_an_error_at_any_report_stalls_nothing(name, plan):
+    clean = replay(long_curves(), *make(name, plan))
+    assert not clean.stalled
+    assert clean.n_results >= 0.95 * plan.epoch_budget
+    for n in range(1, clean.n_results + 1):
+        run = replay(long_curves(), *make(name, plan), faults={n: faults.error})
         assert not run.stalled, f"stalled after an error at report {n}"
-        assert run.epochs == PLAN.epoch_budget
+        assert run.epochs == plan.epoch_budget
         assert sum(trial.status == "ERROR" for trial in run.trials) == 1
 
 
@@ -84,5 +80,4 @@ def test_rays_own_scheduler_does_stall():
         return replay(long_curves(), ranked, scheduler, n_queued=200, **arguments)
 
     n_reports = stock().n_results
-    stalls = sum(stock(faults={n: faults.error}).stalled for n in range(1, n_reports + 1, 3))
-    assert stalls > 0
+    assert any(stock(faults={n: faults.error}).stalled for n in range(1, n_reports + 1, 3))
