@@ -9,7 +9,7 @@ from hyperstar_tune import IncreasingImageSizes, RandomSearcher, SearchSpace
 from hyperstar_tune.space import config_key
 
 SPACE = SearchSpace.from_name("cnn-from-scratch")
-CONFIGS = SPACE.sample(200, 0)
+CONFIGS = SPACE.sample(80, 0)
 SIZES = (32, 64)
 
 
