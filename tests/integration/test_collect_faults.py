@@ -16,7 +16,7 @@ import ray
 from clusters import lose, two_nodes
 
 pytestmark = pytest.mark.integration
-KILLS = 10
+KILLS = 6  # half of them while it starts, half while it measures
 
 
 def journals(folder):
@@ -46,7 +46,7 @@ def wait_for(condition, seconds=240):
         time.sleep(0.02)
 
 
-def test_ten_kills_change_nothing(ray_local, tmp_path):
+def test_kills_at_any_moment_change_nothing(ray_local, tmp_path):
     rng = random.Random(0)
     out = tmp_path / "killed"
     fork = multiprocessing.get_context("forkserver")
