@@ -6,7 +6,7 @@ SHELL := /bin/bash
 export RAY_AIR_NEW_OUTPUT := 0
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: quickstart test lint docs soak tables environment clean
+.PHONY: quickstart test lint docs wheel-check soak tables environment clean
 .DEFAULT_GOAL := quickstart
 
 quickstart: environment
@@ -24,6 +24,10 @@ lint: environment
 # The site, in site/index.html: a warning, or a link that leads nowhere, fails it.
 docs: environment
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet $(ARGS)
+
+# Installs the wheel in a bare environment, which takes some minutes; ARGS=--borrow takes the packages of .venv instead.
+wheel-check: environment
+	$(BIN)/python benchmarks/wheel.py $(ARGS)
 
 # ARGS are those of soak.py.
 soak: environment
