@@ -10,12 +10,14 @@ sweep`` of the headline method on the table that ships.
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
 import sysconfig
 import tempfile
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 R, IMAGE_SIZE, N_PREDICTED = 4, 32, 10
@@ -90,14 +92,15 @@ def check() -> None:
 
 
 def hyperstar(*arguments: object) -> str:
-    """What the installed command prints."""
+    """What the installed command prints; it must not find this checkout, nor somebody's cluster."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"RAY_ADDRESS": "local"}
     command = [str(Path(sys.prefix, "bin", "hyperstar")), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
     return done.stdout
 
 
-def logits_of_training(images: Path) -> tuple[list[Path], "object"]:
+def logits_of_training(images: Path) -> tuple[list[Path], Any]:
     """Ten validation images, and their logits by the very trial that won, from its own checkpoint."""
     from hyperstar_tune.finetune import FineTune, FineTuneSettings
     from hyperstar_tune.finetune.trainable import read_best
