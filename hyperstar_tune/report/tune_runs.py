@@ -7,7 +7,7 @@ images, ranking, plan and the judgement of a saved model. ``RUN/run.json`` holds
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ class _Trial:
     """What was found of a trial."""
 
     config: dict[str, Any]
-    results: list[Result]
+    results: Sequence[Result]
     status: str = "unknown"
     fault: str = ""
     curve: list[dict[str, Any]] = field(default_factory=list)  # one row per epoch
