@@ -4,8 +4,12 @@ import runpy
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+import ray
+from nbclient import NotebookClient
 
+from hyperstar_tune import load_best
 from hyperstar_tune.tasks import ImageTask
 
 pytestmark = pytest.mark.integration
@@ -62,3 +66,43 @@ def test_a_hugging_face_data_set_becomes_a_folder_that_keeps_its_splits_and_clas
     rows = datasets.Dataset.from_dict({"image": files, "label": [0] * len(files)}, features=features)
     copy = write_folder(datasets.DatasetDict(train=rows), tmp_path / "copy") / "train" / "zero"
     assert [(copy / f"{n}.png").read_bytes() for n in range(len(files))] == [Path(file).read_bytes() for file in files]
+
+
+def test_optuna_begins_with_the_top_of_our_ranking(example):
+    configs = [line.split("  ")[-1] for line in example("optuna_asha.py").splitlines() if "lr=" in line]
+    assert len(configs) == 3 + 5
+    assert configs[:3] == configs[3:6]  # ranked, and tried
+
+
+def test_tensorboard_and_mlflow_see_every_epoch(example, tmp_path, monkeypatch):
+    import own_trainable
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    ray.cloudpickle.register_pickle_by_value(own_trainable)  # workers cannot import from the folder of examples
+    example("tracking.py")
+    assert list(tmp_path.glob("runs/tracked/*/events.out.tfevents.*"))
+    mlflow = pytest.importorskip("mlflow", reason="MLflow is not installed (extra examples)")
+    mlflow.set_tracking_uri((tmp_path / "runs" / "mlflow").as_uri())
+    logged = mlflow.search_runs(experiment_names=["digits"], output_format="list")
+    assert sum(run.data.metrics["training_iteration"] for run in logged) == 21
+    assert all(run.info.status == "FINISHED" for run in logged)
+
+
+def test_the_quickstart_brings_its_own_images(example, tmp_path):
+    with pytest.raises(SystemExit) as ended:
+        example("quickstart.py", "--epochs", 1, "--max-epochs", 1, "--image-size", 32, "--weights", "own")
+    assert not ended.value.code
+    (run,) = (tmp_path / "runs").glob("digits-images-2*")
+    assert load_best(run).classes == tuple(map(str, range(10)))
+
+
+def test_the_notebook_runs_from_top_to_bottom(ray_local, tmp_path, monkeypatch):
+    notebook = nbformat.read(EXAMPLES / "first_run.ipynb", as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert not any(cell.outputs or cell.execution_count for cell in code)  # as it is kept
+    monkeypatch.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
+    NotebookClient(notebook, timeout=200, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    said = "".join(output.get("text", "") for cell in code for output in cell.outputs)
+    assert "9 of 9 epochs spent" in said
+    assert "95 % interval" in said
+    assert sum("image/png" in output.get("data", {}) for cell in code for output in cell.outputs) == 2

@@ -1,11 +1,10 @@
-"""From a folder of images to a model in use, by the command and by the example that calls it."""
+"""From a folder of images to a model in use, by the command."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,15 +16,14 @@ from hyperstar_tune.finetune.trainable import read_best
 from hyperstar_tune.report.page import write_page
 from hyperstar_tune.tasks import ImageTask
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "quickstart.py"
 COMMAND = [sys.executable, "-c", "from hyperstar_tune.cli import main; main()"]
 ENVIRONMENT = {**os.environ, "COLUMNS": "160", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 SMALL = ("--weights", "own", "--image-size", "32")
 
 
-def start(folder, *arguments, command=COMMAND):
+def start(folder, *arguments):
     return subprocess.Popen(
-        [*command, *map(str, arguments)],
+        [*COMMAND, *map(str, arguments)],
         cwd=folder,
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
@@ -77,14 +75,3 @@ def test_an_interrupted_run_goes_on_and_leaves_a_model_that_predicts_as_it_was_t
     page = (tmp_path / "report.html").read_text()
     assert page.count("data:image/jpeg") >= 3 * 4
     assert f"{record['winner']['expected']['corrected']:.3f}" in page
-
-
-@pytest.mark.integration
-def test_the_example_brings_its_own_images(tmp_path):
-    options = ("--epochs", 1, "--max-epochs", 1, "--image-size", 32, "--weights", "own")
-    done = start(tmp_path, *options, command=[sys.executable, str(SCRIPT)])
-    text, _ = done.communicate(timeout=200)
-    assert done.returncode == 0, text
-    assert "digits-images: 10 classes" in text
-    (run,) = (tmp_path / "runs").glob("digits-images-2*")
-    assert load_best(run).classes == tuple(map(str, range(10)))
