@@ -27,10 +27,16 @@ def digits() -> DatasetDict:
 def write_folder(data: DatasetDict, folder: Path) -> Path:
     """Writes ``folder/SPLIT/CLASS/NUMBER.SUFFIX``: the images' own bytes, neither decoded nor encoded anew."""
     for split, rows in data.items():
-        names = rows.features["label"].names
-        for number, row in enumerate(rows.cast_column("image", Image(decode=False))):
-            stored = row["image"]  # its bytes, or the path of its file
-            target = folder / split / names[row["label"]] / f"{number}{Path(stored['path'] or '.png').suffix or '.png'}"
+        image, label = (
+            next(column for column, feature in rows.features.items() if isinstance(feature, kind))
+            for kind in (Image, ClassLabel)
+        )
+        names = [name.replace("/", "-") for name in rows.features[label].names]
+        for number, row in enumerate(rows.cast_column(image, Image(decode=False))):
+            if row[label] not in range(len(names)):  # test images of the Hub often have no label: -1
+                continue
+            stored = row[image]  # its bytes, or the path of its file
+            target = folder / split / names[row[label]] / f"{number}{Path(stored['path'] or '').suffix or '.png'}"
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(stored["bytes"] or Path(stored["path"]).read_bytes())
     return folder

@@ -1,7 +1,9 @@
-"""Our ranking as the first guesses of another optimizer: OptunaSearch begins at its top, and ASHA ends weak trials.
+"""Our ranking as the first guesses of another optimizer.
 
-pip install optuna
-python examples/optuna_asha.py
+OptunaSearch begins with the top of the ranking and then goes its own way. ASHA ends weak trials early.
+
+    pip install optuna
+    python examples/optuna_asha.py
 """
 
 import os

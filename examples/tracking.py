@@ -1,9 +1,11 @@
 """The run of ``own_trainable.py``, watched in TensorBoard and MLflow: Tune's callbacks work beside our scheduler.
 
-pip install tensorboard mlflow
-python examples/tracking.py
-tensorboard --logdir runs/tracked
-MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri runs/mlflow
+``mlflow-skinny`` is enough to log. The pages of ``mlflow ui`` come with ``mlflow``, in any environment.
+
+    pip install mlflow-skinny tensorboard
+    python examples/tracking.py
+    tensorboard --logdir runs/tracked
+    MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri runs/mlflow
 """
 
 import os
@@ -29,7 +31,7 @@ def main() -> None:
         where = os.environ.get("MLFLOW_TRACKING_URI", (RUNS / "mlflow").as_uri())
         callbacks.append(MLflowLoggerCallback(tracking_uri=where, experiment_name="digits"))
     else:
-        print("MLflow is not installed, so TensorBoard's files are the only ones: pip install mlflow")
+        print("MLflow is not installed, so TensorBoard's files are the only ones: pip install mlflow-skinny")
     tune.run(
         tune.with_resources(train, {"cpu": 1}),
         search_alg=RandomSearcher(SPACE, plan=PLAN, seed=0),

@@ -62,10 +62,16 @@ def test_a_hugging_face_data_set_becomes_a_folder_that_keeps_its_splits_and_clas
 
     write_folder = runpy.run_path(str(EXAMPLES / "huggingface_datasets.py"))["write_folder"]
     files = sorted(map(str, (folder / "test" / "digit-0").iterdir()))  # images that are files, as on the Hub
-    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["zero"])})
-    rows = datasets.Dataset.from_dict({"image": files, "label": [0] * len(files)}, features=features)
-    copy = write_folder(datasets.DatasetDict(train=rows), tmp_path / "copy") / "train" / "zero"
-    assert [(copy / f"{n}.png").read_bytes() for n in range(len(files))] == [Path(file).read_bytes() for file in files]
+    features = datasets.Features({"labels": datasets.ClassLabel(names=["n/a", "zero"]), "img": datasets.Image()})
+    columns = {"labels": [1, -1, 0, *[1] * (len(files) - 3)], "img": files}
+    rows = datasets.Dataset.from_dict(columns, features=features)
+    copies = sorted((write_folder(datasets.DatasetDict(train=rows), tmp_path / "copy") / "train").glob("*/*"))
+    kept = [2, 0, *range(3, len(files))]  # the second has no label
+    assert [(copy.parent.name, copy.name) for copy in copies] == [
+        ("n-a", "2.png"),
+        *(("zero", f"{n}.png") for n in kept[1:]),
+    ]
+    assert [copy.read_bytes() for copy in copies] == [Path(files[n]).read_bytes() for n in kept]
 
 
 def test_optuna_begins_with_the_top_of_our_ranking(example):
