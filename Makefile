@@ -21,9 +21,9 @@ lint: environment
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The site, in site/index.html: a warning, or a link that leads nowhere, fails it.
+# The site, in site/index.html. A warning, or a link that leads nowhere, fails it (with --quiet it would not).
 docs: environment
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet $(ARGS)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict $(ARGS)
 
 # Installs the wheel in a bare environment, which takes some minutes; ARGS=--borrow takes the packages of .venv instead.
 wheel-check: environment

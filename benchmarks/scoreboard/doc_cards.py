@@ -57,7 +57,7 @@ def _section(card: dict[str, Any]) -> str:
             found.append([label, *(f"{value:{form}}" for value in (means["predictor"][key], best))])
     of_tasks = f"{measured['tasks']} tasks, {measured['families']} families"
     return (
-        f"## `{card['name']}`\n\n{card['task'][0].upper()}{card['task'][1:]}.\n\n{markdown(['', ''], rows)}\n"
+        f"## `{card['name']}`\n\n{card['task'][0].upper()}{card['task'][1:]}.\n\n{markdown(['entry', 'value'], rows)}\n"
         f"**Limits.** {card['limits']}.\n\n{markdown([f'measured ({of_tasks})', 'predictor', 'average'], found)}\n"
         f"**How it was measured.** {measured['how']}.\n"
     )
