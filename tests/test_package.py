@@ -83,6 +83,22 @@ def test_no_message_names_a_file_that_the_wheel_does_not_hold():
             assert not found, f"{path}:{node.lineno} {node.value!r}"
 
 
+def test_what_is_imported_at_once_is_declared():
+    """So that a bare environment with only the wheel has it; the suite for others needs pytest, and says so."""
+    project = (ROOT / "pyproject.toml").read_text()
+    declared = re.search(r"^dependencies = \[\n(.*?)^\]", project, re.DOTALL | re.MULTILINE)[1]
+    names = {name.lower() for name in re.findall(r'^ *"([\w-]+)', declared, re.MULTILINE)}
+    known_as = {"pil": "pillow", "sklearn": "scikit-learn", "markupsafe": "jinja2"}
+    for path in (ROOT / "hyperstar_tune").rglob("*.py"):
+        if path.parent.name == "testing":
+            continue
+        for node in ast.parse(path.read_text()).body:
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            modules += [node.module] if isinstance(node, ast.ImportFrom) and node.level == 0 else []
+            for module in {module.split(".")[0] for module in modules} - sys.stdlib_module_names - {"hyperstar_tune"}:
+                assert known_as.get(module.lower(), module.lower()) in names, f"{path} imports {module}"
+
+
 def test_no_tracked_file_names_a_folder_of_one_machine():
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
     if tracked.returncode:
