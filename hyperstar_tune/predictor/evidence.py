@@ -31,7 +31,7 @@ def evidence(kernels: Sequence[Floats], labels: Labels) -> float:
     """
     rng = np.random.default_rng(0)
     order = rng.permutation(len(labels))  # equally near images must not come in the order of their classes
-    near = np.concatenate([_nearest(kernel[np.ix_(order, order)]) for kernel in kernels], axis=1)
+    near = np.concatenate([_nearest(kernel.take(order, 0).take(order, 1)) for kernel in kernels], axis=1)
 
     def agreement(dealt: Labels) -> float:
         weights = 1 / np.bincount(dealt)[dealt]  # all classes weigh alike
