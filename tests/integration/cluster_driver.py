@@ -36,7 +36,7 @@ class Where(tune.Trainable):
 
     def step(self):
         """Waits for the other node's first trial, as an epoch of real training would outlast its start."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while len(os.listdir(self.config["started"])) < 2 and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(self.config["wait_s"])
@@ -57,13 +57,18 @@ class Watch(tune.Callback):
         self.victim, self.node_id, self.kill_after = victim, node_id, kill_after
         self.epochs = Counter()
         self.hosted = None
+        self.shares = []  # of the nodes in the epochs until then
 
     def on_trial_result(self, iteration, trials, trial, result, **info):
         self.epochs[result["node"]] += 1
         is_due = self.kill_after and sum(self.epochs.values()) > self.kill_after
         if is_due and self.hosted is None and result["node"] == self.node_id:
             self.hosted = trial.trial_id
+            self.shares = self.shares_now()
             os.killpg(self.victim, signal.SIGKILL)
+
+    def shares_now(self):
+        return sorted(round(n / sum(self.epochs.values()), 3) for n in self.epochs.values())
 
 
 def second_node():
@@ -101,7 +106,6 @@ def main(storage, kill_after, victim):
             name="run",
             verbose=0,
         ).trials
-        total = sum(watch.epochs.values())
         ended = {
             "statuses": sorted({trial.status for trial in trials}),
             "spent": scheduler.spent_epochs,
@@ -112,7 +116,7 @@ def main(storage, kill_after, victim):
             "redone": scheduler.redone_epochs,
             "rungs": [len(record.trial_ids) for record in scheduler.rungs],
             "hosted": watch.hosted,
-            "shares": sorted(round(n / total, 3) for n in watch.epochs.values()),
+            "shares": watch.shares or watch.shares_now(),
         }
         with open(os.path.join(storage, "ended.json"), "w") as file:
             json.dump(ended, file)

@@ -84,7 +84,8 @@ def run_on_two_nodes(storage, kill_after=None, limit_s=180):
     """A plan on two nodes of one CPU; the second dies while it trains, after so many epochs of the run.
 
     Returns:
-        What of the promises did not hold, a line each, and what was counted.
+        What of the promises did not hold, a line each, and what was counted; the nodes' shares are those of the epochs
+        until one died.
     """
     with (
         two_nodes(storage / "home") as cluster,
