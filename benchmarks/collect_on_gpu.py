@@ -7,7 +7,7 @@
 ``pack`` copies the images that some tasks need into a folder, with what is to be trained on them. ``train`` needs
 PyTorch, timm and a GPU, but neither Ray nor the other images; it goes on where it stopped. ``add`` puts what was
 measured into the collections in ``benchmarks/metadata``. Seconds of an epoch are not measured: cells that share a GPU
-tell nothing of what one costs alone, so these have null.
+tell nothing of what one costs alone, so ``add`` gives them those of like cells that a CPU trained, or null.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 from graphed import GraphedCell, Images, Lane
+from like_cells import SecondsOfLikeCells
 
 from hyperstar_tune.finetune.cache import TensorCache
 from hyperstar_tune.finetune.settings import FineTuneSettings
@@ -226,6 +227,7 @@ def add(cells: Path, tasks_dir: Path) -> None:
 
     from hyperstar_tune.finetune.wanted import wanted_cells
     from hyperstar_tune.space import config_key
+    from hyperstar_tune.tables.collection import Collection
     from hyperstar_tune.tables.journal import Journal
 
     found = [cell for path in sorted(cells.glob("cells-*.jsonl")) for cell in map(json.loads, path.open())]
@@ -238,11 +240,16 @@ def add(cells: Path, tasks_dir: Path) -> None:
         wanted = wanted_cells(tasks, known.space, settings, families=FAMILIES, licences=licences)
         n_added = 0
         with closing(Journal(METADATA / f"{table}.collection", wanted.collection)) as journal:
-            there = {task.name: set(journal.finished(task.name)) for task in tasks}
+            sizes = {row["name"]: (row["n_train"], row["n_val"]) for row in Collection.read(journal.directory).tasks}
+            finished = {name: journal.finished(name) for name in sizes}
+            on_cpu = [(name, c) for name, done in finished.items() for c in done.values() if c["device"] == "cpu"]
+            like = SecondsOfLikeCells(sizes, on_cpu)
+            there = {name: set(done) for name, done in finished.items()}
             for cell in mine:
                 key = config_key(cell["config"]), cell["seed"]
                 if key not in there[cell["task"]]:
                     there[cell["task"]].add(key)
+                    cell["epoch_seconds"] = like.of(cell["task"], cell["config"], cell["epochs"])
                     journal.append(cell["task"], {k: v for k, v in cell.items() if k not in ("table", "task")})
                     n_added += 1
         print(f"{table}: {n_added} of {len(mine)} cells are new")
