@@ -70,14 +70,19 @@ def main() -> None:
             print(f"{kind.name}: needs {kind.lacks(supplies)}, left out")
     kinds = [kind for kind in kinds if not kind.lacks(supplies)]
 
+    def seeds(kind: RankerKind) -> int:
+        if not kind.is_random:
+            return 1
+        return STEADY_SEEDS if kind.is_steady else SEEDS.get(kind.name, arguments.seeds)
+
     def one_by_one(some: list[RankerKind]) -> None:
         for kind in some:
-            n_seeds = STEADY_SEEDS if kind.is_steady else SEEDS.get(kind.name, arguments.seeds)
-            run(kind, supplies, judged, n_seeds if kind.is_random else 1, scores)
+            run(kind, supplies, judged, seeds(kind), scores)
 
-    one_by_one([kind for kind in kinds if kind.name not in (*BATCHWISE, *COSTLY)])
-    run_side_by_side([kind for kind in kinds if kind.name in BATCHWISE], supplies, judged, arguments.seeds, scores)
-    one_by_one([kind for kind in kinds if kind.name in COSTLY])  # last: whoever stops it there has all others
+    one_by_one([kind for kind in kinds if kind.plain_name not in (*BATCHWISE, *COSTLY)])
+    together = {kind: seeds(kind) for kind in kinds if kind.plain_name in BATCHWISE}
+    run_side_by_side(together, supplies, judged, scores)
+    one_by_one([kind for kind in kinds if kind.plain_name in COSTLY])  # last: whoever stops it there has all others
 
 
 def parse() -> argparse.Namespace:
@@ -169,12 +174,12 @@ def run(kind: RankerKind, supplies: Supplies, families: list[str], n_seeds: int,
 
 
 def run_side_by_side(
-    kinds: list[RankerKind], supplies: Supplies, families: list[str], n_seeds: int, scores: Scores
+    kinds: dict[RankerKind, int], supplies: Supplies, families: list[str], scores: Scores
 ) -> None:
-    """All seeds and variants of the batchwise rankers, folds of equally many tasks together."""
+    """Some seeds of each of the batchwise rankers, folds of equally many tasks together."""
     table = supplies.table
     missing: dict[int, list[tuple[RankerKind, int, str]]] = {}
-    for kind in kinds:
+    for kind, n_seeds in kinds.items():
         had = begin(kind, supplies, families, scores)
         for family in families:
             n_tasks = int((table.tasks["family"] != family).sum())
@@ -202,7 +207,7 @@ def made_from(kind: RankerKind, supplies: Supplies) -> dict[str, Any]:
     """What the scores of a ranker depend on besides the table, as plain values."""
     if "settings" in kind.takes:
         settings = asdict(supplies.settings or TrainingSettings())
-        return settings | {"train_backbone": "all"} if kind.name == "end_to_end" else settings
+        return settings | {"train_backbone": "all"} if kind.plain_name == "end_to_end" else settings
     if kind.name not in ("plus_average", "hyperstar_plus"):
         return {}
     plus = asdict(PlusSettings())

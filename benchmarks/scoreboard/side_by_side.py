@@ -14,6 +14,7 @@ Source: HyperSTAR (CVPR 2020), Algorithm 1; stacking as in ``torch.func``'s mode
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.predictor.losses import adversarial_loss
 from hyperstar_tune.predictor.training import Trainer
 from hyperstar_tune.rivals.networks import BatchwiseRanker
+from hyperstar_tune.rivals.steady import SteadyRanker, with_steady_scores
 from hyperstar_tune.tables.metadataset import MetaDataset
 
 __all__ = ["fit_side_by_side", "run_side_by_side"]
@@ -36,16 +38,20 @@ _batched_attention = sdpa_kernel(SDPBackend.MATH)
 
 
 @_batched_attention
-def fit_side_by_side(rankers: Sequence[BatchwiseRanker], tables: Sequence[MetaDataset]) -> None:
+def fit_side_by_side(rankers: Sequence[BatchwiseRanker | SteadyRanker], tables: Sequence[MetaDataset]) -> None:
     """Fits each ranker to its own table, as its ``fit`` would.
 
     Args:
-        rankers: Rankers of one store, alike in all settings but seed and losses.
+        rankers: Rankers of one store, alike in all settings but seed, losses and targets.
         tables: Tables of as many tasks each.
     """
-    trainers = [ranker.trainer(table) for ranker, table in zip(rankers, tables, strict=True)]
+    jobs: list[tuple[Any, MetaDataset]] = [
+        (ranker.ranker, with_steady_scores(table)) if isinstance(ranker, SteadyRanker) else (ranker, table)
+        for ranker, table in zip(rankers, tables, strict=True)
+    ]
+    trainers = [ranker.trainer(table) for ranker, table in jobs]
     run_side_by_side(trainers)
-    for ranker, table, trainer in zip(rankers, tables, trainers, strict=True):
+    for (ranker, table), trainer in zip(jobs, trainers, strict=True):
         ranker.adopt(trainer, table)
 
 

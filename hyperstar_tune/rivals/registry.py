@@ -44,6 +44,11 @@ class RankerKind:
     is_steady: bool = False  # learns from steady accuracies in place of the last ones
 
     @property
+    def plain_name(self) -> str:
+        """The name without the suffix ``STEADY``."""
+        return self.name.removesuffix(STEADY)
+
+    @property
     def is_random(self) -> bool:
         """Whether it depends on its seed."""
         return "seed" in self.takes
@@ -66,7 +71,7 @@ class RankerKind:
             raise PredictorError(f"ranker {self.name!r} needs {self.lacks(supplies)}; supply them")
         available = {
             **{
-                "name": self.name.removesuffix(STEADY),
+                "name": self.plain_name,
                 "seed": seed,
                 "trained": supplies.table,
                 "traits": supplies.traits,

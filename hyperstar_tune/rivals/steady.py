@@ -13,7 +13,7 @@ import numpy as np
 
 from hyperstar_tune.predictor.targets import CURVES, default_curve
 from hyperstar_tune.rivals.base import Floats, Ranker
-from hyperstar_tune.space import Config
+from hyperstar_tune.space import Config, SearchSpace
 from hyperstar_tune.tables.metadataset import MetaDataset
 
 __all__ = ["SteadyRanker", "with_steady_scores"]
@@ -29,6 +29,11 @@ class SteadyRanker(Ranker):
 
     def __init__(self, name: str, ranker: Ranker) -> None:
         self.name, self.ranker = name, ranker
+
+    @property
+    def space(self) -> SearchSpace:
+        """The space of the table that the other one was fitted to."""
+        return self.ranker.space
 
     def _fit(self, metadataset: MetaDataset) -> None:
         self.ranker.fit(with_steady_scores(metadataset))

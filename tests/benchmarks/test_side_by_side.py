@@ -12,6 +12,7 @@ from hyperstar_tune.predictor.targets import Targets, make_targets
 from hyperstar_tune.predictor.training import Trainer
 from hyperstar_tune.rivals.features import FeatureStore
 from hyperstar_tune.rivals.networks import BatchwiseRanker
+from hyperstar_tune.rivals.steady import SteadyRanker, with_steady_scores
 
 
 @pytest.fixture
@@ -45,17 +46,25 @@ def test_every_replica_ends_where_it_would_alone(small_world, quick, doubles):
             torch.testing.assert_close(trainer.network.state_dict()[name], value, rtol=1e-9, atol=1e-11)
 
 
-def test_rankers_fitted_together_rank_as_alone(small_world, quick):
+def test_rankers_fitted_together_rank_as_alone_also_on_steady_targets(small_world, quick):
     store = FeatureStore(small_world.tasks, image_size=32, n_images=24)
     settings = replace(quick, epochs=1)
-    tables = [small_world.table.without(family) for family in small_world.table.families[:2]]
-    rankers = [BatchwiseRanker("bm", store, settings, seed) for seed in (0, 1)]
+    constant = replace(small_world.table.fingerprint, schedule="constant, one warm-up epoch")
+    table = replace(small_world.table, fingerprint=constant)
+    tables = [table.without(family) for family in table.families[:2]]
+    assert with_steady_scores(tables[1]) is not tables[1]
+
+    def fresh_rankers():
+        plain, other = (BatchwiseRanker("bm", store, settings, seed) for seed in (0, 1))
+        return [plain, SteadyRanker("bm_steady", other)]
+
+    rankers = fresh_rankers()
     fit_side_by_side(rankers, tables)
     task = small_world.table.tasks.iloc[0]
-    for seed, (ranker, table) in enumerate(zip(rankers, tables, strict=True)):
-        alone = BatchwiseRanker("bm", store, settings, seed).fit(table)
-        together, expected = (r.rank(task, small_world.table.configs) for r in (ranker, alone))
+    for ranker, alone, table in zip(rankers, fresh_rankers(), tables, strict=True):
+        together, expected = (r.rank(task, small_world.table.configs) for r in (ranker, alone.fit(table)))
         assert together.scores == pytest.approx(expected.scores, abs=1e-3)
+        assert together.source == ranker.name
 
 
 def test_folds_that_cannot_step_together_are_refused(small_world, quick):
