@@ -31,6 +31,7 @@ from hyperstar_tune.comparison.leave_out import LOO_COLUMNS, complete_rows, leav
 from hyperstar_tune.predictor.plus import PlusSettings
 from hyperstar_tune.predictor.training import TrainingSettings
 from hyperstar_tune.rivals.registry import RankerKind, Supplies, ranker_kind, ranker_names
+from hyperstar_tune.rivals.steady import with_steady_scores
 from hyperstar_tune.tables.metadataset import MetaDataset
 from hyperstar_tune.tasks.task import ImageTask
 
@@ -62,6 +63,11 @@ def main() -> None:
     supplies = Supplies(table, image_store(table, arguments), settings, traits)
     scores = Scores(scores_path(Path(arguments.table).name))
     kinds = [ranker_kind(name) for name in arguments.rankers.split(",")]
+    if with_steady_scores(table) is table:
+        for kind in kinds:
+            if kind.is_steady:
+                print(f"{kind.name}: left out, it is {kind.plain_name} itself: accuracies of this table settle")
+        kinds = [kind for kind in kinds if not kind.is_steady]
     if arguments.again:
         for kind in kinds:
             scores.forget(kind.name, block_of(judged))
@@ -173,9 +179,7 @@ def run(kind: RankerKind, supplies: Supplies, families: list[str], n_seeds: int,
     print(f"{kind.name}: {done} folds of {n_seeds} seeds, {time.perf_counter() - started:.0f} s", flush=True)
 
 
-def run_side_by_side(
-    kinds: dict[RankerKind, int], supplies: Supplies, families: list[str], scores: Scores
-) -> None:
+def run_side_by_side(kinds: dict[RankerKind, int], supplies: Supplies, families: list[str], scores: Scores) -> None:
     """Some seeds of each of the batchwise rankers, folds of equally many tasks together."""
     table = supplies.table
     missing: dict[int, list[tuple[RankerKind, int, str]]] = {}
@@ -185,7 +189,9 @@ def run_side_by_side(
             n_tasks = int((table.tasks["family"] != family).sum())
             jobs = [(kind, seed, family) for seed in range(n_seeds) if (seed, family) not in had]
             missing.setdefault(n_tasks, []).extend(jobs)
-    chunks = [jobs[i : i + REPLICAS] for jobs in missing.values() for i in range(0, len(jobs), REPLICAS)]
+    ordered = [sorted(jobs, key=_seed) for jobs in missing.values()]
+    chunks = [jobs[i : i + REPLICAS] for jobs in ordered for i in range(0, len(jobs), REPLICAS)]
+    chunks.sort(key=lambda jobs: _seed(jobs[0]))  # whoever stops it has the first seed of every family
     started = time.perf_counter()
     for number, jobs in enumerate(chunks, 1):
         before = time.process_time()
@@ -196,6 +202,10 @@ def run_side_by_side(
         for (kind, _, _), frame in zip(jobs, frames, strict=True):
             scores.add(kind.name, block_of(families), frame, 1, used)
         print(f"side by side: {number}/{len(chunks)}, {time.perf_counter() - started:.0f} s", flush=True)
+
+
+def _seed(job: tuple[RankerKind, int, str]) -> int:
+    return job[1]
 
 
 def begin(kind: RankerKind, supplies: Supplies, families: list[str], scores: Scores) -> set[Any]:

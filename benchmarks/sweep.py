@@ -2,6 +2,7 @@
 
     python benchmarks/sweep.py             # runs (or goes on with) the sweep, sums it up and draws
     python benchmarks/sweep.py --add --methods race,expert    # adds methods to the JSON file, which keeps all others
+    python benchmarks/sweep.py --add --again --methods race   # the same for a method whose code has changed
     python benchmarks/sweep.py --draw      # redraws the figures from the JSON file alone
 
 The runs are kept in runs/sweep/TABLE, one file per task. Without that folder the same numbers are made again. No pixels
@@ -25,8 +26,9 @@ import pandas as pd
 from _common import RESULTS, ROOT, about_table, environment, result_path, scores_path, stale_rankers, write_json
 from scoreboard.by_hand import WITHOUT_US, load, replayed_by_hand, table_by_hand
 from scoreboard.families import development_families, scored_part
-from scoreboard.joined import joined
+from scoreboard.joined import joined, without
 from scoreboard.live_figure import draw_live_beside_replay
+from scoreboard.race_table import STEADY_RIVALS
 
 from hyperstar_tune.comparison import Budgets, LooScores, make_method, protocol_budgets, sweep
 from hyperstar_tune.comparison.budgets import finer
@@ -40,7 +42,6 @@ from hyperstar_tune.simulation.curves import TaskCurves
 from hyperstar_tune.tables.metadataset import MetaDataset
 
 RACES = ("race", "race_seconds", "race_no_images", *(f"race_parallel_{k}" for k in (2, 4, 8, 16)))
-STEADY_RIVALS = ("average_top1", "random_forest", "portfolio", "deep_kernel", "meta_data", "bm_both")
 HYPERSTAR = "bm_both"  # as published but for its backbone, which stays frozen
 PLUS = "hyperstar_plus"
 METHODS = (
@@ -65,10 +66,7 @@ METHODS = (
     *RACES,
     *WITHOUT_US,
     *("average_top1+race", "portfolio+race"),
-    *(
-        f"{ranker}_steady+alone"
-        for ranker in ("average_top1", "random_forest", "portfolio", "deep_kernel", "meta_data")
-    ),
+    *STEADY_RIVALS,
 )
 DRAWN = (
     *("hyperband", "bohb", "tr_automl", "average_top1+hyperband", f"{HYPERSTAR}+hyperband", f"{HYPERSTAR}+alone"),
@@ -83,6 +81,7 @@ def main() -> None:
     parser.add_argument("--loo", help="leave-family-out scores; by default those of loo_scores.py")
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--add", action="store_true", help="keep what the JSON file says of methods not replayed now")
+    parser.add_argument("--again", action="store_true", help="with --add: drop what the file says of these methods")
     parser.add_argument("--by-hand", type=Path, help="curves of what a person does; by default TABLE-by-hand")
     parser.add_argument("--seeds", type=int, default=100, help="runs of a method and task")
     parser.add_argument("--slow-seeds", type=int, default=10, help="the same where every suggestion fits a model")
@@ -134,10 +133,10 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"no scores, left out: {', '.join(left_out)}")
     if arguments.by_hand is None:
         arguments.by_hand = table_by_hand(Path(arguments.table))
-    typed, without = replayed_by_hand(methods, table, arguments.by_hand, names)
-    if without:
-        print(f"no curves of these configurations, left out: {', '.join(without)}")
-    methods = [name for name in methods if name not in {*left_out, *without}]
+    typed, unknown = replayed_by_hand(methods, table, arguments.by_hand, names)
+    if unknown:
+        print(f"no curves of these configurations, left out: {', '.join(unknown)}")
+    methods = [name for name in methods if name not in {*left_out, *unknown}]
     started = time.perf_counter()
     jobs = [(arguments, methods, typed, name, parts / f"{name}.parquet") for name in names]
     with multiprocessing.get_context("spawn").Pool(arguments.jobs) as pool:
@@ -163,7 +162,8 @@ def run(arguments: argparse.Namespace) -> None:
     summary |= summarize(frame, table, protocol_budgets(table))
     path = sweep_path(name_of_table, block)
     if arguments.add and path.exists():
-        summary = joined(read_summary(path), json.loads(json.dumps(summary)))
+        old = read_summary(path)
+        summary = joined(without(old, methods) if arguments.again else old, json.loads(json.dumps(summary)))
     write_json(path, summary, lines=False)
     show(json.loads(path.read_text()))
 

@@ -25,8 +25,9 @@ class RacePlan(Plan):
     """A race of the first two configurations of a ranking, then each next one to R, under an epoch budget.
 
     Both train for ``race_epochs``. The one with the better best epoch goes on to R, and every further configuration
-    trains straight to R. If ``epoch_budget`` has fewer epochs than the two take to the end of their race, the first
-    configuration trains alone. So it does with too few seconds, as soon as an epoch is measured.
+    trains straight to R. If ``epoch_budget`` has fewer epochs than the two take to the end of their race, there is no
+    race: the first configuration trains to R, then the second. So they do with too few seconds, which is decided by the
+    first measured epoch and the predicted seconds of both.
 
     Workers that are free while the race runs begin with the next configurations. What the winner of the race still
     needs is held back for it. So under a budget in epochs one worker and many train the same configurations for the

@@ -124,7 +124,9 @@ def predicted(plan: RacePlan, costs: Sequence[float]) -> str:
             race the dearer one is taken for the winner.
     """
     legs = [(plan.max_epochs, cost, 1) for cost in costs]  # epochs, seconds per epoch, configurations that are new
-    if plan.has_race and len(costs) > 1:
+    too_long = 0 < plan.seconds_budget < plan.race_epochs * sum(costs[:2])  # such a race is called off
+    has_race = plan.has_race and len(costs) > 1 and not too_long
+    if has_race:
         race = [(plan.race_epochs, cost, 1) for cost in costs[:2]]
         legs = [*race, (plan.max_epochs - plan.race_epochs, max(costs[:2]), 0), *legs[2:]]
     spent, seconds, n_configs, n_finished = 0, 0.0, 0, 0
@@ -141,7 +143,7 @@ def predicted(plan: RacePlan, costs: Sequence[float]) -> str:
         begun_s = seconds
         spent, seconds, n_configs = spent + left, seconds + left * cost, n_configs + n_new
         if left == epochs:
-            n_finished += int(is_last_of_race or not (plan.has_race and place < 2))
+            n_finished += int(is_last_of_race or not (has_race and place < 2))
         elif n_finished and left == in_time:
             cut = (
                 f"; the last {left} epochs train a configuration that cannot finish: {as_duration(begun_s)} or "

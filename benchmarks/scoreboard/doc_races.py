@@ -15,6 +15,8 @@ _SPENT = {
     "race_seconds": "the same in the order for seconds",
     "race_parallel_4": "the race, 4 trials at a time",
     "race_no_images": "a race without images",
+    "portfolio_steady+alone": "a greedy portfolio that learns what HyperSTAR+ learns, each to R",
+    "bm_both_steady+alone": "the paper's network on the same targets, each to R",
     "average_top1+alone": "an average ranking, each to R",
     "bohb": "BOHB",
     "hyperband": "Hyperband",

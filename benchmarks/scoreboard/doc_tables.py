@@ -14,6 +14,7 @@ from scoreboard.doc_cards import cards
 from scoreboard.doc_peers import peers_accuracy, peers_suggest, peers_syne_tune
 from scoreboard.doc_races import choosing, race, race_goals, spent
 from scoreboard.markdown import committed, markdown
+from scoreboard.race_table import STEADY_RIVALS
 
 __all__ = ["DOCS", "TABLES", "filled", "write_docs"]
 
@@ -62,9 +63,11 @@ _SHOWN = {  # methods in the tables of accuracy
         *(f"{ranker}+alone" for ranker in ("average_normalized", "deep_kernel", "meta_data", "portfolio")),
         *(f"{ranker}+alone" for ranker in ("random_forest", _NETWORK, "plus_average", "global_mean")),
         f"{_NETWORK}+bohb",
+        *STEADY_RIVALS,
     ),
     _TEST: (
         *_COMMON,
+        *STEADY_RIVALS,
         *(f"{ranker}+alone" for ranker in ("random_forest", "deep_kernel", "meta_data", _NETWORK, "plus_average")),
         *("portfolio+alone", "average_normalized+alone", f"{_NETWORK}+hyperband", f"{_OURS}+{_LONGEST}"),
     ),

@@ -1,6 +1,6 @@
 """Adds newly replayed methods to the summary of an earlier sweep, which keeps every figure that it has."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from hyperstar_tune.comparison.statistics import epochs_over_rivals
 from hyperstar_tune.errors import MetaDatasetError
 from scoreboard.budget_table import by_family
 
-__all__ = ["joined"]
+__all__ = ["joined", "without"]
 
 _ROUNDED = 6e-5  # runs are kept with four digits
 
@@ -39,6 +39,13 @@ def joined(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
         "methods": sorted({name for eta in new["by_eta"] for name in new["by_eta"][eta]["methods"]})
     }
     return result | {"added": [*old.get("added", ()), entry]}
+
+
+def without(summary: Any, methods: Collection[str]) -> Any:
+    """A summary that says nothing of some methods."""
+    if not isinstance(summary, dict):
+        return summary
+    return {name: without(value, methods) for name, value in summary.items() if name not in methods}
 
 
 def _check_runs(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

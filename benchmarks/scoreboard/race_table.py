@@ -17,7 +17,7 @@ from hyperstar_tune.comparison.statistics import bootstrap_mean, epochs_over_riv
 from hyperstar_tune.errors import MetaDatasetError
 from scoreboard.budget_table import by_family, with_ends
 
-__all__ = ["RACE", "RIVALS", "race_table"]
+__all__ = ["RACE", "RIVALS", "STEADY_RIVALS", "race_table"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,6 +27,11 @@ DEFAULT = "untuned_default"
 _BY_GOAL = (AVERAGE, "portfolio+alone", "hyperstar_plus+alone", "hyperband")  # the race is to be above each of them
 RIVALS = (*_BY_GOAL, DEFAULT, "expert", "bohb", "race_no_images", "race_seconds", "tutorial_sgd", "head_alone")
 RIVALS += tuple(f"race_parallel_{k}" for k in (2, 4, 8, 16))
+STEADY_RIVALS = tuple(  # they learn the accuracies that HyperSTAR+ learns
+    f"{ranker}_steady+alone"
+    for ranker in ("average_top1", "random_forest", "portfolio", "deep_kernel", "meta_data", "bm_both")
+)
+RIVALS += STEADY_RIVALS
 _CLEARLY = (2, 2.5)  # budgets, in R, at which the lower end is to be above 0
 _ABOVE_DEFAULT = {1: 1.0, 4.5: 2.0}  # points, by budget in R
 _EPOCHS = 0.10  # wanted, as a share of the epochs of Hyperband and BOHB

@@ -72,6 +72,7 @@ class Method:
     is_slow: bool = False  # fits a model at every suggestion
     is_random: bool = True  # depends on the seed (apart from its ranking)
     n_workers: int = 0  # trials side by side; 0: as many as the comparison says
+    in_seconds: bool = False  # at equal seconds it is run anew under a budget in seconds, not read off its other run
 
 
 def make_method(name: str) -> Method:
@@ -136,7 +137,7 @@ def _known(s: Setting) -> MetaDataset:
 
 def _race(ranking: Callable[[Setting], Ranking]) -> Make:
     def make(s: Setting) -> Pair:
-        plan = RacePlan(s.plan.max_epochs, s.plan.epoch_budget)
+        plan = RacePlan(s.plan.max_epochs, s.plan.epoch_budget, seconds_budget=s.plan.seconds_budget)
         return HyperStarSearcher(ranking=ranking(s), plan=plan), PlanScheduler(plan)
 
     return make
@@ -264,7 +265,15 @@ METHODS = {  # those with a plain name
         Method("tr_automl", "Tr-AutoML", _tr_automl, "#7f7f7f", needs_table=True, **_FIFO),
         Method("rush", "RUSH", _rush, "#c49c94", needs_table=True, **_FREE),
         Method("race", "HyperSTAR+, race", _race(_with_complement), "#d62728", **_BY_PLUS),
-        Method("race_seconds", "HyperSTAR+, race, order by seconds", _race(_cheap_first), "#d62728", ":", **_BY_PLUS),
+        Method(
+            "race_seconds",
+            "HyperSTAR+, race, order by seconds",
+            _race(_cheap_first),
+            "#d62728",
+            ":",
+            in_seconds=True,
+            **_BY_PLUS,
+        ),
         Method("race_no_images", "race without images", _race(_least_fall_first), ranker="plus_average", **_RACES),
         *(
             Method(

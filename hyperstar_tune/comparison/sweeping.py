@@ -1,8 +1,8 @@
 """Replays methods at equal budgets on many tasks with many seeds. It can be resumed, and writes one Parquet file.
 
 One run of a method, task, seed and eta covers all budgets of that eta, because these are read off one run
-(docs/protocol.md). Only a method whose trials run side by side is run anew for every half R. A method that does not
-depend on the seed runs once per seed of its ranking.
+(docs/protocol.md). Only a method whose trials run side by side is run anew for every half R, and so is one that plans
+for seconds, under a budget in seconds. A method that does not depend on the seed runs once per seed of its ranking.
 """
 
 import gc
@@ -183,35 +183,46 @@ def _runs(
     if budgets.max_epochs not in (0, curves.max_epochs):
         curves = curves.prefix(budgets.max_epochs)
     known = table.without(curves.family) if method.needs_table else None
-    times = np.asarray(points) * (epoch_seconds or float(curves.seconds.mean()))
-    planned = points[-1:] if method.n_workers < 2 else _planned(points, curves.max_epochs)
-    for seed in seeds:
+    unit = epoch_seconds or float(curves.seconds.mean())
+    r = curves.max_epochs
+
+    def run(seed: int, epochs: int = 0, seconds: float = 0.0) -> Run:
+        plan = HyperBandPlan(r, budgets.eta, epochs, seconds_budget=seconds)
         ranking = loo.ranking(method.ranker, curves.task, seed) if method.ranker else None
-        runs = {}
-        for end in planned:
-            setting = Setting(table.space, HyperBandPlan(curves.max_epochs, budgets.eta, end), seed, ranking, known)
-            runs[end] = run_method(method, curves, setting, method.n_workers or n_workers)
+        setting = Setting(table.space, plan, seed, ranking, known)
+        return run_method(method, curves, setting, method.n_workers or n_workers)
+
+    for seed in seeds:
+        planned = _planned(points, r, r) if method.n_workers > 1 else points[-1:]
+        runs = {end: run(seed, end) for end in planned}
         whole = runs[points[-1]]
-        late = whole.incumbent
-        for budget, then in zip(points, late.at_seconds(times), strict=True):
-            run = runs[next(end for end in planned if end >= budget)]
-            best = run.incumbent
-            here = best.at([budget])[0]
+        timed = {points[-1]: whole}
+        if method.in_seconds:
+            timed = {end: run(seed, seconds=end * unit) for end in _planned(points, r, r / 2)}
+        for budget in points:
+            own, late = _planned_for(budget, runs), _planned_for(budget, timed).incumbent
+            best = own.incumbent
+            here, then = best.at([budget])[0], late.at_seconds(np.array([budget * unit]))[0]
             values = (
                 *(method.name, curves.task, curves.family, seed, budgets.eta, budget),
                 *(best.accuracy[here], best.accuracy_b[here], best.seconds[here]),
-                *(late.accuracy[then], late.accuracy_b[then], whole.searcher_s, len(run.trials)),
+                *(late.accuracy[then], late.accuracy_b[then], whole.searcher_s, len(own.trials)),
             )
             yield dict(zip(RESULT_COLUMNS[:-1], values, strict=True))
 
 
-def _planned(points: Sequence[int], max_epochs: int) -> list[int]:
-    """The budgets that runs of several workers are planned for: what they finish first depends on where a run ends.
+def _planned(points: Sequence[int], max_epochs: int, least: float) -> list[int]:
+    """The budgets that runs are planned for where it matters what a run is planned for.
 
-    They are those of the points that are R or a larger multiple of R/2, up to 4.5 R, and the last point.
+    They are those of the points that are multiples of R/2, from ``least`` to 4.5 R, and the last point.
     """
     halves = {point for point in points if 2 * point % max_epochs == 0}
-    return sorted({point for point in halves if max_epochs <= point <= 4.5 * max_epochs} | {points[-1]})
+    return sorted({point for point in halves if least <= point <= 4.5 * max_epochs} | {points[-1]})
+
+
+def _planned_for(budget: int, runs: Mapping[int, Run]) -> Run:
+    """Of runs by the budgets that they are planned for, which rise, the first that covers a budget."""
+    return runs[next(end for end in runs if end >= budget)]
 
 
 def _fewest_reports(method: Method, plan: HyperBandPlan, curves: TaskCurves, n_workers: int) -> Sequence[int] | str:
@@ -235,7 +246,9 @@ def _origin(method: Method, task: str, table: MetaDataset, loo: LooScores, share
     """A digest of everything that the runs of a method on a task depend on besides their seed."""
     rows = slice(None) if method.needs_table else (table.tasks["name"] == task).to_numpy()
     scores = (loo.scores(method.ranker, task, seed).tobytes() for seed in range(loo.n_seeds(method.ranker, task)))
-    return hashlib.sha256(b"".join([shared.encode(), table.evaluations[rows].tobytes(), *scores])).hexdigest()[:12]
+    kind = b"in seconds" if method.in_seconds else b""
+    parts = [shared.encode(), kind, table.evaluations[rows].tobytes(), *scores]
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
 
 
 def _kept(path: Path, origins: Mapping[tuple[str, str], str]) -> list[pd.DataFrame]:

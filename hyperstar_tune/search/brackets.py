@@ -5,8 +5,8 @@ all results. So both talk to one gate. Every step takes constant time, and the e
 beyond those of the ledger are (docs/protocol.md, "Runs under a budget"):
 
 - Brackets run one after another. A rung ends when all its places are decided. Equal scores keep the order of arrival.
-- A race whose first rung would take longer than the whole budget in seconds, by what was measured of its first trial
-  to report, is called off: its trials train to the end.
+- A race whose first rung would take longer than the whole budget in seconds is called off: its trials train to the end.
+  The prices of the two are corrected by what was measured of the first trial to report.
 - In a plan that overlaps, the next bracket takes trials as soon as the one before it is full. What the later rungs of
   earlier brackets need is held back for them, and they go first.
 - A diverged or failed trial keeps its place with the worst score.
@@ -57,6 +57,7 @@ class Gate(Ledger):
     """
 
     is_open = False
+    rival_price = 0.0  # predicted seconds per epoch of the one that races against the first; 0: unknown
 
     def __init__(self, plan: Plan, repeats: bool = True, max_concurrent: int | None = None) -> None:
         super().__init__(plan.epoch_budget or math.inf, max_concurrent, plan.seconds_budget or math.inf)
@@ -306,8 +307,8 @@ class Gate(Ledger):
         race = self._open.get(first.bracket)
         if race is None or race.rung or len(race.plan.rungs) == 1 or len(race.pending) < len(race.members):
             return
-        prices = [*map(self.price, race.members.values()), *[self.price(first)] * race.free_slots]
-        if race.epochs * sum(prices) > self.seconds_budget:
+        rivals = [TrialState("", price=self.rival_price)] * race.free_slots
+        if race.epochs * sum(map(self.price, [*race.members.values(), *rivals])) > self.seconds_budget:
             race.plan = Bracket((Rung(race.plan.n_configs, race.plan.rungs[-1].epochs),))
             for member in race.members.values():
                 member.level = race.epochs

@@ -1,7 +1,7 @@
 """What the race gains, read off made-up summaries of sweeps."""
 
 import pytest
-from scoreboard.joined import joined
+from scoreboard.joined import joined, without
 from scoreboard.race_table import race_table
 
 from hyperstar_tune.errors import MetaDatasetError
@@ -93,6 +93,13 @@ def test_joining_adds_methods_and_keeps_what_was_there():
     assert part["tasks"]["a1"] == {"hyperband": HYPERBAND, "race": RACE}
     assert part["epochs_to_rival"]["hyperband"]["race"]["mean"] == pytest.approx(4 / 18, abs=1e-4)
     assert whole["added"] == [{"command": "sweep.py", "versions": {}, "methods": ["hyperband", "race"]}]
+
+
+def test_a_method_whose_code_has_changed_is_dropped_before_it_is_added_anew():
+    tasks = {"a": "a", "b": "b"}
+    old = without(summary(tasks, race=HYPERBAND, hyperband=HYPERBAND), ["race"])
+    assert old["by_eta"]["2"]["tasks"]["a"] == {"hyperband": HYPERBAND}
+    assert joined(old, summary(tasks, race=RACE))["by_eta"]["2"]["tasks"]["a"]["race"] == RACE
 
 
 def test_joining_refuses_other_tasks_and_other_runs():

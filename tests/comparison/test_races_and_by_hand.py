@@ -87,6 +87,19 @@ def test_a_race_for_a_budget_in_seconds_goes_by_what_an_epoch_costs(table, loo):
     assert at(again, "race_seconds", "task2", "seconds")[0] < 1e3
 
 
+def test_a_race_in_seconds_is_run_anew_for_the_seconds_of_each_budget(table, loo):
+    first = table.configs.index(loo.ranking("hyperstar_plus", "task2", 0).configs[0])
+    timed = table.evaluations.copy()
+    timed[..., 5] = 3.0  # so that a race takes longer than R seconds
+    timed[:, first, ..., 5] = 2.9
+    slow = replace(table, evaluations=timed)
+    frame = sweep(["race_seconds"], slow, loo, budgets=BUDGETS, tasks=["task2"], epoch_seconds={"task2": 1.0})
+    curve = TaskCurves.of(slow, "task2").accuracy[first]
+    assert at(frame, "race_seconds", "task2", "timed_accuracy")[0] == curve[:3].max()  # no race within R seconds
+    by_epochs = sweep(["race"], slow, loo, budgets=BUDGETS, tasks=["task2"])
+    assert at(frame, "race_seconds", "task2")[0] == at(by_epochs, "race", "task2")[0]  # but within R epochs
+
+
 def test_an_expert_races_two_usual_configurations():
     values = {"optimizer": ["adamw", "sgd"], "lr": [1e-3, 1e-2], "layers": ["last_stage", "all"]}
     small = make_table()

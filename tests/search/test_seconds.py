@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from virtual_run import VirtualRun, choices
 
@@ -154,6 +155,19 @@ def test_a_race_that_takes_longer_than_the_budget_is_called_off_by_the_first_mea
     searcher = HyperStarSearcher(ranking=ranking([0.1] * 30), plan=RacePlan(8, seconds_budget=budget))
     run = clocked(run_of(searcher.plan, 1, searcher), lambda config: 10 if budget > 39 else 9.9).run()
     assert {trial.config["x"]: trial.epochs for trial in run.trials if trial.epochs} == epochs
+
+
+@pytest.mark.parametrize("falls", [None, np.array([[0.0, -0.1, 0.0], [-0.1, -0.1, 0.0]])], ids=["second", "complement"])
+@pytest.mark.parametrize("scale", [0.1, 1, 10])
+@pytest.mark.parametrize(("budget", "races"), [(79, False), (80, True)])
+def test_a_race_against_a_dear_one_is_called_off_before_that_one_begins(budget, races, scale, falls):
+    rival = 1 if falls is None else 2
+    costs = [3.0 if place == rival else 1.0 for place in range(3)]
+    ranked = Ranking.of([{"x": x} for x in range(3)], [2.0, 1.0, 0.0], falls=falls, costs=[c * scale for c in costs])
+    plan = RacePlan(8, seconds_budget=budget)
+    run = clocked(run_of(plan, 1, HyperStarSearcher(ranking=ranked, plan=plan)), lambda config: 10 * costs[config["x"]])
+    trained = {trial.config["x"]: trial.epochs for trial in run.run().trials if trial.epochs}
+    assert trained == ({0: 2, rival: 2} if races else {0: 8})
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
