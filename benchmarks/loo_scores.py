@@ -42,7 +42,6 @@ SEEDS = {  # cheap or dear; others: --seeds
     **dict.fromkeys(("meta_data", "deep_kernel", "zap_pairwise", "global_mean"), 10),
     **dict.fromkeys(COSTLY, 1),
 }
-STEADY_SEEDS = 3  # of rivals that learn from steady targets
 
 
 def main() -> None:
@@ -79,7 +78,7 @@ def main() -> None:
     def seeds(kind: RankerKind) -> int:
         if not kind.is_random:
             return 1
-        return STEADY_SEEDS if kind.is_steady else SEEDS.get(kind.name, arguments.seeds)
+        return arguments.steady_seeds if kind.is_steady else SEEDS.get(kind.name, arguments.seeds)
 
     def one_by_one(some: list[RankerKind]) -> None:
         for kind in some:
@@ -99,6 +98,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--features", help="folder to keep the features of the frozen backbone in between calls")
     parser.add_argument("--rankers", default=",".join(ranker_names()))
     parser.add_argument("--seeds", type=int, default=5, help="how many, of rankers trained on images")
+    parser.add_argument("--steady-seeds", type=int, default=3, help="how many, of rivals on steady targets")
     parser.add_argument("--epochs", type=int, default=12, help="passes of meta-training")
     parser.add_argument("--image-batches", type=int, default=5, help="image batches of each task in a pass")
     parser.add_argument("--configs-per-batch", type=int, default=108, help="in a step; the paper takes 10")

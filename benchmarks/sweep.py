@@ -19,6 +19,7 @@ import argparse
 import json
 import multiprocessing
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -181,8 +182,8 @@ def add_up(path: Path, wall: float, cpu: float) -> dict[str, float]:
 
 def _one_task(job: tuple[argparse.Namespace, list[str], list[str], str, Path]) -> tuple[str, float]:
     arguments, methods, typed, name, part = job
-    table = known_for(MetaDataset.load(arguments.table), name)
-    loo = LooScores.load(arguments.loo, table.configs)
+    whole, loo = _loaded(arguments.table, arguments.loo)
+    table = known_for(whole, name)
     budgets = grids(table)
     before = time.process_time()
     sweep(
@@ -201,6 +202,13 @@ def _one_task(job: tuple[argparse.Namespace, list[str], list[str], str, Path]) -
         hand = load(arguments.by_hand)
         sweep(typed, hand, budgets=budgets, tasks=[name], epoch_seconds=unit, out=typed_part(part))
     return name, time.process_time() - before
+
+
+@cache
+def _loaded(table: str, loo: str) -> tuple[MetaDataset, LooScores]:
+    """A table and its scores, read once in every process."""
+    whole = MetaDataset.load(table)
+    return whole, LooScores.load(loo, whole.configs)
 
 
 def typed_part(part: Path) -> Path:
