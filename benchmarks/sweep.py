@@ -2,7 +2,7 @@
 
     python benchmarks/sweep.py             # runs (or goes on with) the sweep, sums it up and draws
     python benchmarks/sweep.py --add --methods race,expert    # adds methods to the JSON file, which keeps all others
-    python benchmarks/sweep.py --add --again --methods race   # the same for a method whose code has changed
+    python benchmarks/sweep.py --add --methods race --again race    # the same for a method whose code has changed
     python benchmarks/sweep.py --draw      # redraws the figures from the JSON file alone
 
 The runs are kept in runs/sweep/TABLE, one file per task. Without that folder the same numbers are made again. No pixels
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--loo", help="leave-family-out scores; by default those of loo_scores.py")
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--add", action="store_true", help="keep what the JSON file says of methods not replayed now")
-    parser.add_argument("--again", action="store_true", help="with --add: drop what the file says of these methods")
+    parser.add_argument("--again", default="", help="with --add: those whose code has changed; the file forgets them")
     parser.add_argument("--by-hand", type=Path, help="curves of what a person does; by default TABLE-by-hand")
     parser.add_argument("--seeds", type=int, default=100, help="runs of a method and task")
     parser.add_argument("--slow-seeds", type=int, default=10, help="the same where every suggestion fits a model")
@@ -164,7 +164,7 @@ def run(arguments: argparse.Namespace) -> None:
     path = sweep_path(name_of_table, block)
     if arguments.add and path.exists():
         old = read_summary(path)
-        summary = joined(without(old, methods) if arguments.again else old, json.loads(json.dumps(summary)))
+        summary = joined(without(old, arguments.again.split(",")), json.loads(json.dumps(summary)))
     write_json(path, summary, lines=False)
     show(json.loads(path.read_text()))
 
