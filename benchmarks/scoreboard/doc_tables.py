@@ -128,7 +128,8 @@ def _readme() -> str:
 
 
 def _accuracy(sweep: str) -> str:
-    found = _accuracies(sweep, _SHOWN[sweep])
+    swept = committed(sweep)["by_eta"]["2"]["methods"]
+    found = _accuracies(sweep, [name for name in _SHOWN[sweep] if name in swept])
     shares = _shares_of_room(sweep, found)
     rows = (
         [f"`{name}`", *(f"{v:.1f} ({share:.0f} %)" for v, share in zip(values, shares[name], strict=True))]

@@ -191,11 +191,13 @@ class HyperStarSearcher(DeckSearcher):
             return
         if self._restart:
             raise SearchError("restart=True begins every bracket anew, which a RacePlan cannot; leave restart out")
-        follows = self.ranking is not None and self.deck is not None and self._use[0] == "top"
-        if gate.plan.has_race and follows and len(self.ranking) > 1:
-            rival = self.ranking.order()[1]
-            self.deck.bring_forward(rival)
-            gate.rival_price = self.price(self.ranking.configs[rival])
+        ranking, deck = self.ranking, self.deck
+        if ranking is None or deck is None or len(ranking) < 2:
+            return
+        if gate.plan.has_race and self._use[0] == "top":
+            rival = ranking.order()[1]
+            deck.bring_forward(rival)
+            gate.rival_price = self.price(ranking.configs[rival])
 
     def searched_values(self, parameter: str) -> list[Any]:
         """Values of a parameter in the ranking, or in the space if that is searched at random."""
