@@ -12,7 +12,7 @@ _SPENT = {
     "untuned_default": "no tuning: AdamW 1e-3, all layers, basic augmentation, once to R",
     "expert": "a race of two by hand, then nothing more",
     "race": "**race, then down the ranking**",
-    "race_seconds": "the same in the order for seconds",
+    "race_seconds": "the same, planned for seconds",
     "race_parallel_4": "the race, 4 trials at a time",
     "race_no_images": "a race without images",
     "portfolio_steady+alone": "a greedy portfolio that learns what HyperSTAR+ learns, each to R",
