@@ -80,25 +80,32 @@ class Axis:
 
     def draw(self, n: int, numbers: np.random.Generator) -> list[Any]:
         """Draws ``n`` values independently, in the way of Ray where a parameter comes from there."""
+        drawn = self.draw_array(n, numbers).tolist()
+        return drawn if self.choices is None else [self.choices[place] for place in drawn]
+
+    def draw_array(self, n: int, numbers: np.random.Generator) -> npt.NDArray[Any]:
+        """The same as numbers, or of listed values as places in the list, shape [n]."""
         hp = self._hp
         if self.choices is not None:
-            return [self.choices[place] for place in numbers.choice(len(self.choices), n, p=self.weights)]
+            return np.asarray(numbers.choice(len(self.choices), n, p=self.weights))
         if isinstance(hp, UniformIntegerHyperparameter):
             step = self.step or 1
             first, last = self.lower // step, self.upper // step
             if self.is_log:  # Ray rounds down, so that small numbers are likelier than by rounding to the nearest
-                places = np.floor(np.exp(numbers.uniform(math.log(first), math.log(last + 1), n)))
+                places = np.floor(np.exp(numbers.uniform(math.log(first), math.log(last + 1), n))).astype(np.int64)
             else:
                 places = numbers.integers(first, last + 1, n)
-            return [min(max(int(place), first), last) * step for place in places]
+            return np.clip(places, first, last) * step
         if isinstance(hp, UniformFloatHyperparameter):
             if self.is_log:
                 drawn = np.exp(numbers.uniform(math.log(self.lower), math.log(self.upper), n))
             else:
                 drawn = numbers.uniform(self.lower, self.upper, n)
-            return [self.nearest(value) for value in drawn]
-        drawn = hp.sample_value(n, seed=np.random.RandomState(numbers.integers(2**31)))
-        return [plain(value) for value in drawn]
+            if not self.step:
+                return np.clip(drawn, self.lower, self.upper)
+            multiples, inverse = np.unique(np.round(drawn / self.step), return_inverse=True)
+            return np.array([self.nearest(multiple * self.step) for multiple in multiples])[inverse]
+        return np.asarray(hp.sample_value(n, seed=np.random.RandomState(numbers.integers(2**31))))
 
     def nearest(self, value: Any) -> Any:
         """The value of a range that is nearest to a number; a listed value is itself."""

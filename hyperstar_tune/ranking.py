@@ -36,6 +36,7 @@ class Ranking:
     known_tasks: tuple[str, ...] = ()  # T tasks on which all configurations were measured or estimated
     falls: tuple[tuple[float, ...], ...] = ()  # of each configuration T values: a share below the best of the task
     costs: tuple[float, ...] = ()  # predicted seconds per epoch, on the machine of the known tasks; empty: not known
+    notes: tuple[str, ...] = ()  # what of the searched space does not count in it, one line each
 
     @classmethod
     def of(
@@ -151,7 +152,7 @@ class Ranking:
         lines = []
         if self.seen:
             lines.append(f"{self.source} has seen these images in meta-training: its ranking is no prediction.")
-        lines += self.doubts()
+        lines += [*self.doubts(), *self.notes]
         if self.nearest:
             lines.append(
                 f"Nearest known tasks, by how well features tell their classes apart, not by what the images show: "

@@ -24,13 +24,24 @@ from ConfigSpace import AndConjunction, ConfigurationSpace, OrConjunction
 
 from hyperstar_tune._axes import Axis
 from hyperstar_tune._values import config_key, listed_parameter, plain, values_of
+from hyperstar_tune.columns import Column, Columns, columns_of, holds
 from hyperstar_tune.errors import SpaceError, first_line
 from hyperstar_tune.named_spaces import GRIDS, cnn_space, sobol_configs, tuning_space
 
-__all__ = ["Config", "SearchSpace", "config_key", "listed_parameter", "plain", "space_names", "values_of"]
+__all__ = [
+    "LARGEST_GRID",
+    "Config",
+    "SearchSpace",
+    "config_key",
+    "listed_parameter",
+    "plain",
+    "space_names",
+    "values_of",
+]
 
 Config = dict[str, Any]  # plain Python values
 
+LARGEST_GRID = 20_000  # configurations; a larger finite space is drawn from, not listed
 _MOST_LISTED = 1_000_000  # configurations; a stranger's file may state a space of any size
 
 _N_LISTED = 128  # configurations of the named space that is not a grid
@@ -202,9 +213,26 @@ class SearchSpace:
         numbers = np.random.default_rng(seed)
         if self.listed is not None:
             return [dict(self.listed[place]) for place in numbers.integers(len(self.listed), size=n)]
-        columns = [axis.draw(n, numbers) for axis in self._axes.values()]
-        drawn = [dict(zip(self._axes, values, strict=True)) for values in zip(*columns, strict=True)]
-        return [self.active(config) for config in drawn] if self._dependent else drawn
+        drawn = [axis.draw(n, numbers) for axis in self._axes.values()]
+        configs = [dict(zip(self._axes, values, strict=True)) for values in zip(*drawn, strict=True)]
+        return [self.active(config) for config in configs] if self._dependent else configs
+
+    def draw_columns(self, n: int, seed: int) -> dict[str, Column]:
+        """Draws the configurations that ``draw`` does, as one array per parameter: for very many of them."""
+        if self.listed is not None:
+            return columns_of(self.draw(n, seed), self._axes)
+        numbers = np.random.default_rng(seed)
+        drawn: dict[str, Column] = {}
+        for name, axis in self._axes.items():
+            drawn[name] = Column(axis.draw_array(n, numbers), axis.choices, self.active_rows(name, drawn, n))
+        return drawn
+
+    def active_rows(self, parameter: str, columns: Columns, n: int) -> npt.NDArray[np.bool_]:
+        """In which of n configurations a parameter means something, shape [n]."""
+        active = np.ones(n, dtype=bool)
+        for condition in self._conditions[parameter]:
+            active &= holds(condition, columns, n)
+        return active
 
     def weights(self, configs: Sequence[Config]) -> npt.NDArray[np.float64] | None:
         """How likely configurations of a finite space are drawn, relative to each other; None if they are all alike.

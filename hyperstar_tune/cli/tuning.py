@@ -10,6 +10,7 @@ import typer
 
 from hyperstar_tune.cli.app import app, console
 from hyperstar_tune.cli.network_options import MEAN_HELP, MODEL_ARG_HELP, STD_HELP, model_arguments, normalization
+from hyperstar_tune.cli.spaces import SPACE_HELP, find_space
 from hyperstar_tune.errors import ModelError, SearchError, TaskError
 
 _METRICS = {"accuracy": "val_accuracy", "balanced-accuracy": "val_balanced_accuracy", "macro-f1": "val_macro_f1"}
@@ -45,6 +46,10 @@ def tune(
     predictor: Annotated[
         str | None, typer.Option(help="A shipped predictor or a folder. [default: one that fits the weights]")
     ] = None,
+    space: Annotated[
+        str | None,
+        typer.Option(help=f"What to search, by default the predictor's space. {SPACE_HELP}"),
+    ] = None,
     max_epochs: Annotated[
         int | None,
         typer.Option(help="R: epochs of a configuration that is trained to the end. [default: by the budget]"),
@@ -74,6 +79,7 @@ def tune(
         **{name: value for name, value in context.params.items() if name not in _NO_OPTIONS},
         "metric": _METRICS[metric],
         "model_args": model_arguments(model_arg),
+        "space": None if space is None else json.loads(json.dumps(find_space(space).to_json())),
     }
     there = out if out is not None else find_run(folder) if resume else None
     if there is not None and (there / OPTIONS_FILE).is_file():

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hyperstar_tune.predictor.any_space_predictor import AnySpacePredictor, train_any_space
     from hyperstar_tune.predictor.joined import extend_plus
     from hyperstar_tune.predictor.network_predictor import NetworkPredictor
     from hyperstar_tune.predictor.plus_predictor import PlusPredictor, train_plus
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from hyperstar_tune.shipped import predictor_names
 
 __all__ = [
+    "AnySpacePredictor",
     "EpochReport",
     "NetworkPredictor",
     "PlusPredictor",
@@ -23,10 +25,12 @@ __all__ = [
     "extend_plus",
     "meta_train",
     "predictor_names",
+    "train_any_space",
     "train_plus",
 ]
 
 _FILES = {
+    "AnySpacePredictor": "predictor.any_space_predictor",
     "EpochReport": "predictor.training",
     "NetworkPredictor": "predictor.network_predictor",
     "PlusPredictor": "predictor.plus_predictor",
@@ -35,6 +39,7 @@ _FILES = {
     "extend_plus": "predictor.joined",
     "meta_train": "predictor.training",
     "predictor_names": "shipped",
+    "train_any_space": "predictor.any_space_predictor",
     "train_plus": "predictor.plus_predictor",
 }
 

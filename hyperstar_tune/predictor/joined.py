@@ -75,7 +75,7 @@ def extend_plus(
         PredictorError: If ``base`` is of another method, or a task has no images here or others than the curves.
         SpaceError: If a configuration is not in the space of ``base``.
     """
-    if not isinstance(base, PlusPredictor):
+    if not isinstance(base, PlusPredictor) or base.card["method"] != PlusPredictor.method:
         kind = type(base).__name__
         raise PredictorError(f"only a HyperSTAR+ predictor can be extended, but {base.name!r} is a {kind}")
     check_images(metadataset, tasks)

@@ -4,7 +4,7 @@ A race takes the complement of a ranking's first configuration from it (``hypers
 in seconds the price of each configuration. No image is kept.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from hyperstar_tune.complement import LARGEST_FALL, shortfalls
 from hyperstar_tune.predictor.plus import interpolated
 from hyperstar_tune.predictor.targets import CURVES, default_curve, usable_cells
+from hyperstar_tune.space import Config
 
 if TYPE_CHECKING:
     from hyperstar_tune.tables.metadataset import MetaDataset
@@ -38,11 +39,15 @@ class KnownTasks:
     image_seconds: Floats  # seconds of an epoch for each image of a task, training and validation, [H]
 
     @classmethod
-    def of(cls, table: "MetaDataset") -> "KnownTasks":
+    def of(cls, table: "MetaDataset", encode: Callable[[Sequence[Config]], Floats] | None = None) -> "KnownTasks":
         """Takes the complete tasks of a table, or all of them where too few are complete.
 
         Accuracies are steady ones, or the last ones where a schedule settles a training. A cell that was not trained
         has the mean of its configuration over the tasks that have it.
+
+        Args:
+            table: The table.
+            encode: How configurations become numbers; None: as the table's space encodes them.
         """
         accuracies = CURVES[default_curve(table)](table)
         rows, columns = usable_cells(table, accuracies)
@@ -52,13 +57,37 @@ class KnownTasks:
         n_images = (tasks["n_train"] + tasks["n_val"]).to_numpy(dtype=np.float64)
         seconds = table.curve("epoch_seconds")[np.ix_(rows, columns)].astype(np.float64)  # [T, H, S, F]
         per_image = seconds / np.maximum(n_images, 1)[:, None, None, None]
-        arrays = (table.space.encode(table.configs)[columns], falls, np.nanmedian(per_image, axis=(0, 2, 3)))
+        encoded = (encode or table.space.encode)(table.configs)
+        arrays = (encoded[columns], falls, np.nanmedian(per_image, axis=(0, 2, 3)))
         # Rounded to the precision in which they are stored: a loaded predictor ranks like the saved one.
         return cls(tuple(tasks["name"].astype(str)), *(a.astype(np.float32).astype(np.float64) for a in arrays))
 
     @classmethod
-    def restore(cls, card: Mapping[str, Any], tensors: dict[str, Tensor], dim: int) -> "KnownTasks | None":
-        """Takes its tensors out of a predictor's, whose configurations have ``dim`` numbers each.
+    def joined(cls, parts: Sequence["KnownTasks"]) -> "KnownTasks":
+        """What is known of the tasks of several tables, whose configurations are encoded alike.
+
+        A configuration of another table has an estimate on a task, from the task's own ones that are similar. Seconds
+        are those of the first table's network: those of the others are brought to its level.
+        """
+        first, *others = parts
+        if not others:
+            return first
+        encoded = np.concatenate([part.encoded for part in parts])
+        falls = [np.clip(interpolated(part.falls, part.encoded, encoded), -LARGEST_FALL, 0) for part in parts]
+        seconds = [first.image_seconds]
+        for part in others:
+            if (first.image_seconds <= 0).any() or (part.image_seconds <= 0).any():
+                seconds.append(np.zeros(len(part.encoded)))
+                continue
+            level = interpolated(np.log(first.image_seconds), first.encoded, part.encoded)
+            seconds.append(part.image_seconds * np.exp(np.mean(level - np.log(part.image_seconds))))
+        names = tuple(name for part in parts for name in part.names)
+        arrays = (encoded, np.concatenate(falls), np.concatenate(seconds))
+        return cls(names, *(a.astype(np.float32).astype(np.float64) for a in arrays))
+
+    @classmethod
+    def restore(cls, card: Mapping[str, Any], tensors: dict[str, Tensor]) -> "KnownTasks | None":
+        """Takes its tensors out of a predictor's.
 
         Returns:
             None if the predictor has none.
@@ -71,6 +100,7 @@ class KnownTasks:
             return None
         names = tuple(map(str, card[KNOWN_TASKS]))
         n = len(own[f"{_PREFIX}image_seconds"])
+        dim = own[f"{_PREFIX}encoded"].shape[-1]
         shapes = {"encoded": (n, dim), "falls": (len(names), n), "image_seconds": (n,)}
         if own.keys() != {f"{_PREFIX}{name}" for name in shapes} or not n:
             raise RuntimeError(f"what is known of tasks must be {', '.join(shapes)}")

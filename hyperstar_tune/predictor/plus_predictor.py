@@ -34,7 +34,7 @@ from hyperstar_tune.tasks.task import ImageTask
 if TYPE_CHECKING:
     from hyperstar_tune.tables.metadataset import MetaDataset
 
-__all__ = ["PlusPredictor", "train_plus"]
+__all__ = ["PlusPredictor", "about_learning", "checked_card", "checked_tensors", "train_plus"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -87,11 +87,7 @@ class PlusPredictor(Predictor):
         known = metadataset.tasks.iloc[rows][["name", "family"]].astype(str)
         families = known["family"].tolist()
         traits = np.stack([traits_by_name(name) for name in known["name"]])
-        card = {
-            "settings": json.loads(json.dumps(asdict(settings) | {"curve": curve})),  # with lists instead of tuples
-            "tasks": known.to_dict("records"),
-            "versions": {"torch": torch.__version__, "numpy": np.__version__},
-        }
+        card = about_learning(settings, curve) | {"tasks": known.to_dict("records")}
         model = fit_plus(targets, traits, families, settings.penalty)
         error = leave_out_error(targets, traits, families, settings.penalty)
         predictor = cls(model, error, encoded, settings.traits, metadataset.space, metadataset.fingerprint, card)
@@ -101,25 +97,11 @@ class PlusPredictor(Predictor):
     @classmethod
     def restore(cls, card: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "PlusPredictor":
         """The predictor of a card and its tensors; raises whatever a damaged one leads to."""
-        traits, reach, space = card["traits"], card["reach"], SearchSpace.from_json(card["space"])
-        if not isinstance(traits, list) or not traits or any(name not in TRAITS for name in traits):
-            raise RuntimeError(f"traits must be some of {', '.join(TRAITS)}")
-        if not isinstance(reach, float) or not 0 < reach < np.inf:
-            raise RuntimeError(f"the reach must be a positive number, but is {reach!r:.40}")
+        (traits, reach), space = checked_card(card), SearchSpace.from_json(card["space"])
         tasks, dims, configs = len(card["tasks"]), len(traits), len(tensors["mean"])
         shapes = {"mean": (configs,), "slopes": (dims, configs), "shift": (dims,), "scale": (dims,)}
         shapes |= {"known": (tasks, dims), "error": (configs,), "encoded": (configs, space.dim)}
-        if tensors.keys() != shapes.keys():
-            raise KeyError(f"tensor {sorted(tensors.keys() ^ shapes.keys())[0]} is missing or unknown")
-        if not configs or not tasks:
-            raise RuntimeError("a predictor knows at least one configuration and one task")
-        for name, shape in shapes.items():
-            stored = tensors[name]
-            if stored.shape != shape or stored.dtype != torch.float64 or not torch.isfinite(stored).all():
-                raise RuntimeError(f"tensor {name} must be finite float64 of shape {[*shape]}, not {[*stored.shape]}")
-        if (tensors["scale"] <= 0).any() or (tensors["error"] < 0).any():
-            raise RuntimeError("scales must be positive and errors not negative")
-        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+        arrays = checked_tensors(tensors, shapes)
         error, encoded = arrays.pop("error"), arrays.pop("encoded")
         model, fingerprint = PlusModel(**arrays, reach=reach), Fingerprint.from_json(card["fingerprint"])
         return cls(model, error, encoded, traits, space, fingerprint, card)
@@ -159,7 +141,7 @@ class PlusPredictor(Predictor):
     def explain(self, task: ImageTask, configs: Sequence[Config]) -> tuple[TraitEffect, ...]:
         """What each trait of a task adds to the average score of n configurations, in the order of the traits."""
         traits, trust, _ = self._look(task)
-        moved = interpolated(self.model.moves(traits, trust), self._encoded, self.space.encode(configs))  # [D, n]
+        moved = self._at(self.model.moves(traits, trust), [self.known_part(config) for config in configs])  # [D, n]
         rows = zip(self._traits, traits, self.model.shift, self.model.scale, moved, strict=True)
         return tuple(
             TraitEffect(name, MEANINGS.get(name, ""), float(value), float(mean), float(deviation), tuple(own.tolist()))
@@ -175,9 +157,43 @@ class PlusPredictor(Predictor):
 
     def scores(self, traits: Floats, configs: Sequence[Config], trust: float = 1.0) -> tuple[Floats, Floats]:
         """Predicted scores [n] of configurations, known or not, and their spread [n], from the traits [D] of a task."""
-        both = np.stack([self.model.scores(traits, trust), self._error])
-        scores, spread = interpolated(both, self._encoded, self.space.encode(configs))
+        scores, spread = self._at(np.stack([self.model.scores(traits, trust), self._error]), configs)
         return scores, np.maximum(spread, 0)
+
+    def _at(self, values: Floats, configs: Sequence[Config]) -> Floats:
+        """What the model has of its H configurations, [..., H], at other ones, [..., n]."""
+        return interpolated(values, self._encoded, self.encode(configs))
+
+
+def checked_tensors(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Floats]:
+    """The tensors of a predictor as arrays of doubles; raises unless they are sound and have the right shapes."""
+    if tensors.keys() != shapes.keys():
+        raise KeyError(f"tensor {sorted(tensors.keys() ^ shapes.keys())[0]} is missing or unknown")
+    if not shapes["error"][0] or not shapes["known"][0]:
+        raise RuntimeError("a predictor knows at least one configuration and one task")
+    for name, shape in shapes.items():
+        stored = tensors[name]
+        if stored.shape != shape or stored.dtype != torch.float64 or not torch.isfinite(stored).all():
+            raise RuntimeError(f"tensor {name} must be finite float64 of shape {[*shape]}, not {[*stored.shape]}")
+    if (tensors["scale"] <= 0).any() or (tensors["error"] < 0).any():
+        raise RuntimeError("scales must be positive and errors not negative")
+    return {name: tensor.numpy() for name, tensor in tensors.items()}
+
+
+def about_learning(settings: PlusSettings, curve: str) -> dict[str, Any]:
+    """Entries of a card: the settings, with what was read off learning curves, and the versions of libraries."""
+    told = json.loads(json.dumps(asdict(settings) | {"curve": curve}))  # with lists instead of tuples
+    return {"settings": told, "versions": {"torch": torch.__version__, "numpy": np.__version__}}
+
+
+def checked_card(card: Mapping[str, Any]) -> tuple[list[str], float]:
+    """Traits and reach of a card; raises unless they are sound."""
+    traits, reach = card["traits"], card["reach"]
+    if not isinstance(traits, list) or not traits or any(name not in TRAITS for name in traits):
+        raise RuntimeError(f"traits must be some of {', '.join(TRAITS)}")
+    if not isinstance(reach, float) or not 0 < reach < np.inf:
+        raise RuntimeError(f"the reach must be a positive number, but is {reach!r:.40}")
+    return traits, reach
 
 
 def train_plus(

@@ -1,16 +1,18 @@
 """A trained predictor of any method: it looks at the images of a task and ranks configurations for them.
 
-There are two methods: the paper's networks (``NetworkPredictor``) and HyperSTAR+ (``PlusPredictor``). The predictor's
-card says which one it is.
+There are three methods: the paper's networks (``NetworkPredictor``), HyperSTAR+ (``PlusPredictor``), and HyperSTAR+ for
+any space (``AnySpacePredictor``). The predictor's card says which one it is.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -19,6 +21,7 @@ from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.log import LOGGER
 from hyperstar_tune.predictor.artifact import read_artifact, write_artifact
 from hyperstar_tune.predictor.known import KNOWN_TASKS, KnownTasks
+from hyperstar_tune.predictor.own_space import bounds_of, configs_of, outside, rank_space, within
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.shipped import BACKBONE, backbone_hash, predictor_names, predictor_path
 from hyperstar_tune.space import Config, SearchSpace
@@ -83,7 +86,8 @@ class Predictor(ABC):
             raise PredictorError(
                 f"a predictor is one of {', '.join(predictor_names())} or a directory, but got {str(name_or_path)!r}"
             )
-        from hyperstar_tune.predictor.plus_predictor import PlusPredictor  # builds on this class
+        from hyperstar_tune.predictor.any_space_predictor import AnySpacePredictor  # these build on this class
+        from hyperstar_tune.predictor.plus_predictor import PlusPredictor
 
         card, tensors = read_artifact(directory)
         try:
@@ -97,7 +101,7 @@ class Predictor(ABC):
             if not 1 <= size <= _LARGEST_IMAGE:
                 raise RuntimeError(f"images must have at most {_LARGEST_IMAGE} pixels per side, but have {size}")
             _hashes(card)
-            known = KnownTasks.restore(card, tensors, SearchSpace.from_json(card["space"]).dim)
+            known = KnownTasks.restore(card, tensors)
             method = card.get("method", "network")
             predictor: Predictor
             if method == "network":
@@ -106,11 +110,15 @@ class Predictor(ABC):
                 predictor = NetworkPredictor.restore(card, tensors, device)
             elif method == PlusPredictor.method:
                 predictor = PlusPredictor.restore(card, tensors)
+            elif method == AnySpacePredictor.method:
+                predictor = AnySpacePredictor.restore(card, tensors)
             else:
                 raise PredictorError(
-                    f"a predictor's method is 'network' or {PlusPredictor.method!r}, but {directory} has "
-                    f"{method!r:.40}; use the version of hyperstar_tune that wrote it"
+                    f"a predictor's method is 'network', {PlusPredictor.method!r} or {AnySpacePredictor.method!r}, but "
+                    f"{directory} has {method!r:.40}; use the version of hyperstar_tune that wrote it"
                 )
+            if known is not None and known.encoded.shape[1] != predictor.encode([]).shape[1]:
+                raise RuntimeError("encoded of known tasks has not as many numbers as configurations have")
             predictor.known = known
             return predictor
         except PredictorError:
@@ -156,6 +164,40 @@ class Predictor(ABC):
             SpaceError: If a configuration does not belong to the space.
         """
 
+    def rank_space(
+        self, task: str | Path | ImageTask, space: SearchSpace, fixed: Mapping[str, Any] | None = None, seed: int = 0
+    ) -> Ranking:
+        """Ranks the configurations of any space for a task, as ``own_space.rank_space`` says."""
+        return rank_space(self, ImageTask.of(task), space, fixed, seed)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the parameters that it can rank by."""
+        return self.space.parameters
+
+    def candidates(self, task: ImageTask, space: SearchSpace, fixed: Mapping[str, Any], seed: int) -> list[Config]:
+        """The configurations of any space that are worth ranking for a task; arguments as for ``rank_space``.
+
+        Raises:
+            SpaceError: If the predictor needs a parameter that is neither searched nor fixed.
+        """
+        del task
+        return configs_of(space, self.space, fixed, seed)
+
+    def known_part(self, config: Config) -> Config:
+        """What it ranks of a configuration of any space."""
+        return within(self.space, self._bounds, config)
+
+    def notes(self, space: SearchSpace, fixed: Mapping[str, Any]) -> list[str]:
+        """What of a space it has never seen measured, one line each."""
+        del fixed
+        beyond = outside(space, self._bounds)
+        return [f"Beyond what was measured: {'; '.join(beyond)} counts as the nearest inside"] if beyond else []
+
+    def encode(self, configs: Sequence[Config]) -> npt.NDArray[np.floating]:
+        """Configurations as numbers, by which similar ones are found, [n, d]."""
+        return self.space.encode(configs)
+
     def explain(self, task: ImageTask, configs: Sequence[Config]) -> tuple[TraitEffect, ...]:
         """What moved the scores of n configurations for a task; empty if this method cannot say."""
         del task, configs
@@ -182,12 +224,16 @@ class Predictor(ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}: {self.space!r}, {len(self.card.get('tasks', ()))} tasks)"
 
+    @cached_property
+    def _bounds(self) -> dict[str, tuple[float, float]]:
+        return bounds_of(self.space)
+
     def _ranked(
         self, task: ImageTask, configs: Sequence[Config], scores: Sequence[float] | np.ndarray, **about: Any
     ) -> Ranking:
         """The ranking of a task by its scores, with what is known of other tasks."""
         n_images = task.n_train + task.n_val
-        known = self.known.about(self.space.encode(configs), n_images) if self.known is not None else {}
+        known = self.known.about(self.encode(configs), n_images) if self.known is not None else {}
         return Ranking.of(configs, scores, task=task.name, source=self.name, seen=self.has_seen(task), **known, **about)
 
     def _configs(self, configs: Sequence[Config] | None) -> list[Config]:

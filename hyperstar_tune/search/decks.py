@@ -13,13 +13,12 @@ import numpy as np
 
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.ranking import Ranking
-from hyperstar_tune.space import Config, SearchSpace
+from hyperstar_tune.space import LARGEST_GRID, Config, SearchSpace
 
 __all__ = ["USES", "Deck", "RankedDeck", "random_deck"]
 
 USES = ("top", "mixed", "sampled")
 
-_LARGEST_GRID = 20_000  # configurations; a larger finite space is drawn from, not listed
 _BLOCK = 64  # configurations drawn at a time
 
 
@@ -176,7 +175,7 @@ def random_deck(space: SearchSpace, seed: int) -> Deck:
         space: Space to draw from.
         seed: Random seed of the order.
     """
-    if space.listed is not None or (space.is_finite and len(space) <= _LARGEST_GRID):
+    if space.listed is not None or (space.is_finite and len(space) <= LARGEST_GRID):
         grid = space.grid()
         weights = space.weights(grid)
         return ShuffledDeck(grid, seed, None if weights is None else weights.tolist())

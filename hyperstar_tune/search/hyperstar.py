@@ -7,7 +7,7 @@ Source: HyperSTAR (CVPR 2020), Sec. 3.2 ("Task-Aware HPO").
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,11 +25,11 @@ from hyperstar_tune.search.brackets import Gate
 from hyperstar_tune.search.decks import RankedDeck, random_deck
 from hyperstar_tune.search.diversity import made_diverse
 from hyperstar_tune.search.ray_space import RaySpace
-from hyperstar_tune.search.selection import configs_to_rank, part_in_space
+from hyperstar_tune.search.selection import part_in_space
 from hyperstar_tune.search.space_searcher import DeckSearcher
 from hyperstar_tune.search.trainables import trainable_fingerprint
 from hyperstar_tune.shipped import DEFAULT_PREDICTOR
-from hyperstar_tune.space import Config, SearchSpace, config_key
+from hyperstar_tune.space import Config, SearchSpace
 from hyperstar_tune.tasks.identity import refuse_changed_data
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class HyperStarSearcher(DeckSearcher):
         predictor: Name or path of a predictor, or a predictor.
         ranking: A ready ranking instead of task and predictor.
         space: What to search: a space, its name or a Ray dict space. None: what the run's config searches, or the whole
-            space of the predictor.
+            space of the predictor. A parameter that the predictor does not know is drawn at random, which is logged.
         use: How the ranking is used. "top" goes down the ranking. "mixed" does so too, with a share of random
             configurations in between. "sampled" draws without replacement in proportion to a softmax over the
             predicted scores. Only with "top" a race takes the complement.
@@ -60,7 +60,7 @@ class HyperStarSearcher(DeckSearcher):
         restart: Whether every bracket begins at the top of the ranking (the paper's "in each stage") instead of going
             on. What was trained is not trained again. With "top" such a run sees only as many configurations as the
             widest bracket takes, and it ends early, once these are trained as far as the brackets ask.
-        unknown_space: What to do with a space that the predictor does not know: "error", or "random" for random
+        unknown_space: What to do with a space that the predictor cannot rank at all: "error", or "random" for random
             configurations.
         metric: Reported metric to optimize; usually given to ``tune.run``.
         mode: "max" or "min".
@@ -73,7 +73,7 @@ class HyperStarSearcher(DeckSearcher):
 
     Raises:
         SearchError: If an argument is missing or out of range.
-        SpaceError: If the predictor does not know the space, naming the parameter.
+        SpaceError: If the predictor knows no parameter of the space, needs another one or cannot rank a value.
         PredictorError: If the predictor cannot be loaded.
         TaskError: If the images cannot be read.
 
@@ -86,7 +86,8 @@ class HyperStarSearcher(DeckSearcher):
     transient = ("_ask",)
     without_deck = "has no ranking of this run's space any more, as it was copied before; make a new one"
     ranked_for: dict[str, Any] | None = None  # identity of the data that the ranking was made for
-    _ask: Callable[[Sequence[Config]], Ranking] | None = None  # asks the predictor; copies do not have it
+    # Asks the predictor about a space, fixed values and a seed; copies do not have it.
+    _ask: Callable[[SearchSpace, dict[str, Any], int], Ranking] | None = None
 
     def __init__(
         self,
@@ -128,7 +129,7 @@ class HyperStarSearcher(DeckSearcher):
 
             images = ImageTask.of(task)
             self._known, self.fingerprint = predictor.space, predictor.fingerprint
-            self._ask, self.ranked_for = partial(predictor.rank, images), images.identity()
+            self._ask, self.ranked_for = partial(predictor.rank_space, images), images.identity()
         super().__init__(space, metric=metric, mode=mode, plan=plan, max_concurrent=max_concurrent, seed=seed)
         if space is None and self._known is not None:
             self._begin(self._known, {})
@@ -242,15 +243,14 @@ class HyperStarSearcher(DeckSearcher):
         if self._known is None:
             assert self._ranked is not None  # noqa: S101
             return self._ordered(part_in_space(self._ranked, space, fixed))
-        configs = configs_to_rank(space, self._known, fixed, self.seed)
-        known = {config_key(config) for config in self._ranked.configs} if self._ranked else set()
-        if self._ranked is None or not known.issuperset(map(config_key, configs)):
-            if self._ask is None:
-                return self._part_of_list(space, fixed)
-            self._ranked = self._ask(configs)
-            if self._ranked.share == 0:
-                LOGGER.warning(self._ranked.doubts()[0])
-        return self._ordered(made_diverse(self._ranked.part(configs).reduced(space.parameters), space))
+        part = self._part_of_list(space, fixed)
+        is_whole = part is not None and space.is_finite and len(part) == len(space)
+        if self._ask is not None and not is_whole:
+            self._ranked = self._ask(space, fixed, self.seed)
+            for line in [*(self._ranked.doubts() if self._ranked.share == 0 else ()), *self._ranked.notes]:
+                LOGGER.warning(line)
+            part = self._ranked.reduced(space.parameters)
+        return None if part is None else self._ordered(made_diverse(part, space))
 
     def _part_of_list(self, space: SearchSpace, fixed: dict[str, Any]) -> Ranking | None:
         try:

@@ -1,15 +1,12 @@
-"""Selects the configurations of a space that a ranking has, and those that a predictor is to rank."""
+"""Selects the configurations of a space that a ranking has."""
 
 from typing import Any
 
 from hyperstar_tune.errors import SpaceError
 from hyperstar_tune.ranking import Ranking
-from hyperstar_tune.search.decks import random_deck
-from hyperstar_tune.space import Config, SearchSpace, config_key
+from hyperstar_tune.space import SearchSpace
 
-__all__ = ["configs_to_rank", "part_in_space"]
-
-_N_CANDIDATES = 1000  # configurations that are drawn from a space that cannot be listed
+__all__ = ["part_in_space"]
 
 
 def part_in_space(ranking: Ranking, space: SearchSpace | None, fixed: dict[str, Any]) -> Ranking:
@@ -43,29 +40,3 @@ def part_in_space(ranking: Ranking, space: SearchSpace | None, fixed: dict[str, 
         raise SpaceError(f"no ranked configuration lies in the space to be searched: {reason or filled}")
     part = ranking if len(kept) == len(ranking) else ranking.part(kept)
     return part if space is None else part.reduced(searched)
-
-
-def configs_to_rank(space: SearchSpace, known: SearchSpace, fixed: dict[str, Any], seed: int) -> list[Config]:
-    """The configurations of a space, with a value of every parameter that a predictor needs.
-
-    Args:
-        space: The space that is searched. If it cannot be listed, 1000 configurations are drawn.
-        known: The space that the predictor knows.
-        fixed: Values of parameters that are not searched.
-        seed: Random seed of the draw.
-
-    Raises:
-        SpaceError: If the predictor does not know a parameter or a value, or needs another parameter, naming it.
-    """
-    for name in space.parameters:
-        if name not in known.parameters:
-            raise SpaceError(f"the predictor does not know parameter {name!r}; it knows {', '.join(known.parameters)}")
-    for name in known.configuration_space.unconditional_hyperparameters:
-        if name not in space.parameters and name not in fixed:
-            raise SpaceError(f"the predictor needs parameter {name!r} too; search it or fix it in the run's config")
-    deck = random_deck(space, seed)
-    configs = space.grid() if deck.is_finite else [deck.next() or {} for _ in range(_N_CANDIDATES)]
-    given = {name: fixed[name] for name in known.parameters if name in fixed}
-    full = [known.active({**given, **config}) for config in configs]
-    known.encode(full)  # names the parameter and the value that it does not know
-    return list({config_key(config): config for config in full}.values())

@@ -40,6 +40,7 @@ class TuneOptions:
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     model_args: dict[str, Any] = field(default_factory=dict)
+    space: dict[str, Any] | None = None  # what is searched, as JSON of a SearchSpace; None: the predictor's space
     metric: str = "val_accuracy"
     cpus_per_trial: float = 1
     gpus_per_trial: float | None = None  # None: one if the cluster has any

@@ -12,6 +12,7 @@ from virtual_run import VirtualRun, choices
 from hyperstar_tune import HyperBandPlan, HyperStarSearcher, PlanScheduler, RandomSearcher, Ranking, SearchSpace
 from hyperstar_tune.errors import TaskError
 from hyperstar_tune.fingerprint import Fingerprint
+from hyperstar_tune.predictor import Predictor
 from hyperstar_tune.search import KeepRestorable
 from hyperstar_tune.simulation.trial import ReplayTrial
 from hyperstar_tune.tasks.task import ImageTask
@@ -52,12 +53,16 @@ def test_a_trainable_that_tells_no_identity_is_not_judged(monkeypatch):
     run.restored(run.save(), PlanScheduler(PLAN), searcher()).run()
 
 
-class Ranker:
+class Ranker(Predictor):
     """A predictor of a space."""
 
-    space, fingerprint = SearchSpace.from_values({"x": [1, 2, 3]}), Fingerprint()
+    def __init__(self):
+        super().__init__(SearchSpace.from_values({"x": [1, 2, 3]}), Fingerprint(), {})
 
-    def rank(self, task, configs):
+    def tensors(self):
+        return {}
+
+    def rank(self, task, configs=None, seed=0):
         return Ranking.of(configs, [config["x"] for config in configs], task=task.name, source="ranker")
 
 

@@ -10,6 +10,7 @@ from ray.tune.search import Searcher
 
 from hyperstar_tune import HyperBandPlan, HyperStarSearcher, Ranking, SearchSpace
 from hyperstar_tune.fingerprint import Fingerprint
+from hyperstar_tune.predictor import Predictor
 from hyperstar_tune.search import from_ray
 from hyperstar_tune.search.diversity import MIN_DISTANCE, made_diverse
 from hyperstar_tune.tasks import ImageTask
@@ -28,15 +29,17 @@ RATES = {
 }
 
 
-class Smooth:
+class Smooth(Predictor):
     """Best at a learning rate of 2e-3; each of the 27 combinations is ``step`` worse than the one before it."""
 
     def __init__(self, step, spread):
-        self.space = from_ray({**LISTS, "lr": tune.loguniform(1e-4, 1e-1)}).space
-        self.fingerprint = Fingerprint(model="net")
+        super().__init__(from_ray({**LISTS, "lr": tune.loguniform(1e-4, 1e-1)}).space, Fingerprint(model="net"), {})
         self.step, self.spread = step, spread
 
-    def rank(self, task, configs):
+    def tensors(self):
+        return {}
+
+    def rank(self, task, configs=None, seed=0):
         lists = [LISTS[name].categories for name in sorted(LISTS)]
         values = [[config[name] for name in sorted(LISTS)] for config in configs]
         numbers = [9 * lists[0].index(a) + 3 * lists[1].index(b) + lists[2].index(c) for a, b, c in values]

@@ -6,10 +6,11 @@ from ray import tune
 
 from hyperstar_tune import Ranking, SearchSpace
 from hyperstar_tune.errors import SpaceError
+from hyperstar_tune.predictor.own_space import configs_of
 from hyperstar_tune.search import from_ray, to_ray
 from hyperstar_tune.search.parts import restrict
 from hyperstar_tune.search.ray_space import nest
-from hyperstar_tune.search.selection import configs_to_rank, part_in_space
+from hyperstar_tune.search.selection import part_in_space
 
 
 def test_a_nested_config_gives_parameters_places_and_fixed_entries():
@@ -171,7 +172,7 @@ def test_joined_conditions_lose_the_part_that_is_decided():
 
 def test_what_is_ranked_of_a_part_has_the_values_that_decided_it():
     space, fixed = nested_space(), {"optimizer": "adamw", "rate": "low"}
-    assert configs_to_rank(restrict(space, fixed), space, fixed, seed=0) == [fixed]
+    assert configs_of(restrict(space, fixed), space, fixed, seed=0) == [fixed]
     ranking = Ranking.of(space.grid(), range(len(space)))
     assert part_in_space(ranking, restrict(space, fixed), fixed).configs == (fixed,)
     assert all(
