@@ -9,6 +9,7 @@ of a model are chosen on all other families. Seconds are those of one core's pro
 """
 
 import argparse
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 import pandas as pd
 from _any_space_models import MODELS, Floats, Model
 from _common import RESULTS, ROOT, about_table, environment, write_json
+from filelock import FileLock
 from plus_attempts import judged
 from scipy.stats import spearmanr
 from task_traits import TRAITS_FILE
@@ -162,31 +164,42 @@ def main() -> None:
     """Compares the models on both tables and writes the JSON file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="*", choices=list(MODELS), default=list(MODELS))
+    parser.add_argument("--tables", nargs="*", choices=TABLES, default=TABLES)
     parser.add_argument("--out", type=Path, default=RESULTS / "any_space_models.json")
     arguments = parser.parse_args()
     traits = pd.read_parquet(TRAITS_FILE)
-    data: dict[str, Any] = {**environment(), "seconds_to_propose_from_a_million": round(seconds_to_propose(traits), 2)}
-    print(f"a million draws ranked in {data['seconds_to_propose_from_a_million']} s", flush=True)
     worlds = {name: World(name, traits) for name in TABLES}
-    for name, world in worlds.items():
-        models: dict[str, Any] = {}
-        measured = {}
-        for key in dict.fromkeys([CHOSEN, *arguments.models]):
-            model = MODELS[key]
+    for name in arguments.tables:
+        world, other = worlds[name], next(worlds[other] for other in TABLES if other != name)
+        chosen, _ = chosen_nested(world, MODELS[CHOSEN])
+        for key in arguments.models:
             started = time.perf_counter()
-            measured[key], choices = chosen_nested(world, model)
-            models[key] = {"label": model.label, "choices": choices}
-            models[key] |= {how: summary(v, measured[CHOSEN][how]) for how, v in measured[key].items()}
-            models[key]["seconds_for_a_million"] = round(seconds_for_a_million(world, model), 2)
-            told = " ".join(f"{how} {v['quality'].mean():.3f}" for how, v in measured[key].items())
-            print(f"{name} {key}: {told} ({time.perf_counter() - started:.0f} s)", flush=True)
-        other = next(worlds[other] for other in TABLES if other != name)
-        together = {
-            f"{share:g}": summary(with_other_table(world, other, share), measured[CHOSEN]["left_out"])
-            for share in (0.0, 0.3, OTHER_TABLES, 0.9)
-        }
-        data[name] = {"table": about_table(world.table, name), "models": models, "with_the_other_table": together}
+            measured, choices = chosen_nested(world, MODELS[key])
+            told = {"label": MODELS[key].label, "choices": choices}
+            told |= {how: summary(values, chosen[how]) for how, values in measured.items()}
+            told["seconds_for_a_million"] = round(seconds_for_a_million(world, MODELS[key]), 2)
+            put(arguments.out, name, "models", key, told)
+            of_all = " ".join(f"{how} {values['quality'].mean():.3f}" for how, values in measured.items())
+            print(f"{name} {key}: {of_all} ({time.perf_counter() - started:.0f} s)", flush=True)
+        for share in (0.0, 0.3, OTHER_TABLES, 0.9):
+            together = summary(with_other_table(world, other, share), chosen["left_out"])
+            put(arguments.out, name, "with_the_other_table", f"{share:g}", together)
+        put(arguments.out, name, "table", "", about_table(world.table, name))
+    data = json.loads(arguments.out.read_text()) | environment()
+    data["seconds_to_propose_from_a_million"] = round(seconds_to_propose(traits), 2)
     write_json(arguments.out, data)
+
+
+def put(path: Path, table: str, part: str, key: str, value: dict[str, Any]) -> None:
+    """Writes one result into the file beside those that are there, so that a run can be cut into several."""
+    with FileLock(f"{path}.lock"):
+        data = json.loads(path.read_text()) if path.exists() else {}
+        of_table = data.setdefault(table, {})
+        if key:
+            of_table.setdefault(part, {})[key] = value
+        else:
+            of_table[part] = value
+        path.write_text(json.dumps(data, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from ConfigSpace import AndConjunction, GreaterThanCondition, LessThanCondition,
 
 from hyperstar_tune._values import config_key, plain, values_of
 
-__all__ = ["Column", "Columns", "columns_of", "holds"]
+__all__ = ["Column", "Columns", "columns_of", "holds", "holds_in"]
 
 Mask = npt.NDArray[np.bool_]
 
@@ -82,6 +82,15 @@ def holds(condition: Any, columns: Columns, n: int) -> Mask:
         return np.asarray(parent.present & (parent.values > condition.value))
     distinct, inverse = np.unique(parent.values, return_inverse=True)
     return np.asarray(parent.present & np.array([_fulfils(condition, plain(value)) for value in distinct])[inverse])
+
+
+def holds_in(condition: Any, config: Mapping[str, Any]) -> bool:
+    """Whether a condition holds in one configuration; one on a parameter that is left out does not."""
+    if isinstance(condition, AndConjunction):
+        return all(holds_in(part, config) for part in condition.components)
+    if isinstance(condition, OrConjunction):
+        return any(holds_in(part, config) for part in condition.components)
+    return condition.parent.name in config and bool(condition.satisfied_by_value(config))
 
 
 def _fulfils(condition: Any, value: Any) -> bool:

@@ -53,6 +53,12 @@ class SearchError(HyperStarError):
     """A searcher or scheduler used in a way that cannot work."""
 
 
+_UNSAID = {  # what errors of other libraries mean that say nothing, by their type
+    "CyclicDependancyError": "its conditions go in a circle: a parameter depends on one that depends on it in turn",
+}
+
+
 def first_line(error: BaseException) -> str:
-    """The first line of another library's error, for a message of one line; the error's type if it says nothing."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    """The first line of another library's error, for a message of one line; if it says nothing what its type means."""
+    kind = type(error).__name__
+    return str(error).splitlines()[0] if str(error) else _UNSAID.get(kind, kind)

@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from ConfigSpace import AndConjunction, ConfigurationSpace, OrConjunction
+from ConfigSpace import ConfigurationSpace
 
 from hyperstar_tune._axes import Axis
 from hyperstar_tune._values import config_key, listed_parameter, plain, values_of
-from hyperstar_tune.columns import Column, Columns, columns_of, holds
+from hyperstar_tune.columns import Column, Columns, columns_of, holds, holds_in
 from hyperstar_tune.errors import SpaceError, first_line
 from hyperstar_tune.named_spaces import GRIDS, cnn_space, sobol_configs, tuning_space
 
@@ -361,9 +361,8 @@ class SearchSpace:
         except SpaceError:
             raise
         except Exception as error:  # ConfigSpace raises whatever its decoders meet
-            raise SpaceError(
-                f"a search space must be stored as ConfigSpace JSON, but reading it gave {error!r}"
-            ) from error
+            told = repr(error) if str(error) else first_line(error)
+            raise SpaceError(f"a search space must be stored as ConfigSpace JSON, but {told}") from error
 
     def __repr__(self) -> str:
         size = f"{len(self)} configurations" if self.is_finite else "continuous"
@@ -378,7 +377,7 @@ class SearchSpace:
         return choices
 
     def _is_active(self, name: str, config: Config) -> bool:
-        return all(_holds(condition, config) for condition in self._conditions[name])
+        return all(holds_in(condition, config) for condition in self._conditions[name])
 
     def _description(self) -> dict[str, Any]:
         described: dict[str, Any] = {name: axis.describe() for name, axis in self._axes.items()}
@@ -397,12 +396,3 @@ class SearchSpace:
                 needed = "; ".join(str(condition) for condition in self._conditions[name])
                 raise SpaceError(f"parameter {name!r} means nothing in {config}, which lacks {needed}; leave it out")
             raise SpaceError(f"a configuration of space {self.name!r} needs parameter {name!r}, but got {config}")
-
-
-def _holds(condition: Any, config: Config) -> bool:
-    """Whether a condition holds; one on a parameter that is left out does not."""
-    if isinstance(condition, AndConjunction):
-        return all(_holds(part, config) for part in condition.components)
-    if isinstance(condition, OrConjunction):
-        return any(_holds(part, config) for part in condition.components)
-    return condition.parent.name in config and bool(condition.satisfied_by_value(config))

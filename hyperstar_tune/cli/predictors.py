@@ -96,8 +96,8 @@ def meta_train(
     method: Annotated[
         str,
         typer.Option(
-            help="'hyperstar_plus'; 'any_space': the same for spaces other than the table's; or 'network': the paper's, "
-            "to which the options below belong."
+            help="'hyperstar_plus'; 'any_space', which ranks other spaces than the table's too; or 'network': the "
+            "paper's, to which the options below belong."
         ),
     ] = "hyperstar_plus",
     base: Annotated[

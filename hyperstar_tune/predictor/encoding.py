@@ -76,13 +76,11 @@ class SharedEncoding:
         """The same for n configurations that are given as columns."""
         held = {**self.held, **(held or {})}
         full = {name: _filled(columns.get(name), held.get(name), n) for name in self._blocks}
-        parts, known = [], {}  # the parents of a parameter come before it in its space, but maybe not in the union
-        for name in sorted(self._blocks, key=lambda name: self._depth(name)):
+        known: dict[str, Column] = {}  # what means something by the conditions of the tables
+        for name in sorted(self._blocks, key=self._depth):  # parents first
             column, active = full[name], self._owner[name].active_rows(name, known, n)
             known[name] = Column(column.values, column.choices, active)
-        for name, block in self._blocks.items():
-            parts.append(block.encode(full[name], known[name].present))
-        return np.concatenate(parts, axis=1)
+        return np.concatenate([b.encode(full[name], known[name].present) for name, b in self._blocks.items()], axis=1)
 
     def notes(self, space: SearchSpace, fixed: Mapping[str, Any]) -> list[str]:
         """Where a space goes beyond what was measured, and what it leaves to be held, one line each.

@@ -169,7 +169,7 @@ def test_a_space_of_curves_may_stand_in_a_file(hyperstar, tmp_path):
         assert reason in err
 
 
-@pytest.mark.parametrize("method", ["hyperstar_plus", "network"])
+@pytest.mark.parametrize("method", ["hyperstar_plus", "any_space", "network"])
 def test_a_predictor_is_trained_on_a_table_and_ranks(hyperstar, tmp_path, method):
     for name in ("bright", "dark"):
         write_digits(tmp_path / "images" / name)
@@ -177,7 +177,8 @@ def test_a_predictor_is_trained_on_a_table_and_ranks(hyperstar, tmp_path, method
     hyperstar("import-curves", file, "--out", tmp_path / "table", "--space", "shufflenet-v2-x1")
     images, out = tmp_path / "images", tmp_path / "mine"
     options = ("--epochs", 2, "--train-backbone", "none") if method == "network" else ()
-    train = ("meta-train", tmp_path / "table", "--tasks", images, "--out", out, "--method")
+    tables = [tmp_path / "table"] * (2 if method == "any_space" else 1)
+    train = ("meta-train", *tables, "--tasks", images, "--out", out, "--method")
     status, printed, _ = hyperstar(*train, method, *options)
     assert status == 0
     assert ("pass 2/2: " in printed) == (method == "network")
@@ -189,6 +190,23 @@ def test_a_predictor_is_trained_on_a_table_and_ranks(hyperstar, tmp_path, method
     status, _, err = hyperstar(*train, "magic")
     assert status == 2
     assert "magic" in err
+    if method == "any_space":
+        assert "only method 'any_space' learns from several tables, but got 2" in hyperstar(*train, "network")[2]
+
+
+def test_rank_takes_the_space_of_a_file_and_says_what_does_not_count(hyperstar, digits_folder, tmp_path):
+    (tmp_path / "space.json").write_text('{"lr": [1e-5, 1e-3], "layers": ["all"], "batch_size": [8, 16]}')
+    asked = ("rank", digits_folder, "--space", tmp_path / "space.json")
+    told = json.loads(hyperstar(*asked, "--json", "--explain")[1])
+    assert len(told["ranking"]) == 4
+    assert told["ranking"][0]["config"].keys() == {"lr", "layers", "batch_size", "optimizer", "augmentation"}
+    assert told["ranking"][0]["config"]["optimizer"] == "sgd"  # the default of fine-tuning
+    for remark in ("because mobilenet-v2-64px does not know them: batch_size", "lr outside 0.0001 to 0.1"):
+        assert any(remark in line for line in told["remarks"])
+    (tmp_path / "space.json").write_text('{"n_trees": [10, 100]}')
+    status, out, err = hyperstar(*asked)
+    assert (status, out, err.count("hyperstar: ")) == (2, "", 1)
+    assert "knows none of the parameters n_trees, so that there is nothing but random search" in err
 
 
 def test_folders_may_have_an_at_in_their_names(tmp_path):

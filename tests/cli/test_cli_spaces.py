@@ -3,14 +3,14 @@
 import json
 
 import pytest
-from ConfigSpace import ConfigurationSpace, EqualsCondition, Float, Integer
+from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float, Integer
 
 from hyperstar_tune.cli.spaces import find_space
 from hyperstar_tune.errors import SpaceError
 from hyperstar_tune.finetune.knobs import check_config
 
 MODULE = """
-from ConfigSpace import ConfigurationSpace
+from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition
 from ray import tune
 from hyperstar_tune.space import SearchSpace
 
@@ -24,6 +24,11 @@ THEIRS = ConfigurationSpace({"lr": (1e-4, 1e-1)})
 OURS = SearchSpace.from_values({"lr": [0.1, 0.2]}, "ours")
 SEARCHED_OTHERWISE = {"lr": tune.sample_from(lambda _: 0.1)}
 NUMBER = 7
+
+def circle():
+    space = ConfigurationSpace()
+    a, b = Categorical("a", ["x", "y"]), Categorical("b", ["x", "y"])
+    space.add(a, b, EqualsCondition(a, b, "x"), EqualsCondition(b, a, "x"))
 """
 
 
@@ -69,6 +74,20 @@ def test_a_file_that_configspace_wrote_is_read_with_its_conditions(tmp_path):
     assert all("batch_size" not in config for config in found.grid())
     (tmp_path / "values.json").write_text(json.dumps({"hyperparameters": ["a", "b"]}))
     assert len(find_space(str(tmp_path / "values.json"))) == 2  # a parameter of that name
+
+
+def test_conditions_in_a_circle_are_one_line(tmp_path):
+    space = ConfigurationSpace(name="circle")
+    first, second = Categorical("first", ["x", "y"]), Categorical("second", ["x", "y"])
+    space.add(first, second, EqualsCondition(first, second, "x"))
+    data = space.to_serialized_dict()
+    data["conditions"].append({**data["conditions"][0], "child": "second", "parent": "first"})
+    (tmp_path / "circle.json").write_text(json.dumps(data))
+    (tmp_path / "circle.py").write_text(f"{MODULE}\nSPACE = circle()\n".replace('    "epochs": None,\n', ""))
+    for text in (tmp_path / "circle.json", f"{tmp_path / 'circle.py'}:SPACE"):
+        with pytest.raises(SpaceError, match="its conditions go in a circle") as refused:
+            find_space(str(text))
+        assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

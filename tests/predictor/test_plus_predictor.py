@@ -81,8 +81,8 @@ def rewrite(directory, tensors=None, **changes):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"method": "crystal ball"}, "method is 'network' or 'hyperstar_plus'"),
-        ({"method": ["hyperstar_plus"]}, "method is 'network' or 'hyperstar_plus'"),
+        ({"method": "crystal ball"}, "method is 'network', 'hyperstar_plus' or 'any_space'"),
+        ({"method": ["hyperstar_plus"]}, "method is 'network', 'hyperstar_plus' or 'any_space'"),
         ({"method": "network"}, "no sound predictor"),
         ({"traits": ["weather"]}, "no sound predictor: traits must be some of"),
         ({"traits": [["sharpness"]]}, "no sound predictor"),
