@@ -87,10 +87,12 @@ def tune(
             raise SearchError(f"{there} holds a run already; add --resume to go on with it, or name another folder")
         options, _ = TuneOptions.load(there)
         for name in _given(context) & asked.keys() - {"mean", "std"}:
-            if asked[name] != getattr(options, name):
+            kept = getattr(options, name)
+            if asked[name] != kept:
+                its = (kept or {}).get("name", "predictor's") if name == "space" else kept
                 raise SearchError(
-                    f"--resume goes on with the options of the run, but --{name.replace('_', '-')} {asked[name]} is "
-                    f"another than its {getattr(options, name)}; leave it out, or begin a new run"
+                    f"--resume goes on with the options of the run, but --{name.replace('_', '-')} "
+                    f"{context.params[name]} is another than its {its}; leave it out, or begin a new run"
                 )
     else:
         asked["mean"], asked["std"] = normalization(weights, mean, std)

@@ -81,10 +81,11 @@ def unknown_parameters(space: SearchSpace, known: Sequence[str]) -> list[str]:
     """The parameters of a space that a predictor does not know.
 
     Raises:
-        SpaceError: If it knows none at all.
+        SpaceError: If all parameters that have more than one value are among them, so that nothing can be ranked.
     """
     unknown = [name for name in space.parameters if name not in known]
-    if len(unknown) == len(space.parameters):
+    searched = [name for name in space.parameters if len(space.values_or_ends(name)) > 1]
+    if unknown and set(searched) <= set(unknown):
         raise SpaceError(
             f"the predictor knows none of the parameters {', '.join(unknown)}, so that there is nothing but random "
             f"search (unknown_space='random'); it knows {', '.join(known)}"

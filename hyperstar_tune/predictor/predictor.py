@@ -192,7 +192,7 @@ class Predictor(ABC):
         """What of a space it has never seen measured, one line each."""
         del fixed
         beyond = outside(space, self._bounds)
-        return [f"Beyond what was measured: {'; '.join(beyond)} counts as the nearest inside"] if beyond else []
+        return [f"The nearest measured value counts beyond what was measured: {'; '.join(beyond)}"] if beyond else []
 
     def encode(self, configs: Sequence[Config]) -> npt.NDArray[np.floating]:
         """Configurations as numbers, by which similar ones are found, [n, d]."""

@@ -113,6 +113,9 @@ def test_a_run_is_not_begun_anew_or_changed_by_chance(hyperstar, digits_folder, 
     status, _, err = hyperstar("tune", digits_folder, "--epochs", 12, "--resume", "--out", tmp_path / "run")
     assert status == 2
     assert "--epochs 12 is another than its 9" in err
+    (tmp_path / "space.json").write_text('{"lr": [0.1, 0.2]}')
+    searched = ("tune", digits_folder, "--space", tmp_path / "space.json", "--resume", "--out", tmp_path / "run")
+    assert "space.json is another than its predictor's" in hyperstar(*searched)[2]
     status, _, err = hyperstar("tune", digits_folder, "--epochs", 9, "--resume", "--out", tmp_path / "run")
     assert status == 2
     assert "the data may not change under the run" in err

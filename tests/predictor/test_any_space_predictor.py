@@ -21,6 +21,11 @@ SETTINGS = PlusSettings(traits=("sharpness", "brightness"), penalty=1.0)  # of s
 HELD = {"layers": "all", "augmentation": "none", "weight_decay": 1e-4}
 
 
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch):
+    monkeypatch.setattr("hyperstar_tune.predictor.any_space_predictor._N_DRAWN", 5000)
+
+
 @pytest.fixture(scope="module")
 def trained(world):
     table = world.table.subset(range(2, 10))

@@ -74,13 +74,14 @@ def test_numbers_outside_of_what_was_measured_count_as_the_nearest_and_are_said(
     ranking = ranked({"lr": [1e-5, 0.01, 5.0], "kind": ["a"]})
     assert [config["lr"] for config in ranking.configs] == [5.0, 0.01, 1e-5]
     assert ranking.scores == pytest.approx((-1.0, -2.0, -3.0))
-    assert ranking.notes == ("Beyond what was measured: lr outside 0.001 to 0.1 counts as the nearest inside",)
+    assert ranking.notes == ("The nearest measured value counts beyond what was measured: lr outside 0.001 to 0.1",)
 
 
 @pytest.mark.parametrize(
     ("values", "fixed", "reason"),
     [
         ({"depth": [1, 2], "norm": ["x"]}, {"lr": 0.1, "kind": "a"}, "none of the parameters depth, norm, .*random"),
+        ({"depth": [1, 2], "lr": [0.1], "kind": ["a"]}, {}, "none of the parameters depth, .*random"),
         ({"lr": [0.1]}, {}, "needs parameter 'kind' too; search it or fix it"),
         ({"lr": [0.1], "kind": ["a", "z"]}, {}, "'kind' must be one of .*'z'"),
     ],
