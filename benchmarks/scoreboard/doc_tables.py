@@ -13,6 +13,7 @@ from scoreboard.described import description_table
 from scoreboard.doc_cards import cards
 from scoreboard.doc_peers import peers_accuracy, peers_suggest, peers_syne_tune
 from scoreboard.doc_races import choosing, race, race_goals, spent
+from scoreboard.doc_sizes import SIZES_TABLES
 from scoreboard.markdown import committed, markdown
 from scoreboard.race_table import STEADY_RIVALS
 
@@ -22,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = [
     ROOT / "README.md",
     *(ROOT / "docs" / f"{name}.md" for name in ("budgets", "results", "predictor", "metadataset", "protocol")),
-    *(ROOT / "docs" / f"{name}.md" for name in ("peers", "cards")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("peers", "cards", "image-sizes")),
 ]
 _PLACE = re.compile(r"(<!-- table (\S+): begin -->\n)(.*?)(<!-- table \2: end -->)", re.DOTALL)
 
@@ -336,6 +337,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "peers-syne-tune": peers_syne_tune,
     "peers-suggest": peers_suggest,
     "cards": cards,
+    **SIZES_TABLES,
 }
 
 

@@ -1,12 +1,19 @@
 """What the measurement of Increasing Image Sizes computes from collected curves, and through a surrogate of them.
 
-A cell is judged by its best epoch on half A, and reports half B of that epoch, as in docs/protocol.md. Its seconds are
-those of all epochs that it trained. The surrogate is a random forest for each task over encoded configurations and the
-logarithm of the image size. It predicts both accuracies and the logarithm of the seconds.
+A cell is judged by its best epoch on half A, and reports half B and the held-out images at that epoch, as in
+docs/protocol.md. Its seconds are those of all epochs that it trained. A cell that diverged in its first epoch has
+accuracies of zero.
+
+The surrogate is a random forest over the coordinates of a configuration, the logarithm of the image size and the task,
+as tasks have much in common. It predicts the three accuracies and the logarithm of the seconds. What a search sees of
+half A also has the noise that two seeds of the same configuration differ by; what is reported of the configuration that
+it chose has none.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
+from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,92 +22,205 @@ from ray.tune.search import Searcher
 from scipy.stats import spearmanr
 
 from hyperstar_tune.space import Config, SearchSpace, config_key
-from hyperstar_tune.tables import MetaDataset
+from hyperstar_tune.tables.collection import Collection, read_cells
 
-__all__ = ["Outcome", "Surrogate", "cells", "interval", "outcome_of", "rank_correlation"]
+__all__ = [
+    "Measured",
+    "Outcome",
+    "Reached",
+    "Surrogate",
+    "between_sizes",
+    "between_sizes_and_seeds",
+    "complete",
+    "interval",
+    "noise_ceiling",
+    "outcome_of",
+    "rank_correlation",
+    "reached",
+    "read_measured",
+]
 
 Floats = npt.NDArray[np.float64]
-Evaluate = Callable[[Config], tuple[float, float, float]]  # accuracy on halves A and B, seconds
-_FOLDS = 10
+_FOLDS = 5
+_DRAWS = 4000
 
 
-def cells(table: MetaDataset, task: str, seed: int = 0) -> dict[str, tuple[float, float, float]]:
-    """Best half-A accuracy, its half-B accuracy and the seconds of every measured configuration, by key."""
-    row = table.tasks["name"].tolist().index(task)
-    curves = {name: table.curve(name)[row, :, seed].astype(np.float64) for name in table.objectives}  # [H, F]
-    gaps = np.diff([0, *table.epochs])
-    found = {}
-    for place, config in enumerate(table.configs):
-        if not table.measured[row, place, seed]:
-            continue
-        half_a = np.nan_to_num(curves["val_accuracy"][place], nan=-1.0)
-        best = int(np.argmax(half_a))
-        seconds = float(curves["epoch_seconds"][place] @ gaps)
-        half_b = float(np.nan_to_num(curves["val_accuracy_b"][place, best]))
-        found[config_key(config)] = (max(0.0, float(half_a[best])), half_b, seconds)
-    return found
+@dataclass(frozen=True)
+class Reached:
+    """What a configuration reached at an image size."""
+
+    half_a: float  # accuracies in [0, 1]
+    half_b: float
+    test: float
+    seconds: float
 
 
-def rank_correlation(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
-    """Spearman's correlation of the half-A accuracies of the configurations that both have."""
+OfSize = dict[str, Reached]  # by config_key of the configuration without its image size
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The measured cells of one seed, by task and image size."""
+
+    tasks: dict[str, dict[int, OfSize]]
+    configs: dict[str, Config]  # without the image size, by key
+
+
+def read_measured(folder: Path, seed: int = 0) -> Measured:
+    """Reads what ``collect_image_sizes.py`` measured."""
+    found, configs = {}, {}
+    for task in Collection.read(folder).tasks:
+        of_sizes: dict[int, OfSize] = {}
+        for (_, of_seed), cell in read_cells(folder, task).items():
+            if of_seed != seed or cell["error"] is not None:
+                continue
+            config = {name: value for name, value in cell["config"].items() if name != "image_size"}
+            key = config_key(config)
+            configs[key] = config
+            of_sizes.setdefault(cell["config"]["image_size"], {})[key] = reached(cell)
+        found[task] = dict(sorted(of_sizes.items()))
+    return Measured(found, configs)
+
+
+def reached(cell: Mapping[str, Any]) -> Reached:
+    """What a cell reached."""
+    seconds = float(sum(cell["epoch_seconds"]))
+    if not cell["best_epoch"]:
+        return Reached(0.0, 0.0, 0.0, seconds)
+    best = cell["epochs"].index(cell["best_epoch"])
+    return Reached(cell["val_accuracy"][best], cell["val_accuracy_b"][best], cell["test_accuracy"], seconds)
+
+
+def complete(measured: Measured, sizes: Sequence[int]) -> Measured:
+    """The part of which every configuration is measured on all tasks at all sizes."""
+    everywhere = set.intersection(*(set(of.get(size, ())) for of in measured.tasks.values() for size in sizes))
+    kept = [key for key in measured.configs if key in everywhere]
+    tasks = {
+        task: {size: {key: of[size][key] for key in kept} for size in sizes} for task, of in measured.tasks.items()
+    }
+    return Measured(tasks, {key: measured.configs[key] for key in kept})
+
+
+def rank_correlation(one: OfSize, other: OfSize) -> float:
+    """Spearman's correlation of accuracies on half A with those of the other on half B, mean of both directions.
+
+    NaN if one of them ranks all alike.
+    """
     shared = [key for key in one if key in other]
-    return float(spearmanr([one[key][0] for key in shared], [other[key][0] for key in shared]).statistic)
+    both = [
+        spearmanr([a[key].half_a for key in shared], [b[key].half_b for key in shared]).statistic
+        for a, b in ((one, other), (other, one))
+    ]
+    return float(np.mean(both))
 
 
-def interval(values: Sequence[float], seed: int = 0) -> dict[str, float]:
-    """Mean and its 95 % bootstrap interval; a task whose rankings are all equal has NaN and is left out."""
-    known = np.asarray(values)[np.isfinite(values)]
-    if not len(known):
-        return dict.fromkeys(("mean", "low", "high"), float("nan"))
-    low, high = np.quantile(np.random.default_rng(seed).choice(known, (2000, len(known))).mean(axis=1), [0.025, 0.975])
-    return {"mean": float(known.mean()), "low": float(low), "high": float(high)}
+def between_sizes(tasks: Mapping[str, Mapping[int, Any]], sizes: Sequence[int]) -> dict[str, Any]:
+    """Rank correlation of configurations between every two sizes."""
+    return {
+        f"{a} and {b} px": interval({task: [rank_correlation(of[a], of[b])] for task, of in tasks.items()})
+        for a, b in combinations(sizes, 2)
+    }
+
+
+def noise_ceiling(measured: Measured, again: Measured, sizes: Sequence[int]) -> dict[str, Any]:
+    """Rank correlation of two seeds at the same size, on the configurations that were trained twice."""
+    return {f"{size} px": _two_seeds(measured, again, size, size) for size in sizes}
+
+
+def between_sizes_and_seeds(measured: Measured, again: Measured, sizes: Sequence[int]) -> dict[str, Any]:
+    """Rank correlation of one seed at a size and another seed at another size, on the same configurations."""
+    return {f"{a} and {b} px": _two_seeds(measured, again, a, b) for a, b in combinations(sizes, 2)}
+
+
+def _two_seeds(measured: Measured, again: Measured, a: int, b: int) -> dict[str, Any]:
+    found = {}
+    for task, of in measured.tasks.items():
+        second = again.tasks[task]
+        pairs = [(of[a], second.get(b, {})), (of[b], second.get(a, {}))]
+        found[task] = [rank_correlation(one, other) for one, other in pairs]
+    return interval({task: [float(np.mean(values))] for task, values in found.items()})
+
+
+def interval(by_task: Mapping[str, Sequence[float]], seed: int = 0) -> dict[str, Any]:
+    """Mean over tasks of their mean, its 95 % interval, and the means of the tasks.
+
+    Tasks are drawn again, and in each its repeats. NaN is left out, and so is a task that has nothing else.
+    """
+    known = {task: np.asarray(v)[np.isfinite(v)] for task, v in by_task.items()}
+    known = {task: values for task, values in known.items() if len(values)}
+    if not known:
+        return {"mean": None, "low": None, "high": None, "by_task": {}}
+    rng = np.random.default_rng(seed)
+    again = np.array([rng.choice(values, (_DRAWS, len(values))).mean(axis=1) for values in known.values()])  # [T, D]
+    drawn = rng.integers(len(again), size=(len(again), _DRAWS))
+    low, high = np.quantile(np.take_along_axis(again, drawn, axis=0).mean(axis=0), [0.025, 0.975])
+    means = {task: float(values.mean()) for task, values in known.items()}
+    return {"mean": float(np.mean(list(means.values()))), "low": float(low), "high": float(high), "by_task": means}
 
 
 class Surrogate:
-    """Predicts what a configuration reaches at an image size on one task.
+    """Predicts what a configuration reaches at an image size on a task.
 
     Args:
-        space: The space of the configurations.
-        measured: Cells by image size, as ``cells`` gives them.
-        configs: Configurations by key.
+        space: The space of the configurations, without the image size.
+        measured: What the forest learns from, of all tasks.
+        again: What a second seed reached, which says how large the noise of half A is; without it there is none.
     """
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        measured: Mapping[int, Mapping[str, tuple[float, float, float]]],
-        configs: Mapping[str, Config],
-    ) -> None:
-        self._space = space
-        rows = [(configs[key], size, *values) for size, found in measured.items() for key, values in found.items()]
-        self._x = self._features([row[0] for row in rows], [row[1] for row in rows])
-        self._y = np.array([(a, b, np.log(seconds)) for _, _, a, b, seconds in rows])  # [n, 3]
-        self._groups = [config_key(row[0]) for row in rows]
-        self._forest = self._new().fit(self._x, self._y)
+    def __init__(self, space: SearchSpace, measured: Measured, again: Measured | None = None) -> None:
+        self._space, self._tasks = space, list(measured.tasks)
+        rows = [
+            (task, measured.configs[key], size, one)
+            for task, of in measured.tasks.items()
+            for size, found in of.items()
+            for key, one in found.items()
+        ]
+        self._of_task = np.array([row[0] for row in rows])
+        self._x = self._features(*zip(*(row[:3] for row in rows), strict=True))
+        self._y = np.array([(*astuple(one)[:3], np.log(one.seconds)) for *_, one in rows])  # [n, 4]
+        self._groups = [config_key(row[1]) for row in rows]
+        self._trees = [tree.tree_ for tree in self._new().fit(self._x, self._y).estimators_]
+        second = {} if again is None else again.tasks
+        self.noise = {  # of half A, by task and image size
+            task: {size: _noise(found, second.get(task, {}).get(size, {})) for size, found in of.items()}
+            for task, of in measured.tasks.items()
+        }
 
-    def evaluate(self, config: Config, size: int) -> tuple[float, float, float]:
-        """Predicted accuracy on halves A and B, and seconds."""
-        half_a, half_b, log_seconds = self._forest.predict(self._features([config], [size]))[0]
-        return float(half_a), float(half_b), float(np.exp(log_seconds))
+    def evaluate(self, task: str, config: Config, size: int) -> Reached:
+        """What is expected."""
+        x = self._features([task], [config], [size]).astype(np.float32)
+        *accuracies, log_seconds = np.mean([tree.predict(x)[0, :, 0] for tree in self._trees], axis=0)
+        return Reached(*map(float, accuracies), float(np.exp(log_seconds)))
 
-    def left_out_r2(self) -> dict[str, float]:
-        """Share of the variance that is explained of configurations that were left out, at all sizes, by target."""
+    def left_out_r2(self) -> dict[str, dict[str, float]]:
+        """Share of the variance that is explained of configurations that were left out, by task and target."""
         from sklearn.model_selection import GroupKFold, cross_val_predict
 
         folds = GroupKFold(min(_FOLDS, len(set(self._groups))))
-        predicted = cross_val_predict(self._new(), self._x, self._y, groups=self._groups, cv=folds)
-        residual = ((self._y - predicted) ** 2).mean(axis=0) / self._y.var(axis=0)
-        names = ("val_accuracy", "val_accuracy_b", "log_seconds")
-        return {name: float(1 - share) for name, share in zip(names, residual, strict=True)}
+        squares = (self._y - cross_val_predict(self._new(), self._x, self._y, groups=self._groups, cv=folds)) ** 2
+        names = ("val_accuracy", "val_accuracy_b", "test_accuracy", "log_seconds")
+        found = {}
+        for task in self._tasks:
+            rows = self._of_task == task
+            shares = 1 - squares[rows].mean(axis=0) / self._y[rows].var(axis=0)
+            found[task] = dict(zip(names, map(float, shares), strict=True))
+        return found
 
-    def _features(self, configs: Sequence[Config], sizes: Sequence[int]) -> Floats:
-        return np.column_stack([self._space.encode(configs), np.log(sizes)])
+    def _features(self, tasks: Sequence[str], configs: Sequence[Config], sizes: Sequence[int]) -> Floats:
+        is_task = [[task == one for one in self._tasks] for task in tasks]
+        return np.column_stack([self._space.coordinates(configs), np.log(sizes), is_task])
 
     @staticmethod
     def _new() -> Any:
         from sklearn.ensemble import RandomForestRegressor
 
-        return RandomForestRegressor(n_estimators=200, random_state=0)
+        return RandomForestRegressor(n_estimators=100, min_samples_leaf=2, random_state=0)
+
+
+def _noise(one: OfSize, other: OfSize) -> float:
+    """Standard deviation of half A between seeds of the same configuration."""
+    gaps = [one[key].half_a - other[key].half_a for key in one if key in other]
+    return float(np.sqrt(np.mean(np.square(gaps)) / 2)) if gaps else 0.0
 
 
 @dataclass(frozen=True)
@@ -108,22 +228,39 @@ class Outcome:
     """What a search reached."""
 
     seconds: float
-    half_a: float  # of its best trial at the largest size
-    half_b: float
+    best: Reached  # its best trial at the largest size
     config: Config
 
 
-def outcome_of(searcher: Searcher, evaluate: Evaluate, largest: int) -> Outcome:
-    """Runs a search to its end, one trial after another."""
-    total, best = 0.0, (-1.0, 0.0, {})
+def outcome_of(
+    searcher: Searcher,
+    evaluate: Callable[[Config, int], Reached],
+    largest: int,
+    noise: Mapping[int, float] | None = None,
+    seed: int = 0,
+) -> Outcome:
+    """Runs a search to its end, one trial after another.
+
+    Args:
+        searcher: A searcher that puts ``image_size`` into its configurations.
+        evaluate: What a configuration without its image size reaches at a size.
+        largest: The size at which the best trial is looked for.
+        noise: Standard deviation of what is added to half A, by size.
+        seed: Random seed of the noise.
+    """
+    rng = np.random.default_rng(seed)
+    total, seen, best, chosen = 0.0, -np.inf, Reached(0, 0, 0, 0), {}
     number = 0
-    while (config := searcher.suggest(f"t{number}")) != Searcher.FINISHED:
-        half_a, half_b, seconds = evaluate(config)
+    while (suggested := searcher.suggest(f"t{number}")) != Searcher.FINISHED:
+        config = {name: value for name, value in suggested.items() if name != "image_size"}
+        size = suggested["image_size"]
+        reached = evaluate(config, size)
+        half_a = float(np.clip(reached.half_a + rng.normal(0, (noise or {}).get(size, 0.0)), 0, 1))
         result = {"training_iteration": 1, "val_accuracy": half_a}
         searcher.on_trial_result(f"t{number}", result)
         searcher.on_trial_complete(f"t{number}", result=result)
-        total += seconds
-        if config["image_size"] == largest and half_a > best[0]:
-            best = (half_a, half_b, config)
+        total += reached.seconds
+        if size == largest and half_a > seen:
+            seen, best, chosen = half_a, replace(reached, half_a=half_a), config
         number += 1
-    return Outcome(total, *best)
+    return Outcome(total, best, chosen)
