@@ -9,13 +9,25 @@ from hyperstar_tune.finetune.from_scratch import shape_knobs
 from hyperstar_tune.finetune.knobs import KNOBS, check_config
 from hyperstar_tune.finetune.settings import FineTuneSettings
 from hyperstar_tune.space import SearchSpace
+from hyperstar_tune.tuning.options import TuneOptions
 
 if TYPE_CHECKING:
     from hyperstar_tune.predictor import Predictor
 
-__all__ = ["trainable_space", "usual_values"]
+__all__ = ["searched_space", "trainable_space", "usual_values"]
 
 _N_CHECKED = 100  # drawn configurations that are checked before a run begins
+
+
+def searched_space(options: TuneOptions, predictor: "Predictor") -> SearchSpace:
+    """What a run searches: the space that it was asked to, or else that of its predictor.
+
+    Raises:
+        SpaceError: If a configuration of the space cannot be trained.
+    """
+    if options.space is None:
+        return predictor.space
+    return trainable_space(SearchSpace.from_json(options.space), predictor, options.settings(1))
 
 
 def usual_values(settings: FineTuneSettings | None = None) -> dict[str, Any]:

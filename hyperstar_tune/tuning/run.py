@@ -17,14 +17,13 @@ from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.reach import as_duration, predicted
 from hyperstar_tune.report.words import listed
 from hyperstar_tune.search import HyperStarSearcher, PlanScheduler, make_restorable
-from hyperstar_tune.space import SearchSpace
 from hyperstar_tune.tasks.identity import refuse_changed_data
 from hyperstar_tune.tasks.task import ImageTask
 from hyperstar_tune.tuning.finish import Finished, Judgement, save_best, save_refit, versions
 from hyperstar_tune.tuning.history import Contender, contenders, kept_epochs
 from hyperstar_tune.tuning.losers import RemoveLosers
 from hyperstar_tune.tuning.options import OPTIONS_FILE, TuneOptions
-from hyperstar_tune.tuning.own_space import trainable_space
+from hyperstar_tune.tuning.own_space import searched_space
 from hyperstar_tune.tuning.planning import choose_max_epochs, make_plan, parallel_trials
 from hyperstar_tune.tuning.progress import RunProgress
 from hyperstar_tune.tuning.quiet_ray import quiet_ray, trial_resources
@@ -109,10 +108,8 @@ def tune_folder(options: TuneOptions, folder: Path, console: Console, accept_cha
     if not accept_changed_data:
         refuse_changed_data(more.get("identity"), task.identity(), f"the run {shown(folder)}")
     predictor = Predictor.load(str(options.predictor))
-    space = None
-    if options.space is not None:
-        space = trainable_space(SearchSpace.from_json(options.space), predictor, options.settings(1))
-    ranking = predictor.rank_space(task, space or predictor.space, seed=options.seed)
+    space = searched_space(options, predictor)
+    ranking = predictor.rank_space(task, space, seed=options.seed)
     max_epochs = more.get("max_epochs") or choose_max_epochs(options, ranking)
     made = trainable(
         task,
@@ -129,7 +126,7 @@ def tune_folder(options: TuneOptions, folder: Path, console: Console, accept_cha
         searcher = HyperStarSearcher(
             task=task,
             predictor=predictor,
-            space=space,
+            space=space if options.space is not None else None,
             plan=plan,
             seed=options.seed,
             accept_changed_data=accept_changed_data,

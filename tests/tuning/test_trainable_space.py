@@ -10,7 +10,7 @@ from hyperstar_tune.finetune import FineTuneSettings
 from hyperstar_tune.predictor import Predictor
 from hyperstar_tune.space import SearchSpace
 from hyperstar_tune.tuning.options import TuneOptions
-from hyperstar_tune.tuning.own_space import trainable_space, usual_values
+from hyperstar_tune.tuning.own_space import searched_space, trainable_space, usual_values
 
 SETTINGS = FineTuneSettings(model="mobilenetv2_100", weights="none", image_size=96, batch_size=16)
 
@@ -58,10 +58,13 @@ def test_what_cannot_be_trained_is_refused_before_the_run(grid_predictor, values
         trainable_space(SearchSpace.from_values(values), grid_predictor, SETTINGS)
 
 
-def test_a_run_keeps_its_space(tmp_path):
+def test_a_run_keeps_its_space(grid_predictor, tmp_path):
     space = SearchSpace(conditional(), "mine")
     asked = TuneOptions(task="x", epochs=9, weights="own", space=json.loads(json.dumps(space.to_json())))
     asked.save(tmp_path)
     kept = TuneOptions.load(tmp_path)[0]
     assert kept == asked
     assert SearchSpace.from_json(kept.space).fingerprint == space.fingerprint
+    searched = searched_space(kept, grid_predictor)
+    assert {"layers", "lr", "layer_decay"} < set(searched.parameters)
+    assert searched_space(TuneOptions(task="x", epochs=9, weights="own"), grid_predictor) is grid_predictor.space
