@@ -150,7 +150,7 @@ def predicted(plan: RacePlan, costs: Sequence[float]) -> str:
                 f"{as_duration(begun_s + epochs * cost)} waste none"
             )
     return (
-        f"  predicted: {spent} epochs of {n_configs} configurations, {n_finished} of them to the end, in "
-        f"{as_duration(seconds)}{cut}; this holds if this machine is as fast as that of the known tasks, and a run "
-        "corrects it by what it measures"
+        f"  predicted: {spent} epochs of {n_configs} configuration{'s' * (n_configs != 1)}, "
+        f"{n_finished} of them to the end, in {as_duration(seconds)}{cut}; "
+        "this holds if this machine is as fast as that of the known tasks, and a run corrects it by what it measures"
     )

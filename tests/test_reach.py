@@ -71,8 +71,8 @@ def test_r_leaves_room_for_a_race_and_one_more_configuration():
     [
         (RacePlan(32, 144), [1, 2, 3, 4, 5, 6], "144 epochs of 6 configurations, 4 of them to the end, in 8 min"),
         (RacePlan(32, 16), [1, 2, 3], "16 epochs of 2 configurations, 0 of them to the end, in 24 s"),
-        (RacePlan(32, 15), [1, 2, 3], "15 epochs of 1 configurations, 0 of them to the end, in 15 s"),
-        (RacePlan(32, seconds_budget=23), [1, 2, 3], "23 epochs of 1 configurations, 0 of them to the end, in 23 s"),
+        (RacePlan(32, 15), [1, 2, 3], "15 epochs of 1 configuration, 0 of them to the end, in 15 s"),
+        (RacePlan(32, seconds_budget=23), [1, 2, 3], "23 epochs of 1 configuration, 0 of them to the end, in 23 s"),
         (RacePlan(32, seconds_budget=25), [1, 2, 3], "17 epochs of 2 configurations, 0 of them to the end, in 26 s"),
         (
             RacePlan(32, race_epochs=0, seconds_budget=33),

@@ -5,10 +5,11 @@ A user's mistake ends it with one line and status 2; any other error is a bug an
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 import hyperstar_tune
 from hyperstar_tune.errors import HyperStarError, TaskError
@@ -18,7 +19,30 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "console", "find_task", "main", "metadataset_app", "predictors_app", "task_source", "tasks_app"]
 
+_FROM_IMAGES_TO_A_MODEL = ("tune", "predict", "report", "export-model")
+_BEFORE_A_RUN = ("tasks", "rank", "plan")
+_OWN_PREDICTORS = (
+    "importance",
+    "record",
+    "collect",
+    "export",
+    "import-curves",
+    "metadataset",
+    "meta-train",
+    "predictors",
+)
+_IN_ORDER_OF_USE = (*_FROM_IMAGES_TO_A_MODEL, *_BEFORE_A_RUN, *_OWN_PREDICTORS, "sweep")
+
+
+class _Commands(TyperGroup):
+    """Lists the commands with those first that a new user needs first."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx), key=_IN_ORDER_OF_USE.index)
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Hyperparameter search that looks at your images first.",
     no_args_is_help=True,
     add_completion=False,

@@ -26,7 +26,7 @@ def sweep(
         ),
     ] = None,
     scores: Annotated[
-        Path | None, typer.Option(help="Parquet file of leave-family-out scores. [default: they are computed]")
+        Path | None, typer.Option(help="Parquet file of leave-family-out scores.", show_default="they are computed")
     ] = None,
     figures: Annotated[Path | None, typer.Option(help="Folder to draw the figures of the paper in.")] = None,
     budgets: Annotated[str, typer.Option(help="Multiples of R; by default the protocol's.")] = "",

@@ -14,16 +14,16 @@ from hyperstar_tune.shipped import DEFAULT_PREDICTOR
 def plan(
     max_epochs: Annotated[
         int | None,
-        typer.Argument(help="R: epochs of a configuration that is trained to the end. [default: by the budget]"),
+        typer.Argument(help="R: epochs of a configuration that is trained to the end.", show_default="by the budget"),
     ] = None,
     epoch_budget: Annotated[int, typer.Option(help="Epochs of all trials together.")] = 0,
     seconds: Annotated[float, typer.Option(help="Seconds of all trials together. Without any budget: one pass.")] = 0,
     hours: Annotated[float, typer.Option(help="The same in hours.")] = 0,
     race_epochs: Annotated[
-        int | None, typer.Option(help="Epochs that each of the two of a race trains; 0: no race. [default: R / 4]")
+        int | None, typer.Option(help="Epochs that each of the two of a race trains; 0: no race.", show_default="R / 4")
     ] = None,
     eta: Annotated[
-        int | None, typer.Option(help="Hyperband instead of a race: one in eta survives a rung. [default: 3]")
+        int | None, typer.Option(help="Hyperband instead of a race: one in eta survives a rung.", show_default="3")
     ] = None,
     longest_first: Annotated[
         bool, typer.Option("--longest-first", help="Hyperband that begins with the bracket whose trials train longest.")

@@ -57,9 +57,9 @@ def rank(
         about["remarks"] = [*task.file_remarks, *task.remarks(), *ranking.remarks()]
         print(json.dumps({**about, "ranking": places}))
         return
+    console.print(f"What {ranking.source} recommends for these images:\n{ranking.table(top)}")
     for remark in ranking.remarks():
         console.print(remark)
-    console.print(ranking.table(top))
     console.print(ranking.race_remark() or f"{ranking.source} knows no complement: a race takes places 1 and 2.")
     if explain:
         console.print(explanation(ranking, model, effects))

@@ -18,7 +18,8 @@ def record_run(
     mode: Annotated[str, typer.Option(help="'max'; or 'min' if the metric is an error rate.")] = "max",
     time_attr: Annotated[str, typer.Option(help="The reported number of epochs.")] = "training_iteration",
     max_epochs: Annotated[
-        int | None, typer.Option(help="R: epochs of a trial that was trained to the end. [default: the most of any]")
+        int | None,
+        typer.Option(help="R: epochs of a trial that was trained to the end.", show_default="the most of any"),
     ] = None,
     images: Annotated[
         str | None, typer.Option(help="The images of the task, as for collect; meta-train then knows them again.")

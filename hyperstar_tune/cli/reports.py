@@ -12,17 +12,19 @@ from hyperstar_tune.errors import SearchError
 @app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="Folder of a run of hyperstar tune, or of any experiment of Ray Tune.")],
-    out: Annotated[Path | None, typer.Option(help="File to write. [default: report.html in the run's folder]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write.", show_default="report.html in the run's folder")
+    ] = None,
     no_images: Annotated[
         bool,
         typer.Option("--no-images", help="Leave out images and the names of their files: for data that must stay."),
     ] = False,
     metric: Annotated[
-        str | None, typer.Option(help="Of an experiment of Ray Tune: what decides. [default: val_accuracy]")
+        str | None, typer.Option(help="Of an experiment of Ray Tune: what decides.", show_default="val_accuracy")
     ] = None,
-    mode: Annotated[str | None, typer.Option(help="The same: 'max' or 'min'. [default: max]")] = None,
+    mode: Annotated[str | None, typer.Option(help="The same: 'max' or 'min'.", show_default="max")] = None,
     time_attr: Annotated[
-        str | None, typer.Option(help="The same: the reported number of epochs. [default: training_iteration]")
+        str | None, typer.Option(help="The same: the reported number of epochs.", show_default="training_iteration")
     ] = None,
 ) -> None:
     """Makes one HTML file of a run: the winner, images and mistakes, what was spent, what was promised.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["SPACE_HELP", "find_space"]
 
 SPACE_HELP = (
-    "A search space by name; a JSON file (ConfigSpace's, or {parameter: [values]}); or FILE.py:NAME or MODULE:NAME, a "
+    "A search space by name; a JSON file (ConfigSpace's, or {parameter: values}); or FILE.py:NAME or MODULE:NAME, a "
     "dict of Ray Tune, a ConfigurationSpace or a SearchSpace in Python."
 )
 

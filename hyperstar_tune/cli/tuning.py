@@ -30,21 +30,23 @@ def tune(
     folder: Annotated[str, typer.Argument(help="Folder of images: CLASS/* or {train,val,test}/CLASS/*.")],
     hours: Annotated[float | None, typer.Option(help="Budget: hours of the whole run.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Budget: epochs of all configurations together.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the run. [default: runs/NAME-DATE]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run.", show_default="runs/NAME-DATE")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run, if there is one.")] = False,
     model: Annotated[
-        str | None, typer.Option(help="Any classification model of timm or torchvision. [default: by the weights]")
+        str | None, typer.Option(help="Any classification model of timm or torchvision.", show_default="by the weights")
     ] = None,
     weights: Annotated[
         str | None,
-        typer.Option(help="'hub', 'package', 'own', or a local file. [default: an installed package, else the hub]"),
+        typer.Option(
+            help="'hub', 'package', 'own', or a local file.", show_default="an installed package, else the hub"
+        ),
     ] = None,
     image_size: Annotated[int, typer.Option(help="Side of the images in pixels.")] = 64,
     mean: Annotated[str | None, typer.Option(help=MEAN_HELP)] = None,
     std: Annotated[str | None, typer.Option(help=STD_HELP)] = None,
     model_arg: Annotated[list[str] | None, typer.Option(help=MODEL_ARG_HELP)] = None,
     predictor: Annotated[
-        str | None, typer.Option(help="A shipped predictor or a folder. [default: one that fits the weights]")
+        str | None, typer.Option(help="A shipped predictor or a folder.", show_default="one that fits the weights")
     ] = None,
     space: Annotated[
         str | None,
@@ -52,12 +54,13 @@ def tune(
     ] = None,
     max_epochs: Annotated[
         int | None,
-        typer.Option(help="R: epochs of a configuration that is trained to the end. [default: by the budget]"),
+        typer.Option(help="R: epochs of a configuration that is trained to the end.", show_default="by the budget"),
     ] = None,
     metric: Annotated[str, typer.Option(help="What decides: accuracy, balanced-accuracy or macro-f1.")] = "accuracy",
     cpus_per_trial: Annotated[float, typer.Option(help="CPUs of one training.")] = 1,
     gpus_per_trial: Annotated[
-        float | None, typer.Option(help="GPUs of one training; four on one GPU are 0.25. [default: 1 if there are any]")
+        float | None,
+        typer.Option(help="GPUs of one training; four on one GPU are 0.25.", show_default="1 if there are any"),
     ] = None,
     epoch_seconds_limit: Annotated[
         float | None, typer.Option(help="Seconds after which a training that hangs is ended.")
@@ -139,7 +142,7 @@ def predict(
 def export_model(
     model: Annotated[Path, typer.Argument(help="Folder of a run, or of a finished model in it: RUN/best.")],
     onnx: Annotated[
-        Path | None, typer.Option(help="ONNX file to write. [default: model.onnx in the model's folder]")
+        Path | None, typer.Option(help="ONNX file to write.", show_default="model.onnx in the model's folder")
     ] = None,
 ) -> None:
     """Writes a finished model as ONNX, and checks with onnxruntime that it gives the same logits."""

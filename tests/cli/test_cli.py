@@ -4,11 +4,13 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import typer.main
 from digit_images import write_digits
 from made_up_table import make_table
+from rich.text import Text
 
 import hyperstar_tune
-from hyperstar_tune.cli.app import find_task
+from hyperstar_tune.cli.app import app, find_task
 from hyperstar_tune.errors import TaskError
 from hyperstar_tune.predictor import Predictor
 from hyperstar_tune.space import SearchSpace
@@ -86,7 +88,8 @@ def test_a_mistake_is_one_line_and_status_two(hyperstar, tmp_path, digits_folder
 def test_rank_prints_the_head_of_the_ranking_or_all_of_it_as_json(hyperstar, digits_folder):
     status, out, _ = hyperstar("rank", digits_folder, "--top", 3)
     assert status == 0
-    nearest, heading, *places, unit, alike, race = out.strip().splitlines()
+    source, heading, *places, unit, alike, nearest, race = out.strip().splitlines()
+    assert source == "What mobilenet-v2-64px recommends for these images:"
     assert nearest.startswith("Nearest known tasks, by how well features tell their classes apart")
     assert heading.startswith("place")
     assert len(places) == 3
@@ -274,3 +277,26 @@ def test_a_sweep_replays_methods_and_goes_on_where_it_stopped(hyperstar, tmp_pat
         assert status == 2
         assert reason in err
         assert err.count("\n") == 1
+
+
+def test_help_names_the_commands_of_a_new_user_first(hyperstar):
+    status, out, _ = hyperstar("--help")
+    assert status == 0
+    places = [out.index(f"│ {command} ") for command in ("tune", "predict", "report", "rank", "collect")]
+    assert places == sorted(places)
+
+
+def test_help_shows_what_an_option_means_when_it_is_left_out(hyperstar):
+    out = " ".join(hyperstar("tune", "--help")[1].replace("│", " ").split())
+    for default in ("runs/NAME-DATE", "by the weights", "by the budget", "one that fits the weights"):
+        assert f"[default: ({default})]" in out
+
+
+def test_help_is_printed_in_full_though_rich_takes_square_brackets_for_markup():
+    def texts(command):
+        for parameter in command.params:
+            yield getattr(parameter, "help", None) or ""
+        for below in getattr(command, "commands", {}).values():
+            yield from texts(below)
+
+    assert [text for text in texts(typer.main.get_command(app)) if Text.from_markup(text).plain != text] == []

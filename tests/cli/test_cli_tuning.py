@@ -74,7 +74,7 @@ def test_the_exported_model_gives_the_same_logits(hyperstar, best, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("tune", "FOLDER"), "a run needs one budget: --hours 2, or --epochs 144"),
+        (("tune", "FOLDER"), "a run needs one budget: --hours 2, or --epochs 136"),
         (("tune", "FOLDER", "--hours", 1, "--epochs", 3), "a run needs one budget"),
         (("tune", "nowhere", "--epochs", 3), "'nowhere'"),
         (("tune", "FOLDER", "--epochs", 3, "--metric", "auc"), "got 'auc'"),
