@@ -57,13 +57,19 @@ class Fingerprint:
         settles = _SETTLES.match(self.schedule)
         return (self.max_epochs or max_epochs) * float(1 - Fraction(settles[1])) if settles else 0
 
-    def differences(self, other: "Fingerprint") -> list[str]:
-        """One readable line for each field that both state and in which they differ."""
+    def differences(self, other: "Fingerprint", mine: str = "here", theirs: str = "there") -> list[str]:
+        """One readable line for each field that both state and in which they differ.
+
+        Args:
+            other: What this one is compared with.
+            mine: Words that say where a value of this one stands, e.g. "in the predictor".
+            theirs: Words that say where a value of the other one stands, e.g. "in this run".
+        """
         lines = []
         for field in fields(self):
-            mine, theirs = getattr(self, field.name), getattr(other, field.name)
-            if mine not in ("", None) and theirs not in ("", None) and mine != theirs:
-                lines.append(f"{field.name.replace('_', ' ')}: {mine} here, {theirs} there")
+            ours, others = getattr(self, field.name), getattr(other, field.name)
+            if ours not in ("", None) and others not in ("", None) and ours != others:
+                lines.append(f"{field.name.replace('_', ' ')}: {ours} {mine}, {others} {theirs}")
         return lines
 
     def to_json(self) -> dict[str, Any]:

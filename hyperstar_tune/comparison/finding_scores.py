@@ -84,10 +84,8 @@ def _of_predictor(
 ) -> pd.DataFrame:
     """The scores that a predictor gives for each complete task, by its images."""
     predictor, parts, seen = Predictor.load(name), [], []
-    if differences := predictor.fingerprint.differences(table.fingerprint):
-        LOGGER.warning(
-            "%s is judged under other circumstances (here) than its own (there): %s", name, "; ".join(differences)
-        )
+    if differences := predictor.fingerprint.differences(table.fingerprint, "in the predictor", "in the table"):
+        LOGGER.warning("%s is judged under other circumstances than its own: %s", name, "; ".join(differences))
     keys = [config_key(config) for config in table.configs]
     for family in families:
         for row in complete_rows(table, family):

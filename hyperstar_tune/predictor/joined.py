@@ -79,9 +79,9 @@ def extend_plus(
         kind = type(base).__name__
         raise PredictorError(f"only a HyperSTAR+ predictor can be extended, but {base.name!r} is a {kind}")
     check_images(metadataset, tasks)
-    if differences := base.fingerprint.differences(metadataset.fingerprint):
+    if differences := base.fingerprint.differences(metadataset.fingerprint, "in the predictor", "in the table"):
         LOGGER.info(
-            "%s (here) and the table (there) differ, but are learned from together:\n  %s",
+            "predictor %s and the table differ, but are learned from together:\n  %s",
             base.name,
             "\n  ".join(line for line in differences if not line.startswith("space")),
         )

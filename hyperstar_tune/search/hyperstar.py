@@ -229,9 +229,9 @@ class HyperStarSearcher(DeckSearcher):
         theirs = trainable_fingerprint(trial)
         if theirs.max_epochs is None:
             theirs = replace(theirs, max_epochs=plan.max_epochs)
-        lines = self.fingerprint.differences(theirs)
+        lines = self.fingerprint.differences(theirs, "in the predictor", "in this run")
         source = self.ranking.source if self.ranking else ""
-        head = f"predictor {source} (here) and this run (there) differ:"
+        head = f"predictor {source} learned from other trainings than those of this run, so its ranking is less sure:"
         return "\n  ".join([head, *lines]) if lines else ""
 
     def _rank(self, space: SearchSpace, fixed: dict[str, Any]) -> Ranking | None:

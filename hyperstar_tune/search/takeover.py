@@ -21,7 +21,7 @@ from hyperstar_tune.errors import HyperStarError
 __all__ = ["lift_stop", "take_over"]
 
 _RAYS_CHECK = "_validate_result_metrics"
-_RESTORE = "restore the run to go on (Tuner.restore, or tune.run with resume=True)"
+_RESTORE = "restore the run to go on (hyperstar tune --resume, Tuner.restore, or tune.run with resume=True)"
 
 
 def take_over(tune_controller: Any, at_end: Callable[[str], None]) -> None:

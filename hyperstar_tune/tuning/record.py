@@ -111,7 +111,7 @@ def about_ranking(
         "nearest": list(ranking.nearest),
         "remarks": ranking.remarks(),
         "circumstances": circumstances(predictor),
-        "differences": predictor.fingerprint.differences(settings.fingerprint()),
+        "differences": predictor.fingerprint.differences(settings.fingerprint(), "in the predictor", "in this run"),
         "traits": about_traits(predictor.explain(task, ranking.configs), ranking.configs),
         "seconds_per_epoch": list(ranking.costs),
         "places": [

@@ -171,9 +171,10 @@ def _introduce(run: _Run, goes_on: bool) -> None:
         say(predicted(run.plan, [ranking.costs[place] for place in ranking.order()]))
     say("")
     if not goes_on:
+        say(f"What {run.options.predictor} recommends for these images:\n{ranking.table(_SHOWN)}")
         for remark in (*ranking.remarks(), *filter(None, [ranking.race_remark()])):
             say(remark)
-        say(f"What {run.options.predictor} recommends for these images:\n{ranking.table(_SHOWN)}\n")
+        say("")
 
 
 def _end(run: _Run, progress: RunProgress, scheduler: PlanScheduler, trials: list[Any]) -> bool:
@@ -206,15 +207,15 @@ def _end(run: _Run, progress: RunProgress, scheduler: PlanScheduler, trials: lis
     if ended and finished is not None and options.refit:
         _refit(run, order[0], finished, record)
     write_record(run.folder, record)
-    took = as_duration(progress.at_s)
-    say(f"Spent {scheduler.spent_epochs} epochs on {len(progress.configs)} configurations in {took}")
+    n_configs, took = len(progress.configs), as_duration(progress.at_s)
+    say(f"Spent {scheduler.spent_epochs} epochs on {n_configs} configuration{'s' * (n_configs != 1)} in {took}")
     if not ended:
         say(
             "Interrupted. Kept: the results so far and the checkpoints of all configurations that are still in it, in "
             f"{shown(run.folder)}\nGo on with: hyperstar tune {options.task} --out {shown(run.folder)} --resume"
         )
     elif finished is not None:
-        say(f"Use it:  hyperstar predict {shown(run.folder / (REFIT if options.refit else BEST))} IMAGES...")
+        say(f"Use it:  hyperstar predict {shown(run.folder / REFIT if options.refit else run.folder)} IMAGES...")
     say(f"See why: hyperstar report {shown(run.folder)}")
     return ended
 

@@ -68,7 +68,7 @@ def test_the_page_says_what_the_run_found(run):
     assert "share of the variance" in text
     assert "optimizer=" in text
     assert ": the worker died at " in text
-    assert "image size: 64 here, 32 there" in text
+    assert "image size: 64 in the predictor, 32 in this run" in text
     for title in ("All configurations.", "Best so far, by epochs.", "Best so far, by time.", "Confusion matrix."):
         assert title in text
 

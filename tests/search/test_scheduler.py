@@ -284,7 +284,10 @@ def test_differences_to_the_predictor_are_told_once_before_the_run(caplog, monke
     (message,) = caplog.messages
     lines = message.splitlines()
     assert "predictor shipped" in lines[0]
-    assert lines[1:] == ["  model: shufflenet here, mobilenet there", "  max epochs: 8 here, 9 there"]
+    assert lines[1:] == [
+        "  model: shufflenet in the predictor, mobilenet in this run",
+        "  max epochs: 8 in the predictor, 9 in this run",
+    ]
     run.run()
     assert caplog.messages == [message]
 
