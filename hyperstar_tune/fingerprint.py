@@ -69,7 +69,8 @@ class Fingerprint:
         for field in fields(self):
             ours, others = getattr(self, field.name), getattr(other, field.name)
             if ours not in ("", None) and others not in ("", None) and ours != others:
-                lines.append(f"{field.name.replace('_', ' ')}: {ours} {mine}, {others} {theirs}")
+                name = "version of the protocol" if field.name == "protocol" else field.name.replace("_", " ")
+                lines.append(f"{name}: {ours} {mine}, {others} {theirs}")
         return lines
 
     def to_json(self) -> dict[str, Any]:

@@ -48,3 +48,11 @@ def test_it_understands_every_schedule_that_the_trainable_states():
 
     told = {name: Fingerprint(schedule=str(Schedule(name, 32, 1 / 3))).constant_epochs(32) for name in SCHEDULES}
     assert told == {"constant": math.inf, "cosine": 0, "settle": pytest.approx(64 / 3)}
+
+
+def test_a_difference_says_in_the_callers_words_where_each_value_stands():
+    made, run = Fingerprint(max_epochs=16, protocol=1), Fingerprint(max_epochs=8, protocol=2)
+    assert made.differences(run, "in the predictor", "in this run") == [
+        "max epochs: 16 in the predictor, 8 in this run",
+        "version of the protocol: 1 in the predictor, 2 in this run",
+    ]
