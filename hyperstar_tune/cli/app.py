@@ -3,6 +3,7 @@
 A user's mistake ends it with one line and status 2; any other error is a bug and keeps its traceback.
 """
 
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -74,11 +75,14 @@ def _options(
 
 def main() -> None:
     """Entry point of the ``hyperstar`` script."""
+    gc.set_threshold(50_000)  # PyTorch brings along some hundred thousand objects that stay: looked through more seldom
     try:
         app()
     except HyperStarError as error:
         print(f"hyperstar: {error}", file=sys.stderr)
         sys.exit(2)
+    finally:
+        gc.freeze()  # and not once more at the end, where it would take half a second
 
 
 def find_task(text: str) -> "ImageTask":

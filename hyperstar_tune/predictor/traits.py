@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.linalg import lapack
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from hyperstar_tune.predictor.backbone import CHUNK, Backbone, normalize
@@ -108,7 +109,8 @@ def traits_of(task: ImageTask, image_size: int = 64, names: Sequence[str] = SHIP
         chosen = sample_images(task.train_labels)
         images = torch.from_numpy(task.images("train", image_size, chosen))
         look = Look(images, task.train_labels[chosen], task.n_train, len(task.classes))
-        known.update((name, float(TRAITS[name](look))) for name in missing)
+        with threadpool_limits(1, "blas"):  # threads of so small matrices wait for each other: twice the time
+            known.update((name, float(TRAITS[name](look))) for name in missing)
     return np.array([known[name] for name in names], dtype=np.float64)
 
 
