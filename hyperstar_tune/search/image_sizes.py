@@ -124,6 +124,7 @@ class IncreasingImageSizes(GatedSearcher):
         self._narrow = narrow if len(self.sizes) > 1 else None
         self._fixed: dict[str, Any] = {}  # by the run's config
         self._searched: SearchSpace | None = None  # in this stage
+        self._has_one_trial = False  # by the run's num_samples
         self._ends: tuple[int, ...] = ()  # with brackets: number of the first one after each stage
         self._mine: dict[str, Config] = {}  # trials of this stage -> configuration without the image size
         self._handed: list[Config] = []  # configurations to be suggested first in this stage
@@ -166,6 +167,8 @@ class IncreasingImageSizes(GatedSearcher):
         if not gate.has_free_slot():
             return super().suggest(trial_id)
         if self._inner is None:
+            if self._has_one_trial and self.trials is None:
+                self.trials = check_trials(1, len(self.sizes))
             self._begin_stage()
         while self._is_full():
             if self.stage == len(self.sizes) - 1 or (not gate.is_open and self._used_up_in == gate.bracket):
@@ -329,7 +332,8 @@ class IncreasingImageSizes(GatedSearcher):
         self.take_metric(metric, mode)
         self.take_config(from_ray(config))
         n_samples = spec.get("num_samples", -1)
-        if self.trials is None and 0 < n_samples < sys.maxsize:
+        self._has_one_trial = n_samples == 1  # as Tune also says of a restored run, which knows its trials
+        if self.trials is None and 1 < n_samples < sys.maxsize:
             self.trials = check_trials(n_samples, len(self.sizes))
         return True
 

@@ -163,6 +163,16 @@ def test_the_trials_of_the_run_are_divided():
     search = IncreasingImageSizes(RandomSearcher())
     search.set_search_properties("acc", "max", SPACE, num_samples=12)
     assert search.trials == (6, 4, 2)
+    search.suggest("t0")
+    restored = IncreasingImageSizes(RandomSearcher())
+    restored.set_search_properties("acc", "max", SPACE, num_samples=1)  # what Tuner.restore says of any run
+    restored.set_state(search.get_state())
+    assert restored.suggest("t1")["image_size"] == 32
+    assert restored.trials == (6, 4, 2)
+    single = IncreasingImageSizes(RandomSearcher())
+    single.set_search_properties("acc", "max", SPACE, num_samples=1)
+    with pytest.raises(SearchError, match="3 sizes need at least 3 trials, but there are 1"):
+        single.suggest("t0")
     assert divided(1500, 3) == (750, 500, 250)
     for n in range(1, 8):
         for total in range(n, 60):
