@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from _common import RESULTS, ROOT, environment, write_json
-from scoreboard.by_hand import BY_HAND, EXPERTS_RACE
+from scoreboard.by_hand import BY_HAND, EXPERTS_RACE, load
 
 from hyperstar_tune.comparison.statistics import bootstrap_mean
 from hyperstar_tune.space import config_key
@@ -25,11 +25,6 @@ from hyperstar_tune.tables import MetaDataset
 RACE_SHARE = 1 / 4  # of R, for each of the two that race
 LEAST = 16  # configurations that a task must have
 Floats = npt.NDArray[np.float64]
-
-
-def load(path: Path) -> MetaDataset:
-    """A table, or whatever a collection has so far."""
-    return MetaDataset.from_collection(path) if (path / "collection.json").exists() else MetaDataset.load(path)
 
 
 def halves(table: MetaDataset, row: int) -> tuple[Floats, Floats]:
@@ -59,10 +54,8 @@ def measured(table: MetaDataset) -> npt.NDArray[np.bool_]:
 
 
 def one_for_all(table: MetaDataset, rows: list[int], row: int) -> Floats:
-    """How each configuration does on the other tasks, [H]: mean accuracy less the task's mean, where all have it."""
-    others = np.array(
-        [halves(table, other)[0][:, -1] + halves(table, other)[1][:, -1] for other in rows if other != row]
-    )
+    """Mean over the other tasks of both halves' accuracies added up, [H]; -1 for what some task lacks."""
+    others = np.array([sum(halves(table, other))[:, -1] for other in rows if other != row])
     return np.where(measured(table)[rows].all(axis=0), others.mean(axis=0) if len(others) else 0.0, -1.0)
 
 
@@ -119,7 +112,7 @@ def main() -> None:
     parser.add_argument("--by-hand", type=Path, default=ROOT / "metadata" / "efficientnet-lite0-by-hand.collection")
     parser.add_argument("--name", default="room", help="of the result")
     args = parser.parse_args()
-    table, by_hand = load(args.table), load(args.by_hand)
+    table, by_hand = load(args.table, complete_only=False), load(args.by_hand, complete_only=False)
     enough = (measured(table).sum(axis=1) >= LEAST) & table.tasks["name"].isin(by_hand.tasks["name"]).to_numpy()
     rows = [int(row) for row in np.flatnonzero(enough)]
     names = [table.tasks["name"].iloc[row] for row in rows]

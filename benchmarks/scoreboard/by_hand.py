@@ -31,10 +31,10 @@ EXPERTS_RACE = {
 }
 
 
-def load(path: Path) -> MetaDataset:
-    """A table, or the finished tasks of a collection."""
+def load(path: Path, complete_only: bool = True) -> MetaDataset:
+    """A table, or the finished tasks of a collection; all that it has so far if not ``complete_only``."""
     if (path / "collection.json").exists():
-        return MetaDataset.from_collection(path, complete_only=True)
+        return MetaDataset.from_collection(path, complete_only)
     return MetaDataset.load(path)
 
 
