@@ -1,12 +1,13 @@
-"""Increasing Image Sizes: stages, what is handed on and narrowed, saving, and what is refused."""
+"""Increasing Image Sizes: stages, what is handed on and narrowed, and saving."""
 
 import math
 
 import numpy as np
 import pytest
+from growing_search import METRIC, SPACE, drawn, finish, score, searcher, sizes
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
-from ray.tune.search import BasicVariantGenerator, ConcurrencyLimiter, Repeater, Searcher
+from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 from virtual_run import VirtualRun
 
@@ -20,42 +21,10 @@ from hyperstar_tune import (
     Ranking,
     SearchSpace,
 )
-from hyperstar_tune.errors import ModelError, SearchError, SpaceError
-from hyperstar_tune.search import Gated, Narrowing
+from hyperstar_tune.errors import SearchError
+from hyperstar_tune.search import Narrowing
 from hyperstar_tune.search.stages import brackets_per_stage, divided
 from hyperstar_tune.simulation import MadeUpCurves, VirtualController
-
-SPACE = {"x": tune.uniform(0.0, 1.0), "kind": tune.choice(["a", "b"])}
-METRIC = {"metric": "acc", "mode": "max"}
-
-
-def score(config, epoch=1):
-    """Best at x = 0.7; larger images show more."""
-    return 1 - (config["x"] - 0.7) ** 2 + config["image_size"] / 1000 + epoch / 10_000
-
-
-def searcher(inner=None, **options):
-    options = {"space": SPACE, "sizes": (16, 32, 64), "trials": (12, 8, 4), **METRIC, **options}
-    return IncreasingImageSizes(inner or RandomSearcher(), **options)
-
-
-def finish(search, trial_id, config, value=None, **options):
-    result = {"training_iteration": 1, "acc": score(config) if value is None else value}
-    search.on_trial_result(trial_id, result)
-    search.on_trial_complete(trial_id, result=result, **options)
-
-
-def drawn(search, n=1000):
-    """Suggestions, each trained before the next is asked for."""
-    configs = []
-    while len(configs) < n and (config := search.suggest(f"t{len(configs)}")) != Searcher.FINISHED:
-        finish(search, f"t{len(configs)}", config)
-        configs.append(config)
-    return configs
-
-
-def sizes(configs):
-    return [config["image_size"] for config in configs]
 
 
 def test_every_stage_has_its_size_and_its_trials():
@@ -321,92 +290,6 @@ def test_a_killed_run_of_brackets_goes_on(n_steps):
     after.run()
     assert after.scheduler.spent_epochs == 120
     assert sizes(trial.config for trial in after.trials) == sorted(sizes(trial.config for trial in after.trials))
-
-
-# -- what is refused ---------------------------------------------------------------------------------------------------
-
-
-class _OwnSpace(Searcher):
-    def set_search_properties(self, metric, mode, config, **spec):
-        return False
-
-    def suggest(self, trial_id):
-        return {"x": 1}
-
-    def on_trial_complete(self, trial_id, result=None, error=False):
-        pass
-
-
-class _Empty(_OwnSpace):
-    def set_search_properties(self, metric, mode, config, **spec):
-        return True
-
-    def suggest(self, trial_id):
-        return Searcher.FINISHED
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: searcher(sizes=(64, 32)), r"sizes must .* grow .*\(64, 32\)"),
-        (lambda: searcher(sizes=(32, 32, 64)), "grow"),
-        (lambda: searcher(sizes=(4, 8)), "whole numbers of pixels from 8"),
-        (lambda: searcher(sizes=(32, 64.0)), "grow"),
-        (lambda: searcher(sizes=()), "grow"),
-        (lambda: searcher(trials=2), "3 sizes need at least 3 trials, but there are 2"),
-        (lambda: searcher(trials=(3, 2)), "one number for each of 3 sizes"),
-        (lambda: searcher(trials=(3, 2, 0)), "whole numbers from 1"),
-        (lambda: searcher(trials=True), "whole numbers from 1"),
-        (lambda: searcher(space={"x": tune.choice([1])}), "more than one value"),
-        (lambda: searcher(space={"image_size": tune.choice([32, 64])}), "has none besides image_size"),
-        (lambda: searcher(hand_on=-1), "hand_on"),
-        (lambda: searcher(narrow=0.5), "narrow must be a Narrowing"),
-        (lambda: searcher("optuna"), "takes a bare Ray searcher, but got a str"),
-        (lambda: searcher(BasicVariantGenerator()), "takes a bare Ray searcher"),
-        (lambda: searcher(searcher()), "takes a bare Ray searcher, but got a IncreasingImageSizes"),
-        (lambda: searcher(ConcurrencyLimiter(OptunaSearch(), 4)), "max_concurrent=4"),
-        (lambda: searcher(Gated(OptunaSearch())), "bare Ray searcher, but got a Gated"),
-        (lambda: searcher(Repeater(ConcurrencyLimiter(OptunaSearch(), 4))), "max_concurrent=4"),
-        (lambda: searcher(used()), "unused RandomSearcher"),
-        (lambda: searcher(_Empty()).suggest("t"), "_Empty is used up"),
-        (lambda: searcher(_OwnSpace()).suggest("t"), "space of its own"),
-        (lambda: searcher(space=None).suggest("t"), "needs a space"),
-        (lambda: searcher(OptunaSearch(), metric=None).suggest("t"), "metric and mode"),
-        (lambda: drawn(searcher(trials=None)), "must know the number of trials"),
-        (lambda: searcher().set_max_concurrency(3), "ConcurrencyLimiter"),
-        (lambda: searcher().set_search_properties(None, None, SPACE), "both have"),
-        (
-            lambda: searcher(space=None).set_search_properties("acc", "max", {**SPACE, "image_size": 32}),
-            "image_size grows from stage to stage, but the run's config fixes it at 32",
-        ),
-    ],
-)
-def test_what_cannot_work_is_refused_in_a_line(make, message):
-    with pytest.raises(SearchError, match=message) as raised:
-        make()
-    assert "\n" not in str(raised.value)
-
-
-def test_a_size_that_the_network_cannot_take_ends_the_run_at_its_first_trial():
-    class Trainable:
-        @classmethod
-        def check_image_sizes(cls, sizes):
-            raise ModelError(f"a network of 32 pixels got {max(sizes)}")
-
-    with pytest.raises(ModelError, match="got 64"):
-        searcher().take_trainable(Trainable, {"image_size": 16})
-
-
-def used():
-    search = RandomSearcher(SPACE)
-    search.suggest("t")
-    return search
-
-
-def test_a_ranking_outside_the_narrowed_space_is_refused():
-    ranking = Ranking.of([{"x": 0.2, "kind": "a"}], [1.0])
-    with pytest.raises(SpaceError, match="lies in the space"):
-        searcher(HyperStarSearcher(ranking=ranking), space={**SPACE, "x": tune.uniform(0.5, 1)}).suggest("t")
 
 
 def test_a_finite_space_ends_its_stage_early(caplog):
