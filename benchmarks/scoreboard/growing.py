@@ -4,12 +4,13 @@ A cell is judged by its best epoch on half A, and reports half B and the held-ou
 docs/protocol.md. Its seconds are those of all epochs that it trained. A cell that diverged in its first epoch has
 accuracies of zero.
 
-The surrogate is a random forest over the coordinates of a configuration, the logarithm of the image size and the task,
-as tasks have much in common. It predicts the three accuracies and the logarithm of the seconds. What a search sees of
-half A also has the noise that two seeds of the same configuration differ by; what is reported of the configuration that
-it chose has none.
+The surrogate is a Gaussian process over the coordinates of a configuration, the logarithm of the image size and the
+task, as tasks have much in common. It predicts the three accuracies and the logarithm of the seconds. What a search
+sees of half A also has the noise that two seeds of the same configuration differ by; what is reported of the
+configuration that it chose has none.
 """
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from itertools import combinations
@@ -20,6 +21,11 @@ import numpy as np
 import numpy.typing as npt
 from ray.tune.search import Searcher
 from scipy.stats import spearmanr
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from hyperstar_tune.space import Config, SearchSpace, config_key
 from hyperstar_tune.tables.collection import Collection, read_cells
@@ -43,6 +49,7 @@ __all__ = [
 Floats = npt.NDArray[np.float64]
 _FOLDS = 5
 _DRAWS = 4000
+_ROWS = 600  # from which the scales of a Gaussian process are learned, since that takes the cube of their number
 
 
 @dataclass(frozen=True)
@@ -163,7 +170,7 @@ class Surrogate:
 
     Args:
         space: The space of the configurations, without the image size.
-        measured: What the forest learns from, of all tasks.
+        measured: What the process learns from, of all tasks.
         again: What a second seed reached, which says how large the noise of half A is; without it there is none.
     """
 
@@ -179,7 +186,7 @@ class Surrogate:
         self._x = self._features(*zip(*(row[:3] for row in rows), strict=True))
         self._y = np.array([(*astuple(one)[:3], np.log(one.seconds)) for *_, one in rows])  # [n, 4]
         self._groups = [config_key(row[1]) for row in rows]
-        self._trees = [tree.tree_ for tree in self._new().fit(self._x, self._y).estimators_]
+        self._model = _Processes().fit(self._x, self._y)
         second = {} if again is None else again.tasks
         self.noise = {  # of half A, by task and image size
             task: {size: _noise(found, second.get(task, {}).get(size, {})) for size, found in of.items()}
@@ -188,16 +195,13 @@ class Surrogate:
 
     def evaluate(self, task: str, config: Config, size: int) -> Reached:
         """What is expected."""
-        x = self._features([task], [config], [size]).astype(np.float32)
-        *accuracies, log_seconds = np.mean([tree.predict(x)[0, :, 0] for tree in self._trees], axis=0)
-        return Reached(*map(float, accuracies), float(np.exp(log_seconds)))
+        *accuracies, log_seconds = self._model.predict(self._features([task], [config], [size]))[0]
+        return Reached(*map(float, np.clip(accuracies, 0, 1)), float(np.exp(log_seconds)))
 
     def left_out_r2(self) -> dict[str, dict[str, float]]:
         """Share of the variance that is explained of configurations that were left out, by task and target."""
-        from sklearn.model_selection import GroupKFold, cross_val_predict
-
         folds = GroupKFold(min(_FOLDS, len(set(self._groups))))
-        squares = (self._y - cross_val_predict(self._new(), self._x, self._y, groups=self._groups, cv=folds)) ** 2
+        squares = (self._y - cross_val_predict(_Processes(), self._x, self._y, groups=self._groups, cv=folds)) ** 2
         names = ("val_accuracy", "val_accuracy_b", "test_accuracy", "log_seconds")
         found = {}
         for task in self._tasks:
@@ -210,11 +214,25 @@ class Surrogate:
         is_task = [[task == one for one in self._tasks] for task in tasks]
         return np.column_stack([self._space.coordinates(configs), np.log(sizes), is_task])
 
-    @staticmethod
-    def _new() -> Any:
-        from sklearn.ensemble import RandomForestRegressor
 
-        return RandomForestRegressor(n_estimators=100, min_samples_leaf=2, random_state=0)
+class _Processes(RegressorMixin, BaseEstimator):
+    """Two Gaussian processes, of accuracies and of seconds, with a scale for each feature."""
+
+    def fit(self, x: Floats, y: Floats) -> "_Processes":
+        """Learns from features [n, p] and targets [n, 4]."""
+        some = np.random.default_rng(0).permutation(len(x))[:_ROWS]
+        self.parts_ = []
+        for columns in (y[:, :-1], y[:, -1:]):
+            kernel = ConstantKernel() * Matern(np.ones(x.shape[1]), (0.05, 100), nu=2.5) + WhiteKernel(0.1)
+            with warnings.catch_warnings():  # the scale of a feature that tells nothing ends at its bound
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                learned = GaussianProcessRegressor(kernel, normalize_y=True).fit(x[some], columns[some].mean(axis=1)).kernel_
+            self.parts_.append(GaussianProcessRegressor(learned, optimizer=None, normalize_y=True).fit(x, columns))
+        return self
+
+    def predict(self, x: Floats) -> Floats:
+        """Predicts the targets of rows of features, [m, p] -> [m, 4]."""
+        return np.column_stack([part.predict(x) for part in self.parts_])
 
 
 def _noise(one: OfSize, other: OfSize) -> float:
