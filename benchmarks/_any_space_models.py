@@ -4,19 +4,19 @@ Each one learns from T tasks with traits and h encoded configurations, and predi
 the same targets. The package has ``any_space``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.optimize import minimize
 from sklearn.ensemble import HistGradientBoostingRegressor
 from torch import nn
 
-from hyperstar_tune.predictor.any_space import Kernel, Measured, basis_of, fast_scores, fit_any_space
+from hyperstar_tune.predictor.any_space import Measured, basis_of, fast_scores, fit_any_space, kernel_for
 from hyperstar_tune.predictor.plus import fit_plus, interpolated
+from hyperstar_tune.predictor.weighted_kernel import Kernel
 from hyperstar_tune.rivals.deep_kernel import DeepKernel, SolvedProcess
 
 __all__ = ["MODELS", "Model"]
@@ -44,9 +44,8 @@ def _hyperstar_plus(known: Measured, images: bool = True) -> Scorer:
     )
 
 
-def _any_space(known: Measured, images: bool = True, **factors: float) -> Scorer:
-    kernel = Kernel.of(known.encoded)
-    kernel = replace(kernel, **{name: getattr(kernel, name) * factor for name, factor in factors.items()})
+def _any_space(known: Measured, images: bool = True, weighted: bool = True) -> Scorer:
+    kernel = kernel_for([known], _PENALTY) if weighted else Kernel.of(known.encoded)
     model = fit_any_space([known], _PENALTY, kernel)
 
     def scores(traits: Floats, encoded: Floats) -> Floats:
@@ -55,40 +54,6 @@ def _any_space(known: Measured, images: bool = True, **factors: float) -> Scorer
         if len(encoded) > len(known.encoded):
             return np.stack([fast_scores(kernel, own, single, known.encoded) for own in weights])
         return np.stack(weights) @ basis_of(kernel, encoded, known.encoded).T
-
-    return scores
-
-
-def _scaled(known: Measured, groups: Sequence[int]) -> Scorer:
-    """Any space with a weight for the numbers of each parameter, by the likelihood of the mean scores.
-
-    ``groups`` are the numbers that each parameter has in an encoding.
-    """
-    model = fit_plus(known.targets, known.traits, list(known.families), _PENALTY)
-    both, places, n = np.vstack([model.mean, model.slopes]), np.repeat(np.arange(len(groups)), groups), len(groups)
-    level, score = both.mean(axis=1, keepdims=True), (model.mean - model.mean.mean()) / model.mean.std()
-    noise = np.eye(len(known.encoded))
-
-    def between(first: Floats, second: Floats, logs: Floats) -> Floats:
-        scales = np.exp(logs[places])
-        return Kernel(float(np.exp(logs[n])), 1.0).between(first * scales, second * scales)
-
-    def unlikely(logs: Floats) -> float:
-        factor = np.linalg.cholesky(between(known.encoded, known.encoded, logs) + np.exp(logs[n + 1]) * noise)
-        squares = np.mean(np.linalg.solve(factor, score) ** 2)
-        return float(len(score) * np.log(squares) / 2 + np.log(np.diag(factor)).sum())
-
-    bounds = [(-3.0, 2.0)] * n + [(-6.0, 4.0), (-7.0, 1.0)]
-    start = np.array([0.0] * n + [-1.0, -4.0])
-    logs = minimize(unlikely, start, method="L-BFGS-B", bounds=bounds, options={"maxiter": 25}).x
-    inner = between(known.encoded, known.encoded, logs) + np.exp(logs[n + 1]) * noise
-    weights = np.linalg.solve(inner, (both - level).T).T  # [1 + D, H]
-
-    def scores(traits: Floats, encoded: Floats) -> Floats:
-        parts = np.array_split(encoded, max(1, len(encoded) // 4096))
-        values = level + np.concatenate([weights @ between(known.encoded, part, logs) for part in parts], axis=1)
-        of_configs = replace(model, mean=values[0], slopes=values[1:])
-        return np.stack([of_configs.scores(z) for z in traits])
 
     return scores
 
@@ -182,12 +147,9 @@ MODELS = {
     "hyperstar_plus": Model("HyperSTAR+, nearest configurations", _hyperstar_plus),
     "any_space_average": Model("any space without images", lambda known: _any_space(known, images=False)),
     "any_space": Model("**any space**, as `meta-train` learns it", _any_space),
-    "any_space_nested": Model(
-        "any space, factors chosen nested",
-        _any_space,
-        ({}, {"pairs": 0.2}, {"pairs": 5.0}, {"near": 0.4}, {"near": 2.5}),
+    "any_space_unweighted": Model(
+        "any space, all parameters weighing alike", lambda known: _any_space(known, weighted=False)
     ),
-    "any_space_scaled": Model("any space, a learned weight for each parameter", _scaled, ({"groups": (3, 3, 2, 3)},)),
     "ridge": Model(
         "ridge on pairs times traits",
         _ridge,

@@ -24,7 +24,7 @@ from scipy.stats import spearmanr
 from task_traits import TRAITS_FILE
 
 from hyperstar_tune.comparison.statistics import bootstrap_mean
-from hyperstar_tune.predictor.any_space import OTHER_TABLES, Kernel, Measured, basis_of, fit_any_space
+from hyperstar_tune.predictor.any_space import OTHER_TABLES, Measured, basis_of, fit_any_space, kernel_for
 from hyperstar_tune.predictor.any_space_predictor import AnySpacePredictor
 from hyperstar_tune.predictor.encoding import SharedEncoding
 from hyperstar_tune.predictor.plus import PlusSettings
@@ -51,7 +51,8 @@ class World:
         self.encoding = encoding or SharedEncoding([self.table.space], {})
         of_tasks = traits.loc[self.table.tasks["name"], list(SETTINGS.traits)].to_numpy(dtype=np.float64)
         families = tuple(self.table.tasks["family"].astype(str))
-        self.measured = Measured(targets, of_tasks, families, self.encoding.encode(self.table.configs))
+        encoded = self.encoding.encode(self.table.configs)
+        self.measured = Measured(targets, of_tasks, families, encoded, self.encoding.widths)
         self.truth = CURVES[curve](self.table)  # [T, H], what rankings are judged by
         self.families = list(self.table.families)
         self.thirds = np.random.default_rng(0).permutation(len(self.table.configs)) % THIRDS
@@ -118,7 +119,7 @@ def with_other_table(world: World, other: World, share: float) -> pd.DataFrame:
         parts = []
         for third in range(THIRDS):
             known, theirs = world.without(family, third), other.without(family)
-            kernel = Kernel.of(known.encoded)
+            kernel = kernel_for([known, theirs], SETTINGS.penalty, share)
             model = fit_any_space([known, theirs], SETTINGS.penalty, kernel, share)
             basis = basis_of(
                 kernel,
@@ -153,11 +154,20 @@ def seconds_to_propose(traits: pd.DataFrame) -> float:
     return time.process_time() - started
 
 
-def summary(values: pd.DataFrame, chosen: pd.DataFrame) -> dict[str, Any]:
-    """Means over families with intervals, and against the chosen model."""
+def summary(values: pd.DataFrame) -> dict[str, Any]:
+    """Means over families with intervals."""
     found: dict[str, Any] = {name: bootstrap_mean(values[name]).to_json() for name in MEASURES}
-    found["quality_above_chosen"] = bootstrap_mean(values["quality"] - chosen["quality"]).to_json()
     return found | {"by_family": {f: {k: round(float(x), 4) for k, x in row.items()} for f, row in values.T.items()}}
+
+
+def compare(data: dict[str, Any]) -> None:
+    """Puts the difference to the chosen model beside every quality of a table's results."""
+    models = data["models"]
+    found = [(one[how], models[CHOSEN][how]) for one in models.values() for how in ("measured", "left_out")]
+    found += [(one, models[CHOSEN]["left_out"]) for one in data["with_the_other_table"].values()]
+    for one, chosen in found:
+        gaps = [row["quality"] - chosen["by_family"][family]["quality"] for family, row in one["by_family"].items()]
+        one["quality_above_chosen"] = bootstrap_mean(np.array(gaps)).to_json()
 
 
 def main() -> None:
@@ -171,21 +181,23 @@ def main() -> None:
     worlds = {name: World(name, traits) for name in TABLES}
     for name in arguments.tables:
         world, other = worlds[name], next(worlds[other] for other in TABLES if other != name)
-        chosen, _ = chosen_nested(world, MODELS[CHOSEN])
         for key in arguments.models:
             started = time.perf_counter()
             measured, choices = chosen_nested(world, MODELS[key])
             told = {"label": MODELS[key].label, "choices": choices}
-            told |= {how: summary(values, chosen[how]) for how, values in measured.items()}
+            told |= {how: summary(values) for how, values in measured.items()}
             told["seconds_for_a_million"] = round(seconds_for_a_million(world, MODELS[key]), 2)
             put(arguments.out, name, "models", key, told)
             of_all = " ".join(f"{how} {values['quality'].mean():.3f}" for how, values in measured.items())
             print(f"{name} {key}: {of_all} ({time.perf_counter() - started:.0f} s)", flush=True)
         for share in (0.0, 0.3, OTHER_TABLES, 0.9):
-            together = summary(with_other_table(world, other, share), chosen["left_out"])
+            together = summary(with_other_table(world, other, share))
             put(arguments.out, name, "with_the_other_table", f"{share:g}", together)
         put(arguments.out, name, "table", "", about_table(world.table, name))
     data = json.loads(arguments.out.read_text()) | environment()
+    for name in TABLES:
+        data[name]["models"] = {key: data[name]["models"][key] for key in MODELS if key in data[name]["models"]}
+        compare(data[name])
     data["seconds_to_propose_from_a_million"] = round(seconds_to_propose(traits), 2)
     write_json(arguments.out, data)
 

@@ -1,10 +1,8 @@
 """Scores of configurations of any space, learned from tables: the arithmetic of ``any_space_predictor.py``.
 
 HyperSTAR+ has a mean score for each measured configuration, and its slopes with traits of a task. Here a Gaussian
-process carries both over to all other configurations. Its kernel of two encoded configurations is a sum: products of
-their numbers and of all pairs of these, and a squared exponential, which is near 1 only for configurations that are
-much alike. So a measured configuration keeps what was measured; near it, that counts; elsewhere, the effects of
-parameters and of pairs of them do.
+process carries both over to all other configurations, by the kernel of ``weighted_kernel.py``. Near a measured
+configuration what was measured there counts; elsewhere, the effects of parameters and of pairs of them do.
 
 Several tables are learned from together. What the first one tells counts fully. The others, which may be of other
 networks, are correlated with it by ``OTHER_TABLES``. Each table has a level of its own, since a score compares
@@ -21,15 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperstar_tune.predictor.plus import PlusModel, reach_of
+from hyperstar_tune.predictor.weighted_kernel import NUGGET, Kernel, learned_kernel
 
-__all__ = ["OTHER_TABLES", "Kernel", "Measured", "basis_of", "cross_error", "fast_scores", "fit_any_space"]
+__all__ = ["OTHER_TABLES", "Measured", "basis_of", "cross_error", "fast_scores", "fit_any_space", "kernel_for"]
 
 Floats = npt.NDArray[np.float64]
 
 OTHER_TABLES = 0.7  # correlation of what another table tells with the first one
-_PAIRS = 5.0  # variance of the effects of parameters and pairs, in units of that of what is left
-_NEAR = 5.0  # the squared exponential of two configurations as far apart as on average is exp(-5 / 2)
-_NUGGET = 1e-3  # noise of a configuration's mean over the tasks of a table
 _THIRDS = 3  # parts of the configurations, each of which is left out once to learn how far scores are off
 
 
@@ -41,31 +37,52 @@ class Measured:
     traits: Floats  # [T, D]
     families: tuple[str, ...]  # T
     encoded: Floats  # [H, p]
+    widths: tuple[int, ...]  # how many of the p numbers each parameter has
 
     def part(self, tasks: npt.NDArray[np.bool_], configs: npt.NDArray[np.bool_]) -> "Measured":
         """Some of the tasks and configurations."""
         families = tuple(family for family, kept in zip(self.families, tasks, strict=True) if kept)
-        return Measured(self.targets[np.ix_(tasks, configs)], self.traits[tasks], families, self.encoded[configs])
+        encoded = self.encoded[configs]
+        return Measured(self.targets[np.ix_(tasks, configs)], self.traits[tasks], families, encoded, self.widths)
 
 
-@dataclass(frozen=True)
-class Kernel:
-    """The kernel of encoded configurations, in units of the configurations that it was made for."""
+@dataclass(frozen=True, eq=False)
+class _Joined:
+    """What some tables tell together, of T tasks and H configurations of all of them."""
 
-    pairs: float  # factor of the effects of parameters and pairs
-    near: float  # factor of squared distances in the exponential
+    shift: Floats  # [D], mean of each trait
+    scale: Floats  # [D], deviation of each trait
+    known: Floats  # [T, D], standardized traits
+    reach: float
+    level: Floats  # [1 + D, 1], of the first table: what is the same for all its configurations
+    values: Floats  # [1 + D, H], means and slopes, less the level of their table
+    encoded: Floats  # [H, p]
+    related: Floats  # [H, H], correlation of what their tables tell
+    noise: Floats  # [H]
 
     @classmethod
-    def of(cls, encoded: Floats) -> "Kernel":
-        """The kernel for measured configurations [H, p]."""
-        squares = (encoded**2).sum(axis=1)
-        size = float(np.mean(_pair_products(encoded, encoded).diagonal()))
-        distance = float(2 * (np.mean(squares) - np.square(encoded.mean(axis=0)).sum()))  # mean over all pairs
-        return cls(_PAIRS / max(size, 1e-9), _NEAR / max(distance, 1e-9))
+    def of(cls, tables: Sequence[Measured], penalty: float, other_tables: float) -> "_Joined":
+        """Arguments as for ``fit_any_space``."""
+        traits = np.concatenate([table.traits for table in tables])
+        shift, scale = traits.mean(axis=0), traits.std(axis=0)
+        scale = np.where(scale > 1e-9, scale, 1.0)
+        own = [_means_and_slopes(table, (table.traits - shift) / scale, penalty) for table in tables]
+        levels = [values.mean(axis=1, keepdims=True) for values in own]
+        centred = np.concatenate([values - level for values, level in zip(own, levels, strict=True)], axis=1)
+        encoded = np.concatenate([table.encoded for table in tables])
+        numbers = np.repeat(np.arange(len(tables)), [len(table.encoded) for table in tables])
+        related = np.where(numbers[:, None] == numbers, 1.0, other_tables)
+        n_tasks = np.array([len(table.targets) for table in tables], dtype=np.float64)
+        noise = NUGGET * n_tasks[0] / n_tasks[numbers]
+        known = (traits - shift) / scale
+        reach = reach_of(known, [family for table in tables for family in table.families])
+        return cls(shift, scale, known, reach, levels[0], centred, encoded, related, noise)
 
-    def between(self, first: Floats, second: Floats) -> Floats:
-        """[n, p], [m, p] -> [n, m]."""
-        return np.asarray(self.pairs * _pair_products(first, second) + np.exp(-0.5 * self.near * _gaps(first, second)))
+
+def kernel_for(tables: Sequence[Measured], penalty: float, other_tables: float = OTHER_TABLES) -> Kernel:
+    """The kernel under which the mean scores of some tables are most likely; arguments as for ``fit_any_space``."""
+    joined = _Joined.of(tables, penalty, other_tables)
+    return learned_kernel(joined.encoded, tables[0].widths, joined.values[0], joined.related, joined.noise)
 
 
 def fit_any_space(
@@ -79,22 +96,11 @@ def fit_any_space(
         kernel: The kernel of their configurations.
         other_tables: Correlation of what the further tables tell with the first one.
     """
-    traits = np.concatenate([table.traits for table in tables])
-    shift, scale = traits.mean(axis=0), traits.std(axis=0)
-    scale = np.where(scale > 1e-9, scale, 1.0)
-    values = [_means_and_slopes(table, (table.traits - shift) / scale, penalty) for table in tables]  # [1 + D, H] each
-    levels = [own.mean(axis=1, keepdims=True) for own in values]
-    centred = np.concatenate([own - level for own, level in zip(values, levels, strict=True)], axis=1)
-    encoded = np.concatenate([table.encoded for table in tables])
-    numbers = np.repeat(np.arange(len(tables)), [len(table.encoded) for table in tables])
-    related = np.where(numbers[:, None] == numbers, 1.0, other_tables)
-    n_tasks = np.array([len(table.targets) for table in tables], dtype=np.float64)
-    noise = _NUGGET * n_tasks[0] / n_tasks[numbers]
-    solved = np.linalg.solve(kernel.between(encoded, encoded) * related + np.diag(noise), centred.T).T
-    weights = np.concatenate([levels[0], solved * related[0]], axis=1)  # [1 + D, 1 + H]
-    known = (traits - shift) / scale
-    families = [family for table in tables for family in table.families]
-    return PlusModel(weights[0], weights[1:], shift, scale, known, reach_of(known, families))
+    joined = _Joined.of(tables, penalty, other_tables)
+    matrix = kernel.between(joined.encoded, joined.encoded) * joined.related + np.diag(joined.noise)
+    solved = np.linalg.solve(matrix, joined.values.T).T
+    weights = np.concatenate([joined.level, solved * joined.related[0]], axis=1)  # [1 + D, 1 + H]
+    return PlusModel(weights[0], weights[1:], joined.shift, joined.scale, joined.known, joined.reach)
 
 
 def cross_error(tables: Sequence[Measured], penalty: float, kernel: Kernel) -> Floats:
@@ -134,9 +140,11 @@ def fast_scores(
     kernel: Kernel, weights: Floats, encoded: npt.NDArray[np.float32], known: Floats
 ) -> npt.NDArray[np.float32]:
     """``basis_of(kernel, encoded, known) @ weights`` in single precision, for very many configurations, [n]."""
-    own, alpha = known.astype(np.float32), weights[1:].astype(np.float32)
+    known, factors = kernel.weighted(known), kernel.weighted(np.ones(known.shape[1]))
     products = kernel.pairs * (known.T * weights[1:]) @ known  # [p, p]
     np.fill_diagonal(products, 0)
+    encoded = encoded * factors.astype(np.float32)
+    own, alpha = known.astype(np.float32), weights[1:].astype(np.float32)
     linear, products = (kernel.pairs * weights[1:] @ known).astype(np.float32), (products / 2).astype(np.float32)
     squares, near = (own**2).sum(axis=1), np.float32(kernel.near)
     gaps = encoded @ (near * own.T)  # [n, H]
@@ -153,15 +161,3 @@ def _means_and_slopes(table: Measured, known: Floats, penalty: float) -> Floats:
     apart, dims = known - centre, known.shape[1]
     slopes = np.linalg.solve(apart.T @ apart + penalty * dims * np.eye(dims), apart.T @ (table.targets - mean))
     return np.concatenate([(mean - centre @ slopes)[None], slopes])
-
-
-def _pair_products(first: Floats, second: Floats) -> Floats:
-    """Inner products of all numbers and of all products of two different ones, [n, p], [m, p] -> [n, m]."""
-    plain = first @ second.T
-    return np.asarray(plain + (plain**2 - (first**2) @ (second**2).T) / 2)
-
-
-def _gaps(first: Floats, second: Floats) -> Floats:
-    """Squared distances, [n, p], [m, p] -> [n, m]."""
-    gaps = (first**2).sum(axis=1)[:, None] + (second**2).sum(axis=1) - 2 * first @ second.T
-    return np.asarray(np.maximum(gaps, 0))

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.fingerprint import Fingerprint
-from hyperstar_tune.predictor.any_space import Kernel, Measured, basis_of, cross_error, fast_scores, fit_any_space
+from hyperstar_tune.predictor.any_space import Measured, basis_of, cross_error, fast_scores, fit_any_space, kernel_for
 from hyperstar_tune.predictor.encoding import SharedEncoding
 from hyperstar_tune.predictor.known import KNOWN_TASKS, KnownTasks
 from hyperstar_tune.predictor.own_space import N_CANDIDATES, is_short, listed_or_drawn, order_of_draws
@@ -25,6 +25,7 @@ from hyperstar_tune.predictor.plus_predictor import PlusPredictor, about_learnin
 from hyperstar_tune.predictor.predictor import DEFAULT_IMAGE_SIZE, card_entry, check_images, remark_few
 from hyperstar_tune.predictor.targets import CURVES, default_curve, plus_targets, usable_cells
 from hyperstar_tune.predictor.traits import traits_of
+from hyperstar_tune.predictor.weighted_kernel import Kernel
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.space import Config, SearchSpace, config_key
 from hyperstar_tune.tasks.task import ImageTask
@@ -109,11 +110,11 @@ class AnySpacePredictor(PlusPredictor):
             encoded = encoding.encode(table.configs, own)
             named = table.tasks.iloc[rows][["name", "family"]].astype(str)
             traits = np.stack([traits_by_name(name) for name in named["name"]])
-            measured.append(Measured(targets, traits, tuple(named["family"]), encoded[columns]))
+            measured.append(Measured(targets, traits, tuple(named["family"]), encoded[columns], encoding.widths))
             known.append(KnownTasks.of(table, lambda configs, own=own: encoding.encode(configs, own)))  # type: ignore[misc]
             tasks += named.to_dict("records")
         together = np.concatenate([part.encoded for part in measured])
-        kernel = Kernel.of(together)
+        kernel = kernel_for(measured, settings.penalty)
         model = fit_any_space(measured, settings.penalty, kernel)
         error = cross_error(measured, settings.penalty, kernel)
         card = about_learning(settings, settings.curve or default_curve(tables[0])) | {"tasks": tasks}
@@ -129,9 +130,16 @@ class AnySpacePredictor(PlusPredictor):
         traits, reach = checked_card(card)
         spaces = [SearchSpace.from_json(space) for space in card["spaces"]]
         encoding = SharedEncoding(spaces, dict(card["held"]))
-        kernel = Kernel(**card["kernel"])
-        if not all(isinstance(value, float) and 0 < value < np.inf for value in (kernel.pairs, kernel.near)):
+        told = dict(card["kernel"])
+        weights = tuple(told.pop("weights", ()))  # older cards have none, as all parameters weighed alike
+        kernel = Kernel(**told, weights=weights)
+        factors = (kernel.pairs, kernel.near, *kernel.weights)
+        if not all(isinstance(value, float) and 0 < value < np.inf for value in factors):
             raise RuntimeError(f"the factors of a kernel must be positive numbers, but are {kernel}")
+        if kernel.weights and len(kernel.weights) != encoding.dim:
+            raise RuntimeError(
+                f"a kernel must have a weight for each of {encoding.dim} numbers, but has {len(kernel.weights)}"
+            )
         if spaces[0].fingerprint != SearchSpace.from_json(card["space"]).fingerprint:
             raise RuntimeError("the first of its spaces must be the predictor's own, but is another")
         tasks, dims, configs = len(card["tasks"]), len(traits), len(tensors["error"])

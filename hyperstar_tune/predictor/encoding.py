@@ -39,6 +39,7 @@ class SharedEncoding:
         held: What a parameter is held at where a space does not have it; None or missing: its average.
 
     Attributes:
+        widths: How many numbers each parameter has.
         dim: Numbers p of an encoded configuration.
 
     Raises:
@@ -54,7 +55,8 @@ class SharedEncoding:
                 self._owner.setdefault(hp.name, space)
         self.held = {name: value for name, value in held.items() if name in axes and value is not None}
         self._blocks = {name: _Block(name, own, self._is_conditional(name)) for name, own in axes.items()}
-        self.dim = sum(block.dim for block in self._blocks.values())
+        self.widths = tuple(block.dim for block in self._blocks.values())
+        self.dim = sum(self.widths)
         if self.dim > _LARGEST:
             raise PredictorError(f"encoded configurations have at most {_LARGEST} numbers, but here {self.dim}")
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from hyperstar_tune.predictor.any_space import Kernel, Measured, basis_of, cross_error, fast_scores, fit_any_space
+from hyperstar_tune.predictor.any_space import Measured, basis_of, cross_error, fast_scores, fit_any_space, kernel_for
 from hyperstar_tune.predictor.encoding import SharedEncoding
 from hyperstar_tune.predictor.plus import fit_plus
+from hyperstar_tune.predictor.weighted_kernel import Kernel
 from hyperstar_tune.space import SearchSpace
 
 SPACE = SearchSpace.from_values(
@@ -30,11 +31,11 @@ def measured(n_tasks=12, noise=0.0, configs=GRID, seed=0):
     traits = rng.normal(size=(n_tasks, 2))
     targets = np.stack([truth(configs, z[0]) for z in traits]) + noise * rng.normal(size=(n_tasks, len(configs)))
     families = tuple(f"family{i}" for i in range(n_tasks))
-    return Measured(targets, traits, families, ENCODING.encode(configs))
+    return Measured(targets, traits, families, ENCODING.encode(configs), ENCODING.widths)
 
 
 def predicted(tables, traits, configs):
-    kernel = Kernel.of(np.concatenate([table.encoded for table in tables]))
+    kernel = kernel_for(tables, 0.1)
     model = fit_any_space(tables, 0.1, kernel)
     known = np.concatenate([table.encoded for table in tables])
     return basis_of(kernel, ENCODING.encode(configs), known) @ model.scores(np.asarray(traits))
@@ -47,7 +48,7 @@ def correlation(scores, configs, trait=0.0):
 def test_measured_configurations_are_scored_as_hyperstar_plus_scores_them():
     table = measured(noise=1.0)
     plus = fit_plus(table.targets, table.traits, list(table.families), 5.0)
-    kernel = Kernel.of(table.encoded)
+    kernel = kernel_for([table], 5.0)
     model = fit_any_space([table], 5.0, kernel)
     traits = np.array([0.7, -0.2])
     mine = basis_of(kernel, table.encoded, table.encoded) @ model.scores(traits)
@@ -79,13 +80,13 @@ def test_another_table_fills_in_what_the_first_one_does_not_have():
 
 def test_two_tables_that_disagree_are_each_true_to_the_first():
     worse = measured(seed=1)
-    other = Measured(-worse.targets, worse.traits, worse.families, worse.encoded)
+    other = Measured(-worse.targets, worse.traits, worse.families, worse.encoded, worse.widths)
     assert correlation(predicted([measured(), other], [0.0, 0.0], GRID), GRID) > 0.95
 
 
 def test_fast_scores_are_the_same_scores():
     table = measured(noise=0.5)
-    kernel = Kernel.of(table.encoded)
+    kernel = kernel_for([table], 1.0)
     weights = fit_any_space([table], 1.0, kernel).scores(np.array([0.3, 0.4]))
     encoded = np.random.default_rng(0).uniform(-1, 1, (200, ENCODING.dim))
     fast = fast_scores(kernel, weights, encoded.astype(np.float32), table.encoded)
@@ -97,7 +98,7 @@ def test_the_error_is_that_of_families_and_configurations_that_were_left_out():
     assert errors[0].shape == (len(GRID),)
     assert errors[0].mean() < 0.6
     assert 1.0 < errors[1.0].mean() < 1.6
-    single = Measured(measured().targets, measured().traits, ("one",) * 12, ENCODING.encode(GRID))
+    single = Measured(measured().targets, measured().traits, ("one",) * 12, ENCODING.encode(GRID), ENCODING.widths)
     assert (cross_error([single], 0.1, Kernel.of(single.encoded)) == 1).all()  # nothing can be left out
     both = cross_error([measured(), measured(seed=1, configs=GRID[:10])], 0.1, Kernel.of(ENCODING.encode(GRID)))
     assert both.shape == (len(GRID) + 10,)

@@ -149,6 +149,9 @@ def rewrite(directory, tensors=None, **changes):
         {"kernel": {"pairs": -1.0, "near": 1.0}},
         {"kernel": {"pairs": "much", "near": 1.0}},
         {"kernel": {"pairs": 1.0}},
+        {"kernel": {"pairs": 1.0, "near": 1.0, "weights": [1.0]}},
+        {"kernel": {"pairs": 1.0, "near": 1.0, "weights": [0.0] * 8}},
+        {"kernel": {"pairs": 1.0, "near": 1.0, "weights": 3}},
         {"spaces": []},
         {"spaces": [SearchSpace.from_name("mobilenet-v2").to_json()]},
         {"held": 3},
@@ -162,6 +165,11 @@ def test_a_card_that_does_not_go_with_its_tensors_is_refused(saved, change):
     with pytest.raises(PredictorError, match="no sound predictor") as error:
         Predictor.load(saved)
     assert "\n" not in str(error.value)
+
+
+def test_one_that_was_saved_before_parameters_had_weights_still_ranks(saved, world):
+    rewrite(saved, kernel={"pairs": 0.5, "near": 1.0})
+    assert len(Predictor.load(saved).rank_space(world.tasks["striped0"], users_space())) == 1000
 
 
 @pytest.mark.parametrize("name", ["mean", "slopes", "error", "encoded", "known.encoded"])
