@@ -226,8 +226,9 @@ class _Processes(RegressorMixin, BaseEstimator):
             kernel = ConstantKernel() * Matern(np.ones(x.shape[1]), (0.05, 100), nu=2.5) + WhiteKernel(0.1)
             with warnings.catch_warnings():  # the scale of a feature that tells nothing ends at its bound
                 warnings.simplefilter("ignore", ConvergenceWarning)
-                learned = GaussianProcessRegressor(kernel, normalize_y=True).fit(x[some], columns[some].mean(axis=1)).kernel_
-            self.parts_.append(GaussianProcessRegressor(learned, optimizer=None, normalize_y=True).fit(x, columns))
+                model = GaussianProcessRegressor(kernel, normalize_y=True).fit(x[some], columns[some].mean(axis=1))
+            model = GaussianProcessRegressor(model.kernel_, optimizer=None, normalize_y=True)
+            self.parts_.append(model.fit(x, columns))
         return self
 
     def predict(self, x: Floats) -> Floats:
