@@ -1,6 +1,5 @@
 """How far a run is and how long it will take: a bar on a terminal, and a line now and then in a log."""
 
-import time
 from typing import Any
 
 from rich.console import Console
@@ -75,11 +74,15 @@ class RunProgress(RunHistory):
         return ", ".join([*parts, f"about {as_duration(left)} left"] if left is not None else parts)
 
     def seconds_left(self) -> float | None:
-        """Seconds until the run ends, by its clock or by the mean time of this process's epochs; None: not known."""
+        """Seconds until the run ends, by its clock or by the pace of this process's epochs; None: not known.
+
+        The pace is that since the first epoch, which also took the start of Ray and the reading of images.
+        """
         by_clock = None if self._seconds is None else max(0.0, self._seconds - self.at_s)
-        if self._budget is None or not self._session_rows:
+        n_since = self._session_rows - 1
+        if self._budget is None or n_since < 1:
             return by_clock
-        each = (time.monotonic() - self._began) / self._session_rows
+        each = (self.at_s - self.rows[-1 - n_since]["at_s"]) / n_since
         by_epochs = each * max(0, self._budget - len(self.rows))
         return by_epochs if by_clock is None else min(by_clock, by_epochs)
 
