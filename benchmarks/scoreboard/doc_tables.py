@@ -10,7 +10,7 @@ from statistics import mean
 from typing import Any
 
 from scoreboard.described import description_table
-from scoreboard.doc_any_space import any_space, other_table
+from scoreboard.doc_any_space import any_space, other_table, search, search_goals
 from scoreboard.doc_cards import cards
 from scoreboard.doc_peers import peers_accuracy, peers_suggest, peers_syne_tune
 from scoreboard.doc_races import choosing, race, race_goals, spent
@@ -341,6 +341,8 @@ TABLES: dict[str, Callable[[], str]] = {
     **SIZES_TABLES,
     "any-space": any_space,
     "other-table": other_table,
+    "any-space-search": search,
+    "any-space-goals": search_goals,
 }
 
 

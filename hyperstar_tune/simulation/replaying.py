@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +17,31 @@ from ray.tune.search import Searcher
 
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.simulation.controller import METRIC, MODE, Fault, VirtualController
-from hyperstar_tune.simulation.curves import TaskCurves
-from hyperstar_tune.simulation.trial import ReplayTrial
+from hyperstar_tune.simulation.trial import Curves, ReplayTrial
 
-__all__ = ["Incumbent", "Run", "replay"]
+__all__ = ["Incumbent", "ReplayCurves", "Run", "replay"]
 
 Floats = npt.NDArray[np.float64]
+
+
+class ReplayCurves(Curves, Protocol):
+    """Curves that a replay reads: those of a table (``TaskCurves``), or those that a model of a table gives."""
+
+    @property
+    def accuracy(self) -> Floats:
+        """Accuracy on the half that decides, [rows, R]."""
+
+    @property
+    def accuracy_b(self) -> Floats:
+        """Accuracy on the half that reports, [rows, R]."""
+
+    @property
+    def end_seconds(self) -> Floats:
+        """Seconds at the end of each epoch, with a 0 in front, [rows, R + 1]."""
+
+    @property
+    def settles(self) -> bool:
+        """Whether a configuration that is trained to R is worth its last accuracy, not its best."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +65,7 @@ class Incumbent:
 class Run:
     """A finished replay."""
 
-    curves: TaskCurves
+    curves: ReplayCurves
     trials: tuple[ReplayTrial, ...]  # in the order in which they were made
     segments: Floats  # [stretches of training, 4]: row, epoch before, epoch after, second of the start
     epochs: int  # epochs charged to the budget
@@ -104,7 +124,7 @@ def _settled_holders(
 
 
 def replay(
-    curves: TaskCurves,
+    curves: ReplayCurves,
     searcher: Searcher,
     scheduler: TrialScheduler,
     *,
@@ -117,7 +137,7 @@ def replay(
     """Runs one search to its end.
 
     Args:
-        curves: Recorded curves of the task.
+        curves: Recorded curves of the task, or those of a model of them.
         searcher: A fresh searcher; its metric and mode are set here.
         scheduler: A fresh scheduler; its metric and mode are set here.
         n_workers: Number of trials that run side by side.
