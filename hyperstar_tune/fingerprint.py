@@ -73,6 +73,10 @@ class Fingerprint:
                 lines.append(f"{name}: {ours} {mine}, {others} {theirs}")
         return lines
 
+    def has_other_network(self, other: "Fingerprint") -> bool:
+        """Whether another one is of another network, as far as both state theirs."""
+        return bool(self.model and other.model and self.model != other.model)
+
     def to_json(self) -> dict[str, Any]:
         """The fields as a JSON object."""
         return asdict(self)

@@ -1,5 +1,6 @@
 """A ranked list of configurations: what a predictor hands to a searcher."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -37,6 +38,7 @@ class Ranking:
     falls: tuple[tuple[float, ...], ...] = ()  # of each configuration T values: a share below the best of the task
     costs: tuple[float, ...] = ()  # predicted seconds per epoch, on the machine of the known tasks; empty: not known
     notes: tuple[str, ...] = ()  # what of the searched space does not count in it, one line each
+    elsewhere: float = 0.0  # further deviation of each score, where a run is unlike those of the known tasks
 
     @classmethod
     def of(
@@ -57,7 +59,8 @@ class Ranking:
             falls: What ``shortfalls`` gives for T known tasks, shape [T, H]; None: nothing is known of other tasks, so
                 that the ranking has no complement.
             costs: Predicted seconds per epoch of each one, shape [H]; None: not known.
-            about: ``task``, ``source``, ``seen``, ``nearest``, ``share``, ``doubt`` and ``known_tasks`` (T names).
+            about: ``task``, ``source``, ``seen``, ``nearest``, ``share``, ``doubt``, ``known_tasks`` (T names) and
+                ``elsewhere``.
 
         Raises:
             SpaceError: If the lengths differ, nothing is to be ranked, a score or shortfall is not finite, or a cost is
@@ -152,7 +155,12 @@ class Ranking:
         lines = []
         if self.seen:
             lines.append(f"{self.source} has seen these images in meta-training: its ranking is no prediction.")
-        lines += [*self.doubts(), *self.notes]
+        lines += self.doubts()
+        if self.elsewhere:
+            lines.append(
+                f"Nothing was measured of this network: a deviation of {self.elsewhere:g} is added to every spread."
+            )
+        lines += self.notes
         if self.nearest:
             lines.append(
                 f"Nearest known tasks, by how well features tell their classes apart, not by what the images show: "
@@ -160,10 +168,15 @@ class Ranking:
             )
         return lines
 
+    def deviations(self) -> tuple[float, ...]:
+        """How far each score may be off: its spread, and what comes with circumstances that were not measured."""
+        return tuple(math.hypot(spread, self.elsewhere) for spread in self.spread)
+
     def alike(self) -> list[bool]:
-        """Of each place but the first, whether its score differs from the first's by less than the larger spread."""
-        pairs = zip(self.scores[1:], self.spread[1:], strict=True)
-        return [False, *(abs(self.scores[0] - score) < max(self.spread[0], spread) for score, spread in pairs)]
+        """Of each place but the first, whether its score differs from the first's by less than the larger deviation."""
+        first, *others = self.deviations()
+        pairs = zip(self.scores[1:], others, strict=True)
+        return [False, *(abs(self.scores[0] - score) < max(first, deviation) for score, deviation in pairs)]
 
     def race_remark(self) -> str:
         """Which configuration a race sets against the first, and why; an empty text if none is known."""
@@ -181,7 +194,7 @@ class Ranking:
         """The first ``n`` places as text: place, predicted score and its spread, configuration, and what they mean."""
         lines = ["place  score (spread)  configuration"]
         alike = self.alike()
-        rows = zip(self.configs[:n], self.scores, self.spread, alike, strict=False)
+        rows = zip(self.configs[:n], self.scores, self.deviations(), alike, strict=False)
         for place, (config, score, spread, is_alike) in enumerate(rows, 1):
             values = ", ".join(f"{name}={value}" for name, value in config.items())
             lines.append(f"{'~' * is_alike + str(place):>5}  {score:+5.2f} ({spread:4.2f})  {values}")

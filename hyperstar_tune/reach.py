@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hyperstar_tune.plan import Plan
 from hyperstar_tune.race import RacePlan
 
-__all__ = ["Reach", "as_duration", "budget_remark", "fitting_max_epochs", "predicted", "reach"]
+__all__ = ["USUAL_R", "Reach", "as_duration", "budget_remark", "fitting_max_epochs", "predicted", "reach"]
 
 USUAL_R = 32  # of the predictors that ship
 _ROOM = 2.25  # R that a budget should hold: a race with its winner takes 1.25, and one more configuration 1

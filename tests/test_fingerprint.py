@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -56,3 +57,11 @@ def test_a_difference_says_in_the_callers_words_where_each_value_stands():
         "max epochs: 16 in the predictor, 8 in this run",
         "version of the protocol: 1 in the predictor, 2 in this run",
     ]
+
+
+def test_networks_differ_where_both_are_stated():
+    one, other, open_one = Fingerprint(model="a"), Fingerprint(model="b", weights="w"), Fingerprint(weights="w")
+    assert one.has_other_network(other)
+    assert not one.has_other_network(replace(one, weights="w"))
+    assert not one.has_other_network(open_one)
+    assert not open_one.has_other_network(other)

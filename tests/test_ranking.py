@@ -50,6 +50,15 @@ def test_places_are_alike_where_a_spread_is_larger_than_the_difference(spread, a
     assert Ranking.of(CONFIGS, [3, 2, 1], spread).alike() == alike
 
 
+def test_a_deviation_elsewhere_widens_every_spread_but_not_the_order():
+    ranking = Ranking.of(CONFIGS, [3, 2.2, 1], [0.3, 0.4, 0.0], elsewhere=1.0)
+    assert ranking.spread == (0.3, 0.4, 0.0)
+    assert ranking.deviations() == pytest.approx((1.09**0.5, 1.16**0.5, 1.0))
+    assert ranking.alike() == [False, True, False]
+    assert "+2.20 (1.08)" in ranking.table(2).splitlines()[2]
+    assert ranking.at([1, 0]).elsewhere == 1.0
+
+
 @pytest.mark.parametrize(
     ("about", "said"),
     [
@@ -57,6 +66,7 @@ def test_places_are_alike_where_a_spread_is_larger_than_the_difference(spread, a
         ({"seen": True}, ["p has seen these images"]),
         ({"share": 0.25, "nearest": ("a", "b")}, ["25%", "what the images show: a, b"]),
         ({"share": 0.0}, ["Warning: no known task is near"]),
+        ({"elsewhere": 1.0}, ["Nothing was measured of this network: a deviation of 1 is added to every spread."]),
         ({"share": 0.5, "doubt": "labels say little"}, ["Labels say little: 50% of what they say is trusted."]),
         (
             {"share": 0.0, "doubt": "labels say nothing"},

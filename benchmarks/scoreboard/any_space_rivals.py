@@ -77,10 +77,11 @@ class Case:
     def _rankings(self) -> dict[tuple[int, float], Ranking]:
         return {}
 
-    def any_space(self, seed: int, trust: float) -> Ranking:
-        """The ranking of the space by ``predictor``, as ``rank_space`` makes it from images; 0: without images."""
+    def any_space(self, seed: int, images: bool) -> Ranking:
+        """The ranking of the space by ``predictor``, as ``rank_space`` makes it from images or without them."""
+        trust = self.predictor.kept if images else 0.0
         if (seed, trust) not in self._rankings:
-            own = self.traits[self.surrogate.task] if trust else np.zeros(len(_SETTINGS.traits))
+            own = self.traits[self.task] if trust else np.zeros(len(_SETTINGS.traits))
             configs = self.predictor.best_of_draws(own, self.space, {}, _N_DRAWN, seed, trust)
             scores, spread = self.predictor.scores(own, configs, trust)
             assert self.predictor.known is not None
@@ -236,11 +237,11 @@ def _listed(ranker: str, priced: bool) -> Callable[[Case, int], Ranking]:
 RIVALS: dict[str, Rival] = {
     "any_space": Rival(
         "any space with images, race",
-        _following(lambda case, seed: case.any_space(seed, 1.0)),
+        _following(lambda case, seed: case.any_space(seed, images=True)),
         lambda case: f"traits of {case.lacks_traits}" if case.lacks_traits else "",
     ),
     "any_space_no_images": Rival(
-        "any space without images, race", _following(lambda case, seed: case.any_space(seed, 0.0))
+        "any space without images, race", _following(lambda case, seed: case.any_space(seed, images=False))
     ),
     "average_race": Rival("average of the table's configurations, race", _following(_listed("plus_average", True))),
     "portfolio_race": Rival("portfolio of the table's configurations, race", _following(_listed("portfolio", False))),

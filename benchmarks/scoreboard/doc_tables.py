@@ -14,6 +14,7 @@ from scoreboard.doc_any_space import any_space, other_table, search, search_goal
 from scoreboard.doc_cards import cards
 from scoreboard.doc_peers import peers_accuracy, peers_suggest, peers_syne_tune
 from scoreboard.doc_races import choosing, race, race_goals, spent
+from scoreboard.doc_share import SHARE_TABLES
 from scoreboard.doc_sizes import SIZES_TABLES
 from scoreboard.markdown import committed, markdown
 from scoreboard.race_table import STEADY_RIVALS
@@ -339,6 +340,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "peers-suggest": peers_suggest,
     "cards": cards,
     **SIZES_TABLES,
+    **SHARE_TABLES,
     "any-space": any_space,
     "other-table": other_table,
     "any-space-search": search,

@@ -46,7 +46,7 @@ def rank(
     ranking = model.rank(task, seed=seed) if space is None else _of_space(model, task, space, seed)
     effects = model.explain(task, ranking.configs) if explain else ()
     if as_json:
-        rows = zip(ranking.configs, ranking.scores, ranking.spread, ranking.alike(), strict=True)
+        rows = zip(ranking.configs, ranking.scores, ranking.deviations(), ranking.alike(), strict=True)
         places = [{"config": c, "score": score, "spread": spread, "alike": alike} for c, score, spread, alike in rows]
         about: dict[str, Any] = {"task": ranking.task, "predictor": ranking.source, "seen": ranking.seen}
         about |= {"nearest": ranking.nearest, "share": ranking.share, "complement": ranking.complement}

@@ -18,6 +18,7 @@ from hyperstar_tune.errors import PredictorError
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.predictor.any_space import Measured, basis_of, cross_error, fast_scores, fit_any_space, kernel_for
 from hyperstar_tune.predictor.encoding import SharedEncoding
+from hyperstar_tune.predictor.kept import left_out_factor
 from hyperstar_tune.predictor.known import KNOWN_TASKS, KnownTasks
 from hyperstar_tune.predictor.own_space import N_CANDIDATES, is_short, listed_or_drawn, order_of_draws
 from hyperstar_tune.predictor.plus import PlusModel, PlusSettings, interpolated
@@ -118,6 +119,8 @@ class AnySpacePredictor(PlusPredictor):
         model = fit_any_space(measured, settings.penalty, kernel)
         error = cross_error(measured, settings.penalty, kernel)
         card = about_learning(settings, settings.curve or default_curve(tables[0])) | {"tasks": tasks}
+        first = measured[0]
+        card["kept"] = left_out_factor(first.targets, first.traits, first.families, settings.penalty).kept
         about = tables[0].fingerprint
         predictor = cls(model, kernel, error, together, settings.traits, encoding, spaces, about, card)
         predictor.known = KnownTasks.joined(known)

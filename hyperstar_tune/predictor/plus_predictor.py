@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from hyperstar_tune.fingerprint import Fingerprint
+from hyperstar_tune.predictor.kept import OTHER_NETWORK
 from hyperstar_tune.predictor.plus import PlusModel, PlusSettings, fit_plus, interpolated, leave_out_error
 from hyperstar_tune.predictor.predictor import (
     DEFAULT_IMAGE_SIZE,
@@ -51,7 +52,8 @@ class PlusPredictor(Predictor):
         traits: Names of the model's traits.
         space: The search space.
         fingerprint: The circumstances of the table.
-        card: The model card. Its entry ``tasks`` describes the model's known tasks, in order.
+        card: The model card. Its entry ``tasks`` describes the model's known tasks, in order. An entry ``kept`` says
+            which share of what images say is kept on new families; without it all of it is.
     """
 
     method = "hyperstar_plus"
@@ -70,6 +72,7 @@ class PlusPredictor(Predictor):
         self._error, self._encoded, self._traits = error, np.asarray(encoded, dtype=np.float64), tuple(traits)
         about = {"method": self.method, "traits": list(traits), "reach": model.reach}
         super().__init__(space, fingerprint, dict(card) | about)
+        self.kept = checked_share(self.card.get("kept", 1.0))
 
     @classmethod
     def fit(
@@ -151,9 +154,21 @@ class PlusPredictor(Predictor):
     def _look(self, task: ImageTask) -> tuple[Floats, float, str]:
         """The traits [D] of a task, how far they are trusted, and if not fully, why."""
         traits = traits_of(task, self.image_size, self._traits)
+        share, why = self._carries_over()
         if set(SHIPPED_TRAITS).isdisjoint(self._traits):  # they do not look at labels
-            return traits, 1.0, ""
-        return traits, *trust_in(task, self.image_size)
+            return traits, share, why
+        trust, doubt = trust_in(task, self.image_size)
+        return traits, share * trust, why if share == 0 else doubt or why
+
+    def _carries_over(self) -> tuple[float, str]:
+        """How much of what images say is kept on new families and under the run's circumstances; if not all, why."""
+        if self.fingerprint.has_other_network(self.run):
+            why = f"what images say of {self.fingerprint.model} was not seen to hold for another network"
+            return min(self.kept, OTHER_NETWORK.share), why
+        if self.kept == 1:
+            return 1.0, ""
+        told = "nothing" if self.kept == 0 else "only a part"
+        return self.kept, f"on families that were left out, images told {told} of what they seemed to"
 
     def scores(self, traits: Floats, configs: Sequence[Config], trust: float = 1.0) -> tuple[Floats, Floats]:
         """Predicted scores [n] of configurations, known or not, and their spread [n], from the traits [D] of a task."""
@@ -184,6 +199,13 @@ def about_learning(settings: PlusSettings, curve: str) -> dict[str, Any]:
     """Entries of a card: the settings, with what was read off learning curves, and the versions of libraries."""
     told = json.loads(json.dumps(asdict(settings) | {"curve": curve}))  # with lists instead of tuples
     return {"settings": told, "versions": {"torch": torch.__version__, "numpy": np.__version__}}
+
+
+def checked_share(kept: Any) -> float:
+    """The share of what images say that is kept on new families; raises unless it is sound."""
+    if isinstance(kept, bool) or not isinstance(kept, int | float) or not 0 <= kept <= 1:
+        raise RuntimeError(f"the share that is kept must be a number from 0 to 1, but is {kept!r:.40}")
+    return float(kept)
 
 
 def checked_card(card: Mapping[str, Any]) -> tuple[list[str], float]:

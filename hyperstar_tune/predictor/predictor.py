@@ -6,10 +6,11 @@ any space (``AnySpacePredictor``). The predictor's card says which one it is.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from hyperstar_tune.errors import PredictorError, first_line
 from hyperstar_tune.fingerprint import Fingerprint
 from hyperstar_tune.log import LOGGER
 from hyperstar_tune.predictor.artifact import read_artifact, write_artifact
+from hyperstar_tune.predictor.kept import OTHER_NETWORK
 from hyperstar_tune.predictor.known import KNOWN_TASKS, KnownTasks
 from hyperstar_tune.predictor.own_space import bounds_of, configs_of, outside, rank_space, within
 from hyperstar_tune.ranking import Ranking
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from hyperstar_tune.tables.metadataset import MetaDataset
 
 __all__ = ["DEFAULT_IMAGE_SIZE", "Predictor", "TraitEffect", "card_entry", "check_images", "remark_few"]
+
+Self = TypeVar("Self", bound="Predictor")
 
 _FEW_TASKS, _FEW_FAMILIES = 10, 5
 DEFAULT_IMAGE_SIZE = 64  # side in pixels, where a table or predictor states none
@@ -56,6 +60,7 @@ class Predictor(ABC):
         card: The model card, with its origin, tasks with the hashes of their images, settings, quality and limits.
         space: The search space it knows.
         fingerprint: The circumstances its scores hold for.
+        run: The circumstances of the runs that it ranks for, as ``under`` was told; what is open is as in its own.
         known: What was measured on the tasks it learned from; None if it does not keep that.
     """
 
@@ -64,6 +69,7 @@ class Predictor(ABC):
     ) -> None:
         self.space, self.fingerprint = space, fingerprint
         self.known: KnownTasks | None = None
+        self.run = Fingerprint(protocol=None)
         self.card: dict[str, Any] = dict(card) | {
             "backbone": {"name": BACKBONE, "sha256_16": backbone_hash(), "trained": trained},
             "space": space.to_json(),
@@ -144,6 +150,15 @@ class Predictor(ABC):
         """Writes the predictor."""
         known = self.known.tensors() if self.known is not None else {}
         self.card = write_artifact(Path(directory), self.card, {**self.tensors(), **known})
+
+    def under(self: Self, run: Fingerprint) -> Self:
+        """The same predictor for runs under other circumstances, of which a ranking says what does not carry over.
+
+        ``finetune.trainable(...).fingerprint`` states those of a run.
+        """
+        other = copy(self)
+        other.run = run
+        return other
 
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
@@ -234,6 +249,8 @@ class Predictor(ABC):
         """The ranking of a task by its scores, with what is known of other tasks."""
         n_images = task.n_train + task.n_val
         known = self.known.about(self.encode(configs), n_images) if self.known is not None else {}
+        if self.fingerprint.has_other_network(self.run):
+            about["elsewhere"] = OTHER_NETWORK.error
         return Ranking.of(configs, scores, task=task.name, source=self.name, seen=self.has_seen(task), **known, **about)
 
     def _configs(self, configs: Sequence[Config] | None) -> list[Config]:

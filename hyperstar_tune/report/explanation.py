@@ -89,7 +89,7 @@ def explanation(ranking: Ranking, predictor: Predictor, effects: Sequence[TraitE
 
 
 def _spread_lines(ranking: Ranking) -> list[str]:
-    if not any(ranking.spread):
+    if not any(ranking.deviations()):
         return ["How far a score may be off is not known."]
     alike, others = sum(ranking.alike()), len(ranking) - 1
     told = f"By it, {alike} of {others} other places cannot be told from place 1."

@@ -231,6 +231,10 @@ class HyperStarSearcher(DeckSearcher):
             theirs = replace(theirs, max_epochs=plan.max_epochs)
         lines = self.fingerprint.differences(theirs, "in the predictor", "in this run")
         source = self.ranking.source if self.ranking else ""
+        if self.fingerprint.has_other_network(theirs) and self.ranking is not None and not self.ranking.elsewhere:
+            lines.append(
+                "pass predictor=Predictor.load(NAME).under(trainable.fingerprint) for a ranking that minds this"
+            )
         head = f"predictor {source} learned from other trainings than those of this run, so its ranking is less sure:"
         return "\n  ".join([head, *lines]) if lines else ""
 

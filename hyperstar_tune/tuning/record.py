@@ -103,7 +103,7 @@ def about_ranking(
     ranking: Ranking, predictor: Predictor, task: ImageTask, settings: FineTuneSettings
 ) -> dict[str, Any]:
     """What was predicted of each configuration before the run, under which circumstances, and what moved it."""
-    places = zip(ranking.configs, ranking.scores, ranking.spread, ranking.alike(), strict=True)
+    places = zip(ranking.configs, ranking.scores, ranking.deviations(), ranking.alike(), strict=True)
     return {
         "predictor": ranking.source,
         "seen": ranking.seen,

@@ -14,7 +14,7 @@ from hyperstar_tune.plan import Plan
 from hyperstar_tune.predictor import Predictor
 from hyperstar_tune.race import RacePlan
 from hyperstar_tune.ranking import Ranking
-from hyperstar_tune.reach import as_duration, predicted
+from hyperstar_tune.reach import USUAL_R, as_duration, predicted
 from hyperstar_tune.report.words import listed
 from hyperstar_tune.search import HyperStarSearcher, PlanScheduler, make_restorable
 from hyperstar_tune.tasks.identity import refuse_changed_data
@@ -107,7 +107,7 @@ def tune_folder(options: TuneOptions, folder: Path, console: Console, accept_cha
     task = ImageTask.of(options.task)
     if not accept_changed_data:
         refuse_changed_data(more.get("identity"), task.identity(), f"the run {shown(folder)}")
-    predictor = Predictor.load(str(options.predictor))
+    predictor = Predictor.load(str(options.predictor)).under(options.settings(USUAL_R).fingerprint())
     space = searched_space(options, predictor)
     ranking = predictor.rank_space(task, space, seed=options.seed)
     max_epochs = more.get("max_epochs") or choose_max_epochs(options, ranking)

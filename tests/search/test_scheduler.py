@@ -3,6 +3,7 @@
 import math
 import os
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -287,9 +288,12 @@ def test_differences_to_the_predictor_are_told_once_before_the_run(caplog, monke
     assert lines[1:] == [
         "  model: shufflenet in the predictor, mobilenet in this run",
         "  max epochs: 8 in the predictor, 9 in this run",
+        "  pass predictor=Predictor.load(NAME).under(trainable.fingerprint) for a ranking that minds this",
     ]
     run.run()
     assert caplog.messages == [message]
+    searcher.ranking = replace(searcher.ranking, elsewhere=1.0)  # the predictor was told of the network
+    assert searcher.remark(ReplayTrial("v", {}, 0), PLAN).splitlines() == lines[:-1]
 
 
 def test_progress_can_be_read_while_it_runs():
