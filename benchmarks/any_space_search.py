@@ -8,8 +8,9 @@ from other tasks learns from other families alone, and from the configurations t
 not complete serves by the tasks that have at least 24 configurations, and the result says so.
 
 What a person does without a tuner is replayed on its measured curves; all else runs on ``TaskSurrogate``. Results of
-runs lie in runs/any_space, one file per method, task and seed, and are not made again for the same table. A method
-without what it needs is left out, with the reason. The test families of docs/protocol.md wait for --test-families.
+runs lie in runs/any_space, one file per method, task and seed, and are not made again for the same table; processes
+with other --tasks or --methods may fill it side by side. A method without what it needs is left out, with the reason.
+The test families of docs/protocol.md wait for --test-families.
 """
 
 import argparse
@@ -45,12 +46,20 @@ OURS = ("any_space", "any_space_no_images")  # whose lead is stated
 WHOLE = {"tasks": 42, "families": 36, "coverage": 0.95}  # of a table that is complete
 
 
-def common_part(table: MetaDataset, families: Sequence[str]) -> MetaDataset:
-    """The tasks of some families with enough configurations, and the configurations that all of these have."""
-    kept = trained(table)
-    rows = np.flatnonzero((kept.sum(axis=1) >= LEAST) & table.tasks["family"].isin(families).to_numpy())
+def judged_rows(table: MetaDataset, families: Sequence[str]) -> npt.NDArray[np.intp]:
+    """The tasks of some families that have enough configurations, [n]."""
+    rows = np.flatnonzero((trained(table).sum(axis=1) >= LEAST) & table.tasks["family"].isin(families).to_numpy())
     if not len(rows):
         raise SystemExit(f"no task of the table has {LEAST} configurations yet; collect more")
+    return rows
+
+
+def common_part(table: MetaDataset, families: Sequence[str]) -> MetaDataset:
+    """The complete part that has the most cells: tasks with many configurations, and those that all of them have."""
+    kept, judged = trained(table), judged_rows(table, families)
+    counts = kept[judged].sum(axis=1)
+    parts = [judged[counts >= least] for least in np.unique(counts)]
+    rows = max(parts, key=lambda rows: len(rows) * kept[rows].all(axis=0).sum())
     columns = np.flatnonzero(kept[rows].all(axis=0))
     return MetaDataset(
         table.space,
@@ -79,7 +88,7 @@ def cases(
     traits = pd.read_parquet(TRAITS_FILE)[list(SHIPPED_TRAITS)]
     known = {str(name): row.to_numpy(dtype=np.float64) for name, row in traits.iterrows()}
     found = []
-    for task in common.tasks[common.tasks["family"].isin(families)].to_dict("records"):
+    for task in table.tasks.iloc[judged_rows(table, families)].to_dict("records"):
         others = [family for family in common.families if family != task["family"]]
         if len(others) < 2:
             raise SystemExit(f"{task['name']} needs two other families to learn from, but there are {len(others)}")

@@ -202,6 +202,9 @@ def test_methods_learn_from_what_all_tasks_have():
     common = common_part(cut(TABLE, evaluations), NAMES)
     assert common.tasks["name"].tolist() == ["one", "two", "three"]
     assert common.configs == CONFIGS[:40]
+    evaluations[1, 25:] = np.nan  # with it, only 25 configurations would be left to all three
+    assert common_part(cut(TABLE, evaluations), NAMES).tasks["name"].tolist() == ["one", "three"]
+    assert any_space_search.judged_rows(cut(TABLE, evaluations), NAMES).tolist() == [0, 1, 2]
     assert not is_whole(TABLE)
     with pytest.raises(SystemExit, match="no task of the table has 24"):
         common_part(cut(TABLE, evaluations), ["four"])
@@ -258,7 +261,9 @@ def test_the_page_says_how_much_of_the_table_the_figures_rest_on(tmp_path, monke
             name: {"label": name, "accuracy": {"1": figure, "4.5": figure}} for name in ("any_space", "expert")
         },
         "goals": {"any_space": {"above the expert's race at 1 R": goal}},
+        "above": {"any_space": {"any_space_no_images": {"1": {"mean": 0.31, "low": -0.5, "high": 1.04}}}},
     }
+    data["methods"]["any_space_no_images"] = {"label": "no images", "accuracy": {"1": figure, "4.5": figure}}
     (tmp_path / "any_space.json").touch()
     monkeypatch.setattr(doc_any_space, "committed", lambda name: data)
     page = doc_any_space.search()
@@ -266,4 +271,6 @@ def test_the_page_says_how_much_of_the_table_the_figures_rest_on(tmp_path, monke
     assert "25 to 99 configurations each, of which all tasks have 25; 4 runs" in page
     assert "explains 61 % of" in page
     assert "| any_space | 71.3 [70.0, 73.5] | 71.3 [70.0, 73.5] |" in page
-    assert "| any_space | above the expert's race at 1 R | 1 | +0.3 | expert |" in doc_any_space.search_goals()
+    goals = doc_any_space.search_goals()
+    assert "| any_space | above the expert's race at 1 R | 1 | +0.3 | expert |" in goals
+    assert "| any_space | above the same without images at 1 R |  | +0.3 [-0.5, +1.0] | no images |" in goals
