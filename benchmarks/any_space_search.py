@@ -7,7 +7,8 @@ own. One half of the validation images chooses and the other one reports; the ro
 from other tasks learns from other families alone, and from the configurations that all of them have. A table that is
 not complete serves by the tasks that have at least 24 configurations, and the result says so.
 
-What a person does without a tuner is replayed on its measured curves; all else runs on ``TaskSurrogate``. Results of
+What a person does without a tuner is replayed on its measured curves; all else runs on ``TaskSurrogate``, with the
+regression that explains most of what was left out. Results of
 runs lie in runs/any_space, one file per method, task and seed, and are not made again for the same table; processes
 with other --tasks or --methods may fill it side by side. A method without what it needs is left out, with the reason.
 The test families of docs/protocol.md wait for --test-families.
@@ -17,29 +18,30 @@ import argparse
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from _common import RESULTS, ROOT, about_table, environment, write_json
-from scoreboard.any_space_rivals import RIVALS, Case
+from scoreboard.any_space_rivals import RIVALS, Case, with_defaults
 from scoreboard.by_hand import load, table_by_hand
 from scoreboard.equal_seconds import above, of_families, wanted
 from scoreboard.families import development_families
+from scoreboard.regressors import REGRESSORS
 from scoreboard.table_surrogate import Seconds, TaskSurrogate, trained
 from task_traits import TRAITS_FILE
 
 from hyperstar_tune._files import write_file
 from hyperstar_tune.errors import SpaceError
-from hyperstar_tune.finetune.knobs import KNOBS
 from hyperstar_tune.predictor.traits import SHIPPED_TRAITS
 from hyperstar_tune.simulation import TaskCurves
-from hyperstar_tune.space import Config, SearchSpace
 from hyperstar_tune.tables import MetaDataset
 
+Found = TypeVar("Found")
 BUDGETS = (1.0, 2.0, 4.5, 16.0)  # in units of the seconds of a mean configuration trained to R
 LEAST = 24  # configurations that a task must have
 OURS = ("any_space", "any_space_no_images")  # whose lead is stated
@@ -80,8 +82,21 @@ def timed(table: MetaDataset, seconds: Seconds) -> MetaDataset:
     return MetaDataset(table.space, table.configs, table.epochs, evaluations, table.tasks, table.fingerprint)
 
 
+def explained(table: MetaDataset, tasks: Sequence[str], seconds: Seconds) -> dict[str, dict[str, float]]:
+    """Share of the variance that each regression explains of what was left out, by task."""
+    return {
+        kind: {task: round(TaskSurrogate(table, task, seconds, kind).left_out_r2(), 4) for task in tasks}
+        for kind in REGRESSORS
+    }
+
+
 def cases(
-    table: MetaDataset, common: MetaDataset, seconds: Seconds, families: Sequence[str], by_hand: MetaDataset | None
+    table: MetaDataset,
+    common: MetaDataset,
+    seconds: Seconds,
+    kind: str,
+    families: Sequence[str],
+    by_hand: MetaDataset | None,
 ) -> list[Case]:
     """One case per task of some families, which knows the other families' part of ``common``."""
     common = timed(common, seconds)
@@ -92,7 +107,7 @@ def cases(
         others = [family for family in common.families if family != task["family"]]
         if len(others) < 2:
             raise SystemExit(f"{task['name']} needs two other families to learn from, but there are {len(others)}")
-        surrogate = TaskSurrogate(table, task["name"], seconds)
+        surrogate = TaskSurrogate(table, task["name"], seconds, kind)
         n_images = int(task["n_train"] + task["n_val"])
         found.append(Case(surrogate, common.only(others), n_images, hand_curves(by_hand, task["name"]), known))
     return found
@@ -127,14 +142,14 @@ def accuracies(case: Case, method: str, seed: int, unit: float) -> dict[str, flo
     return found
 
 
-def kept_or_made(path: Path, origin: str, case: Case, method: str, seed: int, unit: float) -> dict[str, float]:
-    """The accuracies of one run per budget, from its file if that holds."""
+def kept_or_made(path: Path, origin: str, make: Callable[[], Found]) -> Found:
+    """What ``make`` gives, from a file if that was made from the same."""
     if path.exists():
         kept = json.loads(path.read_text(encoding="utf-8"))
         if kept["origin"] == origin:
-            return dict(kept["accuracy"])
-    found = accuracies(case, method, seed, unit)
-    write_file(path, json.dumps({"origin": origin, "accuracy": found}).encode())
+            return cast(Found, kept["found"])
+    found = make()
+    write_file(path, json.dumps({"origin": origin, "found": found}).encode())
     return found
 
 
@@ -152,7 +167,11 @@ def run_all(
                 left_out.setdefault(method, {})[case.task] = lacks
                 continue
             of_seeds = [
-                kept_or_made(folder / method / case.task / f"{seed}.json", origin, case, method, seed, unit)
+                kept_or_made(
+                    folder / method / case.task / f"{seed}.json",
+                    origin,
+                    partial(accuracies, case, method, seed, unit),
+                )
                 for seed in range(min(seeds, rival.seeds or seeds))
             ]
             runs.setdefault(method, {})[case.task] = {
@@ -160,12 +179,6 @@ def run_all(
             }
             print(f"{case.task} {method} ({time.perf_counter() - started:.1f} s)", flush=True)
     return runs, left_out
-
-
-def with_defaults(config: Config, space: SearchSpace) -> Config:
-    """A configuration that a person types as one of the space, with the defaults of fine-tuning for all other knobs."""
-    usual = {name: knob.default for name, knob in KNOBS.items()} | {"weight_decay": 1e-2, "batch_size": 32}
-    return space.active({name: config.get(name, usual[name]) for name in space.parameters})
 
 
 def smoothed_away(case: Case) -> float | None:
@@ -176,22 +189,23 @@ def smoothed_away(case: Case) -> float | None:
     for row, typed in enumerate(case.by_hand.configs):
         try:
             config = with_defaults(typed, case.space)
-            case.space.check(config)
-        except (KeyError, SpaceError):  # the space does not have it, or a knob that nobody types
+        except SpaceError:
             continue
         measured = (case.by_hand.accuracy[row, -1] + case.by_hand.accuracy_b[row, -1]) / 2
         above_it.append(100 * float(np.nan_to_num(measured) - case.surrogate.expected(config)[0][:, -1].mean()))
     return float(np.mean(above_it)) if above_it else None
 
 
-def told_of_surrogate(found: Sequence[Case], table: MetaDataset, seconds: Seconds) -> dict[str, Any]:
+def told_of_surrogate(
+    found: Sequence[Case], table: MetaDataset, seconds: Seconds, kind: str, explains: Mapping[str, Mapping[str, float]]
+) -> dict[str, Any]:
     """How good the surrogate is, by task, and over families."""
     by_hand = {case.task: points for case in found if (points := smoothed_away(case)) is not None}
     by_task = {
         case.task: {
             "family": case.surrogate.family,
             "configurations": case.surrogate.n_configs,
-            "r2": round(case.surrogate.left_out_r2(), 4),
+            "r2": explains[kind][case.task],
             "noise_points": round(case.surrogate.noise_points(), 2),
             "noise_from": case.surrogate.noise_from,
             "unit_seconds": round(unit_seconds(case, table), 2),
@@ -199,9 +213,11 @@ def told_of_surrogate(found: Sequence[Case], table: MetaDataset, seconds: Second
         for case in found
     }
     families = {task: about["family"] for task, about in by_task.items()}
-    r2 = of_families({task: about["r2"] for task, about in by_task.items()}, families)
+    r2 = {name: of_families({task: of[task] for task in by_task}, families) for name, of in explains.items()}
     return {
-        "r2": r2,
+        "kind": kind,
+        "r2": r2[kind],
+        "r2_of_all_kinds": r2,
         "r2_seconds": round(seconds.left_out_r2(), 4),
         "measured_by_hand_above_it_points": of_families(by_hand, families) if by_hand else None,
         "by_task": by_task,
@@ -258,10 +274,15 @@ def main() -> None:
     families = [f for f in table.families if f not in development] if args.test_families else development
     common = common_part(table, table.families if args.test_families else development)
     seconds = Seconds(table)
-    found = cases(table, common, seconds, families, by_hand)
+    folder, origin = args.runs / named.name, origin_of_runs(table, by_hand)
+    judged = table.tasks["name"].iloc[judged_rows(table, families)].tolist()
+    explains = kept_or_made(
+        folder / f"explained_{args.test_families}.json", origin, partial(explained, table, judged, seconds)
+    )
+    kind = max(explains, key=lambda kind: np.mean(list(explains[kind].values())))
+    found = cases(table, common, seconds, kind, families, by_hand)
     found = [case for case in found if not args.tasks or case.task in args.tasks]
-    folder = args.runs / named.name
-    runs, left_out = run_all(found, table, args.methods, args.seeds, folder, origin_of_runs(table, by_hand))
+    runs, left_out = run_all(found, table, args.methods, args.seeds, folder, origin)
     of_tasks = {case.task: case.surrogate.family for case in found}
     used = {"tasks": len(found), "families": len(set(of_tasks.values())), "learned_from": len(common.configs)}
     result = {
@@ -272,7 +293,7 @@ def main() -> None:
         "used": used,
         "seeds": args.seeds,
         "budgets": list(BUDGETS),
-        "surrogate": told_of_surrogate(found, table, seconds),
+        "surrogate": told_of_surrogate(found, table, seconds, kind, explains),
         **summary(runs, of_tasks),
         "left_out": left_out,
     }

@@ -16,8 +16,10 @@ import numpy.typing as npt
 from ray.tune.search import Searcher
 
 from hyperstar_tune import HyperBandPlan, HyperStarSearcher, PlanScheduler, RacePlan, RandomSearcher
+from hyperstar_tune.comparison.by_hand import BY_HAND, EXPERTS_RACE
 from hyperstar_tune.comparison.methods import METHODS, Setting, make_method
-from hyperstar_tune.errors import HyperStarError
+from hyperstar_tune.errors import HyperStarError, SpaceError
+from hyperstar_tune.finetune.knobs import KNOBS
 from hyperstar_tune.plan import Plan
 from hyperstar_tune.predictor.any_space_predictor import AnySpacePredictor
 from hyperstar_tune.predictor.known import KnownTasks
@@ -33,7 +35,7 @@ from hyperstar_tune.space import Config, SearchSpace
 from hyperstar_tune.tables import MetaDataset
 from scoreboard.table_surrogate import SurrogateCurves, TaskSurrogate
 
-__all__ = ["RIVALS", "Case", "Rival", "optuna_hyperband"]
+__all__ = ["RIVALS", "Case", "Rival", "optuna_hyperband", "with_defaults"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -168,6 +170,36 @@ def _by_hand(method: str) -> Rival:
     return Rival(METHODS[method].label, run, lacks, seeds=2)  # measured once: only the halves can change
 
 
+def with_defaults(config: Config, space: SearchSpace) -> Config:
+    """A configuration that a person types as one of the space, with the defaults of fine-tuning for all other knobs.
+
+    Raises:
+        SpaceError: If the space does not have it, or has a knob without a default.
+    """
+    usual = {name: knob.default for name, knob in KNOBS.items()} | {"weight_decay": 1e-2, "batch_size": 32}
+    typed = space.active({name: config.get(name, usual.get(name)) for name in space.parameters})
+    space.check(typed)
+    return typed
+
+
+def _by_hand_on_surrogate(method: str) -> Rival:
+    """The same on the surrogate, which smooths: like beside like."""
+
+    def ranking(case: Case, seed: int) -> Ranking:
+        configs = [with_defaults(BY_HAND[name], case.space) for name in EXPERTS_RACE.get(method, (method,))]
+        return Ranking.of(configs, range(len(configs), 0, -1))
+
+    def lacks(case: Case) -> str:
+        try:
+            ranking(case, 0)
+        except SpaceError as error:
+            return str(error)
+        return ""
+
+    run = _following(ranking, race=method in EXPERTS_RACE)
+    return Rival(f"{METHODS[method].label}, on the surrogate", run, lacks)
+
+
 def optuna_hyperband(case: Case, seed: int, seconds: float) -> Run:
     """Optuna as a person uses it: its TPE sampler with its Hyperband pruner, which hears of every epoch."""
     import optuna
@@ -234,6 +266,7 @@ def _listed(ranker: str, priced: bool) -> Callable[[Case, int], Ranking]:
     return lambda case, seed: case.of_table(ranker, priced)
 
 
+_TYPED = ("expert", "expert_96px", "untuned_default", "untuned_default_96px")
 RIVALS: dict[str, Rival] = {
     "any_space": Rival(
         "any space with images, race",
@@ -257,5 +290,6 @@ RIVALS: dict[str, Rival] = {
     "smac": Rival("SMAC, each to R", _straight(_smac), _needs("smac")),
     "random_hyperband": Rival("random search with Hyperband", _in_brackets("hyperband")),
     "random": Rival("random search, each to R", _straight(_random)),
-    **{name: _by_hand(name) for name in ("expert", "expert_96px", "untuned_default", "untuned_default_96px")},
+    **{name: _by_hand(name) for name in _TYPED},
+    **{f"{name}_on_surrogate": _by_hand_on_surrogate(name) for name in _TYPED},
 }

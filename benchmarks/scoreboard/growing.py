@@ -10,7 +10,6 @@ sees of half A also has the noise that two seeds of the same configuration diffe
 configuration that it chose has none.
 """
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from itertools import combinations
@@ -22,13 +21,11 @@ import numpy.typing as npt
 from ray.tune.search import Searcher
 from scipy.stats import spearmanr
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from hyperstar_tune.space import Config, SearchSpace, config_key
 from hyperstar_tune.tables.collection import Collection, read_cells
+from scoreboard.regressors import Process
 
 __all__ = [
     "Measured",
@@ -49,7 +46,6 @@ __all__ = [
 Floats = npt.NDArray[np.float64]
 _FOLDS = 5
 _DRAWS = 4000
-_ROWS = 600  # from which the scales of a Gaussian process are learned, since that takes the cube of their number
 
 
 @dataclass(frozen=True)
@@ -216,19 +212,11 @@ class Surrogate:
 
 
 class _Processes(RegressorMixin, BaseEstimator):
-    """Two Gaussian processes, of accuracies and of seconds, with a scale for each feature."""
+    """Two Gaussian processes, of accuracies and of seconds."""
 
     def fit(self, x: Floats, y: Floats) -> "_Processes":
         """Learns from features [n, p] and targets [n, 4]."""
-        some = np.random.default_rng(0).permutation(len(x))[:_ROWS]
-        self.parts_ = []
-        for columns in (y[:, :-1], y[:, -1:]):
-            kernel = ConstantKernel() * Matern(np.ones(x.shape[1]), (0.05, 100), nu=2.5) + WhiteKernel(0.1)
-            with warnings.catch_warnings():  # the scale of a feature that tells nothing ends at its bound
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                model = GaussianProcessRegressor(kernel, normalize_y=True).fit(x[some], columns[some].mean(axis=1))
-            model = GaussianProcessRegressor(model.kernel_, optimizer=None, normalize_y=True)
-            self.parts_.append(model.fit(x, columns))
+        self.parts_ = [Process().fit(x, columns) for columns in (y[:, :-1], y[:, -1:])]
         return self
 
     def predict(self, x: Floats) -> Floats:

@@ -1,10 +1,8 @@
 """A surrogate of a table: curves of any configuration of its space on a task, so that any search can be replayed.
 
-Each task has extremely randomized trees of its own, which learn from its measured cells alone. So a search that
-transfers from other tasks finds nothing of them in the surrogate, and none of the methods that are compared models a
-space in this way. The trees predict the whole curve at once, as the mean of both halves of the validation images. Each
-leaf holds at least two cells, so that the luck of a measured configuration is not repeated. What trees smooth away is
-missing: the best configurations are better than the surrogate says.
+Each task has a regression of its own, which learns from its measured cells alone. So a search that transfers from other
+tasks finds nothing of them in the surrogate. The regression predicts the whole curve at once, as the mean of both
+halves of the validation images. What it smooths away is missing: the best configurations are better than it says.
 
 Halves differ from their mean by their usual distance at each epoch, and by noise. Noise is drawn as whole curves. If
 enough configurations of the task were trained with a second seed, it is the difference of both seeds, divided by the
@@ -13,8 +11,6 @@ seed have in common is then missing. Noise is drawn for each configuration of a 
 
 The seconds of an epoch depend on a task's images by their number alone. So all tasks that were timed are learned from
 together, per image, and a task has a factor of its own.
-
-Source: Geurts, Ernst and Wehenkel, "Extremely randomized trees", Machine Learning 63 (2006).
 """
 
 from collections.abc import Sequence
@@ -22,18 +18,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.ensemble import ExtraTreesRegressor
-from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from hyperstar_tune.space import Config, SearchSpace, config_key
 from hyperstar_tune.tables import MetaDataset
+from scoreboard.regressors import REGRESSORS, Trees, left_out
 
 __all__ = ["Seconds", "SurrogateCurves", "TaskSurrogate", "trained"]
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-_FOLDS = 5
 _ENOUGH_PAIRS = 8  # configurations with two seeds from which noise is drawn
 
 
@@ -56,23 +50,22 @@ class Seconds:
         if not len(tasks):
             raise ValueError("equal seconds need a table with seconds, but no cell of this one was timed")
         self._x = table.space.coordinates(table.configs)[columns]
-        self._y = np.log(means[timed] / n_images[tasks])
+        self._y = np.log(means[timed] / n_images[tasks])[:, None]
         self._groups = columns
-        fitted = _trees().fit(self._x, self._y)
-        off = self._y - fitted.predict(self._x)
+        self._model = Trees().fit(self._x, self._y)
+        off = (self._y - self._model.predict(self._x))[:, 0]
         names = table.tasks["name"].tolist()
         own = {names[task]: float(off[tasks == task].mean()) for task in np.unique(tasks)}
         self._levels = {name: np.log(n) + own.get(name, 0.0) for name, n in zip(names, n_images, strict=True)}
-        self._trees = _Quick(fitted)
 
     def of(self, task: str, config: Config) -> float:
         """Seconds of an epoch."""
-        per_image = self._trees.of_row(self._space.coordinates([config])[0])[0]
+        per_image = self._model.predict(self._space.coordinates([config]))[0, 0]
         return float(np.exp(self._levels[task] + per_image))
 
     def left_out_r2(self) -> float:
         """Share of the variance of the logarithm that is explained of configurations that were left out."""
-        return _left_out_r2(self._x, self._y[:, None], self._groups)
+        return _explained(self._y, left_out(Trees(), self._x, self._y, self._groups))
 
 
 class TaskSurrogate:
@@ -82,13 +75,14 @@ class TaskSurrogate:
         table: The table, complete or not.
         task: Name of the task.
         seconds: Seconds of an epoch, learned from the same table.
+        kind: One of ``REGRESSORS``.
 
     Attributes:
         noise_from: ``"second seeds"`` or ``"halves"``.
         n_configs: Configurations that were measured on the task.
     """
 
-    def __init__(self, table: MetaDataset, task: str, seconds: Seconds) -> None:
+    def __init__(self, table: MetaDataset, task: str, seconds: Seconds, kind: str = "trees") -> None:
         row = table.tasks["name"].tolist().index(task)
         kept = trained(table)[row]
         # Where the learning rate makes a configuration diverge, it has learned nothing.
@@ -101,7 +95,7 @@ class TaskSurrogate:
         self.epochs, self.settles = table.epochs, table.fingerprint.settles
         self._seconds = seconds
         self._x, self._y = self.space.coordinates(table.configs)[kept], halves.mean(axis=0)
-        self._trees = _Quick(_trees().fit(self._x, self._y))
+        self._kind, self._model = REGRESSORS[kind], REGRESSORS[kind]().fit(self._x, self._y)
         own = learned[kept]
         self._level = (halves[0] - halves[1])[own].mean(axis=0) / 2  # [F], of half A above the mean
         pairs = _seed_pairs(curves)
@@ -116,14 +110,14 @@ class TaskSurrogate:
         """Accuracies of both halves without noise, [2, F], and the seconds of an epoch."""
         key = config_key(config)
         if key not in self._known:
-            mean = self._trees.of_row(self.space.coordinates([config])[0])
+            mean = self._model.predict(self.space.coordinates([config]))[0]
             halves = np.stack([mean + self._level, mean - self._level])
             self._known[key] = (halves, self._seconds.of(self.task, config))
         return self._known[key]
 
     def left_out_r2(self) -> float:
         """Share of the variance of the last accuracy that is explained of configurations that were left out."""
-        return _left_out_r2(self._x, self._y, np.arange(len(self._x)))
+        return _explained(self._y, left_out(self._kind(), self._x, self._y, np.arange(len(self._x))))
 
     def noise_points(self) -> float:
         """Deviation of the noise of half A at the last epoch, in points."""
@@ -199,27 +193,9 @@ class SurrogateCurves:
         }
 
 
-class _Quick:
-    """Fitted trees that are asked about one row at a time: the checks of ``predict`` take longer than the trees."""
-
-    def __init__(self, fitted: ExtraTreesRegressor) -> None:
-        self._trees = [tree.tree_ for tree in fitted.estimators_]
-
-    def of_row(self, row: Floats) -> Floats:
-        """What ``predict`` gives for one row [p]: its outputs, shape [outputs]."""
-        x = row.astype(np.float32)[None]
-        return np.asarray(np.mean([tree.predict(x)[0].ravel() for tree in self._trees], axis=0))
-
-
-def _trees() -> ExtraTreesRegressor:
-    return ExtraTreesRegressor(n_estimators=100, min_samples_leaf=2, random_state=0)
-
-
-def _left_out_r2(x: Floats, y: Floats, groups: npt.NDArray[np.intp]) -> float:
-    folds = GroupKFold(min(_FOLDS, len(np.unique(groups))), shuffle=True, random_state=0)
-    predicted = cross_val_predict(_trees(), x, y if y.shape[1] > 1 else y[:, 0], groups=groups, cv=folds)
-    last = predicted if predicted.ndim == 1 else predicted[:, -1]
-    return float(1 - np.mean((last - y[:, -1]) ** 2) / y[:, -1].var())
+def _explained(y: Floats, predicted: Floats) -> float:
+    """Share of the variance of the last target that is explained, [n, t]."""
+    return float(1 - np.mean((predicted[:, -1] - y[:, -1]) ** 2) / y[:, -1].var())
 
 
 def _seed_pairs(curves: Floats) -> Floats:

@@ -16,12 +16,13 @@ from ConfigSpace.hyperparameters import (
     UniformFloatHyperparameter,
 )
 from scoreboard import any_space_rivals, doc_any_space
-from scoreboard.any_space_rivals import RIVALS, Case
+from scoreboard.any_space_rivals import RIVALS, Case, with_defaults
 from scoreboard.equal_seconds import above, of_families, wanted
 from scoreboard.table_surrogate import Seconds, SurrogateCurves, TaskSurrogate
 
 from hyperstar_tune import MetaDataset, SearchSpace
 from hyperstar_tune.comparison.by_hand import BY_HAND
+from hyperstar_tune.errors import SpaceError
 from hyperstar_tune.fingerprint import Fingerprint
 
 EPOCHS = np.array([1, 2, 4, 8])
@@ -187,6 +188,23 @@ def test_without_traits_only_what_looks_at_images_is_left_out():
     assert RIVALS["expert"].lacks(replace(case, by_hand=None)) == "curves by hand of this task"
 
 
+def test_what_a_person_types_runs_on_the_surrogate_too():
+    case, budget = case_of(), np.array([1000.0])
+    for method, best in (("expert", "untuned_default"), ("untuned_default_96px", "untuned_default_96px")):
+        run = RIVALS[f"{method}_on_surrogate"].run(case, 0, budget[0])
+        last = case.surrogate.expected(with_defaults(BY_HAND[best], case.space))[0][1, -1]
+        assert run.incumbent.accuracy_b[-1] == pytest.approx(last, abs=4 * NOISE)
+        assert len(run.trials) == 1 + (method == "expert")
+    with pytest.raises(SpaceError, match="optimizer"):
+        with_defaults(BY_HAND["tutorial_sgd"], case.space)
+
+
+def test_each_regression_says_how_much_it_explains():
+    explains = any_space_search.explained(TABLE, ["one"], SECONDS)
+    assert {kind: list(of) for kind, of in explains.items()} == {"trees": ["one"], "process": ["one"]}
+    assert 0.8 < explains["trees"]["one"] < explains["process"]["one"] < 1  # this world is smooth
+
+
 def test_what_a_person_types_is_held_against_the_surrogate():
     assert abs(smoothed_away(case_of())) < 2  # the tutorial's SGD is not in the space, and does not count
     lifted = HAND.evaluations.copy()
@@ -210,14 +228,13 @@ def test_methods_learn_from_what_all_tasks_have():
         common_part(cut(TABLE, evaluations), ["four"])
 
 
-def test_a_run_is_made_once_for_the_same_table(tmp_path, monkeypatch):
+def test_a_run_is_made_once_for_the_same_table(tmp_path):
     made = []
-    monkeypatch.setattr(any_space_search, "accuracies", lambda *args: made.append(args) or {"1": 0.5})
     path = tmp_path / "random" / "one" / "0.json"
     for origin in ("a", "a", "b"):
-        assert kept_or_made(path, origin, None, "random", 0, 1.0) == {"1": 0.5}
+        assert kept_or_made(path, origin, lambda: made.append("run") or {"1": 0.5}) == {"1": 0.5}
     assert len(made) == 2
-    assert json.loads(path.read_text()) == {"origin": "b", "accuracy": {"1": 0.5}}
+    assert json.loads(path.read_text()) == {"origin": "b", "found": {"1": 0.5}}
 
 
 def test_families_weigh_alike_and_few_of_them_give_no_interval():
