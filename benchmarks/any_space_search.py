@@ -7,11 +7,11 @@ own. One half of the validation images chooses and the other one reports; the ro
 from other tasks learns from other families alone, and from the configurations that all of them have. A table that is
 not complete serves by the tasks that have at least 24 configurations, and the result says so.
 
-What a person does without a tuner is replayed on its measured curves; all else runs on ``TaskSurrogate``, with the
-regression that explains most of what was left out. Results of
-runs lie in runs/any_space, one file per method, task and seed, and are not made again for the same table; processes
-with other --tasks or --methods may fill it side by side. A method without what it needs is left out, with the reason.
-The test families of docs/protocol.md wait for --test-families.
+What a person does without a tuner is replayed on its measured curves, and once more on the surrogate; all else runs on
+``TaskSurrogate``, with the regression that explains most of what was left out. Results of runs lie in runs/any_space,
+one file per method, task and seed, and are not made again for the same table. Processes with other --tasks or --methods
+may fill it side by side. Delete the folder of a method whose code has changed. A method without what it needs is left
+out, with the reason. The test families of docs/protocol.md wait for --test-families.
 """
 
 import argparse
@@ -181,26 +181,31 @@ def run_all(
     return runs, left_out
 
 
-def smoothed_away(case: Case) -> float | None:
-    """Points that measured accuracies by hand are above what the surrogate says of them, in the mean; None: unknown."""
+def beside_by_hand(case: Case) -> tuple[float, float] | None:
+    """What measured curves by hand are above the surrogate, in the mean; None if there are none in its space.
+
+    Returns:
+        Points of the last accuracy, and the factor of the seconds of an epoch.
+    """
     if case.by_hand is None:
         return None
-    above_it = []
+    points, logs = [], []
     for row, typed in enumerate(case.by_hand.configs):
         try:
-            config = with_defaults(typed, case.space)
+            halves, seconds = case.surrogate.expected(with_defaults(typed, case.space))
         except SpaceError:
             continue
         measured = (case.by_hand.accuracy[row, -1] + case.by_hand.accuracy_b[row, -1]) / 2
-        above_it.append(100 * float(np.nan_to_num(measured) - case.surrogate.expected(config)[0][:, -1].mean()))
-    return float(np.mean(above_it)) if above_it else None
+        points.append(100 * float(np.nan_to_num(measured) - halves[:, -1].mean()))
+        logs.append(np.log(case.by_hand.seconds[row].mean() / seconds))
+    return (float(np.mean(points)), float(np.exp(np.mean(logs)))) if points else None
 
 
 def told_of_surrogate(
     found: Sequence[Case], table: MetaDataset, seconds: Seconds, kind: str, explains: Mapping[str, Mapping[str, float]]
 ) -> dict[str, Any]:
     """How good the surrogate is, by task, and over families."""
-    by_hand = {case.task: points for case in found if (points := smoothed_away(case)) is not None}
+    by_hand = {case.task: beside for case in found if (beside := beside_by_hand(case)) is not None}
     by_task = {
         case.task: {
             "family": case.surrogate.family,
@@ -219,7 +224,10 @@ def told_of_surrogate(
         "r2": r2[kind],
         "r2_of_all_kinds": r2,
         "r2_seconds": round(seconds.left_out_r2(), 4),
-        "measured_by_hand_above_it_points": of_families(by_hand, families) if by_hand else None,
+        "measured_by_hand_above_it_points": of_families({task: of[0] for task, of in by_hand.items()}, families)
+        if by_hand
+        else None,
+        "measured_by_hand_seconds": {task: round(of[1], 3) for task, of in by_hand.items()},  # by those it expects
         "by_task": by_task,
     }
 

@@ -7,7 +7,7 @@ import any_space_search
 import numpy as np
 import pandas as pd
 import pytest
-from any_space_search import common_part, hand_curves, is_whole, kept_or_made, smoothed_away, timed
+from any_space_search import beside_by_hand, common_part, hand_curves, is_whole, kept_or_made, timed
 from ConfigSpace import ConfigurationSpace, InCondition
 from ConfigSpace.hyperparameters import (
     CategoricalHyperparameter,
@@ -206,11 +206,15 @@ def test_each_regression_says_how_much_it_explains():
 
 
 def test_what_a_person_types_is_held_against_the_surrogate():
-    assert abs(smoothed_away(case_of())) < 2  # the tutorial's SGD is not in the space, and does not count
+    points, seconds = beside_by_hand(case_of())  # the tutorial's SGD is not in the space, and does not count
+    assert abs(points) < 2
+    assert seconds == pytest.approx(1, abs=0.1)
     lifted = HAND.evaluations.copy()
     lifted[..., [0, 2]] += 0.05
+    lifted[..., 5] *= 3
     case = replace(case_of(), by_hand=hand_curves(cut(HAND, lifted), "one"))
-    assert smoothed_away(case) == pytest.approx(smoothed_away(case_of()) + 5, abs=0.01)
+    assert beside_by_hand(case) == pytest.approx((points + 5, 3 * seconds), abs=0.01)
+    assert beside_by_hand(replace(case, by_hand=None)) is None
 
 
 def test_methods_learn_from_what_all_tasks_have():
