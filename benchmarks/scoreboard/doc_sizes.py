@@ -78,8 +78,12 @@ def _good_values() -> str:
 
 
 def _surrogate() -> str:
-    rows = [[task, *(f"{value:.2f}" for value in of.values())] for task, of in _found()["surrogate_r2"].items()]
-    return markdown(["task", "half A", "half B", "held out", "log seconds"], rows)
+    possible = _found()["surrogate_r2_possible"]
+    rows = [
+        [task, *(f"{value:.2f}" for value in (*of.values(), possible[task]))]
+        for task, of in _found()["surrogate_r2"].items()
+    ]
+    return markdown(["task", "half A", "half B", "held out", "log seconds", "possible for half A"], rows)
 
 
 def _live() -> str:

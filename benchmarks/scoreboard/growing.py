@@ -206,6 +206,14 @@ class Surrogate:
             found[task] = dict(zip(names, map(float, shares), strict=True))
         return found
 
+    def explainable(self) -> dict[str, float]:
+        """Share of the variance of half A that is not noise between seeds, by task: no R2 can be much above it."""
+        found = {}
+        for task, of in self.noise.items():
+            noise = float(np.mean(np.square(list(of.values()))))
+            found[task] = 1 - noise / float(self._y[self._of_task == task, 0].var())
+        return found
+
     def _features(self, tasks: Sequence[str], configs: Sequence[Config], sizes: Sequence[int]) -> Floats:
         is_task = [[task == one for one in self._tasks] for task in tasks]
         return np.column_stack([self._space.coordinates(configs), np.log(sizes), is_task])

@@ -111,6 +111,8 @@ def test_a_surrogate_knows_what_it_was_not_shown_and_how_large_the_noise_is(monk
     assert surrogate.evaluate("hard", config, 64).half_a == pytest.approx(expected.half_a / 2, abs=0.05)
     assert predicted.seconds == pytest.approx(expected.seconds, rel=0.3)
     assert surrogate.noise == {"easy": {32: 0, 64: pytest.approx(0.02 / np.sqrt(2))}, "hard": {32: 0, 64: 0}}
+    spread = np.var([one.half_a for of in easier.values() for one in of.values()])
+    assert surrogate.explainable() == {"easy": pytest.approx(1 - 0.02**2 / 4 / spread), "hard": 1}
 
 
 def test_growing_sizes_take_less_time_for_the_same_number_of_trials():
