@@ -111,6 +111,7 @@ def measured_claims(args: argparse.Namespace) -> dict[str, Any]:
         "marginals": marginals(whole),
         "surrogate_r2": kept(store / "r2.json", surrogate.left_out_r2),
         "surrogate_r2_possible": surrogate.explainable(),
+        "surrogate_rank_correlation": surrogate.agreement(list(whole.configs.values()), SIZES[0], LARGEST),
         "surrogate_noise_points": {
             task: {f"{size} px": 100 * noise for size, noise in of.items()} for task, of in surrogate.noise.items()
         },

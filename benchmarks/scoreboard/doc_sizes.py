@@ -78,12 +78,13 @@ def _good_values() -> str:
 
 
 def _surrogate() -> str:
-    possible = _found()["surrogate_r2_possible"]
+    possible, ranks = _found()["surrogate_r2_possible"], _found()["surrogate_rank_correlation"]
     rows = [
-        [task, *(f"{value:.2f}" for value in (*of.values(), possible[task]))]
+        [task, *(f"{value:.2f}" for value in (*of.values(), possible[task], ranks[task]))]
         for task, of in _found()["surrogate_r2"].items()
     ]
-    return markdown(["task", "half A", "half B", "held out", "log seconds", "possible for half A"], rows)
+    columns = ["task", "half A", "half B", "held out", "log seconds", "possible for half A", "ranks at 32 and 128 px"]
+    return markdown(columns, rows)
 
 
 def _live() -> str:

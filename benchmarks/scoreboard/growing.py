@@ -4,10 +4,10 @@ A cell is judged by its best epoch on half A, and reports half B and the held-ou
 docs/protocol.md. Its seconds are those of all epochs that it trained. A cell that diverged in its first epoch has
 accuracies of zero.
 
-The surrogate is a Gaussian process over the coordinates of a configuration, the logarithm of the image size and the
-task, as tasks have much in common. It predicts the three accuracies and the logarithm of the seconds. What a search
-sees of half A also has the noise that two seeds of the same configuration differ by; what is reported of the
-configuration that it chose has none.
+The surrogate has Gaussian processes over the coordinates of a configuration and the task, as tasks have much in common.
+They predict the three accuracies and the logarithm of the seconds. Each image size has its own: a process of all sizes
+would take for granted what is measured here, that they agree. What a search sees of half A also has the noise that two
+seeds of the same configuration differ by; what is reported of the configuration that it chose has none.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -178,11 +178,14 @@ class Surrogate:
             for size, found in of.items()
             for key, one in found.items()
         ]
-        self._of_task = np.array([row[0] for row in rows])
-        self._x = self._features(*zip(*(row[:3] for row in rows), strict=True))
+        self._of_task, self._of_size = (np.array([row[place] for row in rows]) for place in (0, 2))
+        self._x = self._features(*zip(*(row[:2] for row in rows), strict=True))
         self._y = np.array([(*astuple(one)[:3], np.log(one.seconds)) for *_, one in rows])  # [n, 4]
-        self._groups = [config_key(row[1]) for row in rows]
-        self._model = _Processes().fit(self._x, self._y)
+        self._groups = np.array([config_key(row[1]) for row in rows])
+        self._models = {}
+        for size in np.unique(self._of_size).tolist():
+            of_size = self._of_size == size
+            self._models[size] = _Processes().fit(self._x[of_size], self._y[of_size])
         second = {} if again is None else again.tasks
         self.noise = {  # of half A, by task and image size
             task: {size: _noise(found, second.get(task, {}).get(size, {})) for size, found in of.items()}
@@ -191,13 +194,17 @@ class Surrogate:
 
     def evaluate(self, task: str, config: Config, size: int) -> Reached:
         """What is expected."""
-        *accuracies, log_seconds = self._model.predict(self._features([task], [config], [size]))[0]
+        *accuracies, log_seconds = self._models[size].predict(self._features([task], [config]))[0]
         return Reached(*map(float, np.clip(accuracies, 0, 1)), float(np.exp(log_seconds)))
 
     def left_out_r2(self) -> dict[str, dict[str, float]]:
         """Share of the variance that is explained of configurations that were left out, by task and target."""
-        folds = GroupKFold(min(_FOLDS, len(set(self._groups))))
-        squares = (self._y - cross_val_predict(_Processes(), self._x, self._y, groups=self._groups, cv=folds)) ** 2
+        squares = np.empty_like(self._y)
+        for size in self._models:
+            of_size = self._of_size == size
+            x, y, groups = self._x[of_size], self._y[of_size], self._groups[of_size]
+            folds = GroupKFold(min(_FOLDS, len(np.unique(groups))))
+            squares[of_size] = (y - cross_val_predict(_Processes(), x, y, groups=groups, cv=folds)) ** 2
         names = ("val_accuracy", "val_accuracy_b", "test_accuracy", "log_seconds")
         found = {}
         for task in self._tasks:
@@ -214,9 +221,15 @@ class Surrogate:
             found[task] = 1 - noise / float(self._y[self._of_task == task, 0].var())
         return found
 
-    def _features(self, tasks: Sequence[str], configs: Sequence[Config], sizes: Sequence[int]) -> Floats:
+    def agreement(self, configs: Sequence[Config], one: int, other: int) -> dict[str, float]:
+        """Rank correlation of what is expected of half A at two sizes, by task."""
+        at = [[self.evaluate(task, c, size).half_a for task in self._tasks for c in configs] for size in (one, other)]
+        pairs = np.array(at).reshape(2, len(self._tasks), -1)
+        return {task: float(spearmanr(*pairs[:, row]).statistic) for row, task in enumerate(self._tasks)}
+
+    def _features(self, tasks: Sequence[str], configs: Sequence[Config]) -> Floats:
         is_task = [[task == one for one in self._tasks] for task in tasks]
-        return np.column_stack([self._space.coordinates(configs), np.log(sizes), is_task])
+        return np.column_stack([self._space.coordinates(configs), is_task])
 
 
 class _Processes(RegressorMixin, BaseEstimator):

@@ -112,6 +112,7 @@ def test_a_surrogate_knows_what_it_was_not_shown_and_how_large_the_noise_is(monk
     assert predicted.seconds == pytest.approx(expected.seconds, rel=0.3)
     assert surrogate.noise == {"easy": {32: 0, 64: pytest.approx(0.02 / np.sqrt(2))}, "hard": {32: 0, 64: 0}}
     spread = np.var([one.half_a for of in easier.values() for one in of.values()])
+    assert min(surrogate.agreement(list(CONFIGS.values())[:32], 32, 64).values()) > 0.9
     assert surrogate.explainable() == {"easy": pytest.approx(1 - 0.02**2 / 4 / spread), "hard": 1}
 
 
