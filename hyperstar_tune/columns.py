@@ -47,16 +47,18 @@ def columns_of(configs: Sequence[Mapping[str, Any]], names: Iterable[str]) -> di
     """The columns of some parameters of n configurations; a parameter that none of them has gets no column."""
     columns = {}
     for name in names:
-        places: dict[str, int] = {}
+        places: dict[Any, int] = {}
         choices: list[Any] = []
         values, present = np.zeros(len(configs), dtype=np.intp), np.zeros(len(configs), dtype=bool)
         for row, config in enumerate(configs):
             if name not in config:
                 continue
-            key = config_key({"": config[name]})
+            value = config[name]
+            # Of other values only the text can be told apart; making it takes most of the time.
+            key = (type(value), value) if isinstance(value, str | int | float) else config_key({"": value})
             if key not in places:
                 places[key] = len(choices)
-                choices.append(config[name])
+                choices.append(value)
             values[row], present[row] = places[key], True
         if choices:
             columns[name] = Column(values, choices, present)

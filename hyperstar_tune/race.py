@@ -31,7 +31,7 @@ class RacePlan(Plan):
 
     Workers that are free while the race runs begin with the next configurations. What the winner of the race still
     needs is held back for it. So under a budget in epochs one worker and many train the same configurations for the
-    same epochs, in another order, as long as no trial fails.
+    same epochs, in another order, as long as no trial fails and the searcher does not learn.
 
     Args:
         max_epochs: R, the epochs of a configuration that is trained to the end.

@@ -12,10 +12,10 @@ from hyperstar_tune.complement import complement_of
 from hyperstar_tune.errors import SpaceError
 from hyperstar_tune.space import config_key
 
-__all__ = ["Ranking"]
+__all__ = ["WORTH_OF_TIME", "Ranking"]
 
 _N_REASONS = 3  # known tasks that are named where the complement is better than the first
-_WORTH_OF_TIME = 0.1  # of a score, for each factor e of the seconds per epoch; chosen on families left out
+WORTH_OF_TIME = 0.1  # of a score, for each factor e of the seconds per epoch; chosen on families left out
 _LEAST_GAIN = 0.1  # points; a smaller difference is no reason
 
 
@@ -111,7 +111,7 @@ class Ranking:
         """
         if not self.costs:
             return self
-        worth = np.array(self.scores) - _WORTH_OF_TIME * np.log(self.costs)
+        worth = np.array(self.scores) - WORTH_OF_TIME * np.log(self.costs)
         return self.at(np.argsort(-worth, kind="stable").tolist())
 
     def top(self, n: int) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ from hyperstar_tune.predictor.plus import PlusModel, PlusSettings, interpolated
 from hyperstar_tune.predictor.plus_predictor import PlusPredictor, about_learning, checked_card, checked_tensors
 from hyperstar_tune.predictor.predictor import DEFAULT_IMAGE_SIZE, card_entry, check_images, remark_few
 from hyperstar_tune.predictor.targets import CURVES, default_curve, plus_targets, usable_cells
+from hyperstar_tune.predictor.task_scores import TaskScores
 from hyperstar_tune.predictor.traits import traits_of
 from hyperstar_tune.predictor.weighted_kernel import Kernel
 from hyperstar_tune.ranking import Ranking
@@ -203,6 +204,19 @@ class AnySpacePredictor(PlusPredictor):
             {name: column.value(row) for name, column in columns.items() if column.present[row]}
             for row in best.tolist()
         ]
+
+    def for_task(self, task: ImageTask, space: SearchSpace, fixed: Mapping[str, Any]) -> TaskScores:
+        """What it says of a task and a space, as ``Predictor.for_task`` says."""
+        traits, trust, _ = self._look(task)
+        return self.with_traits(traits, space, fixed, task.n_train + task.n_val, trust)
+
+    def with_traits(
+        self, traits: Floats, space: SearchSpace, fixed: Mapping[str, Any], n_images: int, trust: float = 1.0
+    ) -> TaskScores:
+        """The same for a task with traits [D] and so many images, where the images are not at hand."""
+        given = {name: fixed[name] for name in self.parameters if name in fixed and name not in space.parameters}
+        weights = self.model.scores(traits, trust)
+        return TaskScores(space, given, weights, self.kernel, self._encoded, self.encoding, self.known, n_images)
 
     def known_part(self, config: Config) -> Config:
         """Those parameters of a configuration that it knows."""

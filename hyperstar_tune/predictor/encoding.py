@@ -132,7 +132,7 @@ class _Block:
     def encode(self, column: Column, active: npt.NDArray[np.bool_]) -> Floats:
         """The block of n configurations, [n, dim]."""
         if column.choices is not None:
-            block = column.by_choice(np.array([self._of_value(value) for value in column.choices]))
+            block = column.by_choice(self._of_values(column.choices))
         elif self.is_numeric:
             block = self._places(self._scaled(column.values.astype(np.float64)))
         else:
@@ -153,11 +153,13 @@ class _Block:
             odd = [value for value in values if self._place(value) < 0]
         return f"{self.name}={', '.join(map(str, odd[:3]))} counts as the average of its values" if odd else ""
 
-    def _of_value(self, value: Any) -> Floats:
+    def _of_values(self, values: Sequence[Any]) -> Floats:
         if self.is_numeric:
-            return self._places(self._scaled(np.array([float(value)])))[0] if _is_number(value) else self._average
-        place = self._place(value)
-        return self._average if place < 0 else np.eye(len(self.categories))[place]
+            odd = np.array([not _is_number(value) for value in values])
+            numbers = np.array([self.lower if is_odd else value for value, is_odd in zip(values, odd, strict=True)])
+            return np.where(odd[:, None], self._average, self._places(self._scaled(numbers.astype(np.float64))))
+        rows = np.concatenate([np.eye(len(self.categories)), self._average[None]])
+        return np.asarray(rows[[self._place(value) for value in values]])  # place -1 is the average
 
     def _place(self, value: Any) -> int:
         for place, category in enumerate(self.categories):

@@ -129,6 +129,11 @@ class KnownTasks:
         """
         falls = np.clip(interpolated(self.falls, self.encoded, encoded), -LARGEST_FALL, 0.0)
         about = {"known_tasks": self.names, "falls": falls}
-        if (self.image_seconds <= 0).any():  # the table measured no time
-            return about
-        return {**about, "costs": n_images * np.exp(interpolated(np.log(self.image_seconds), self.encoded, encoded))}
+        costs = self.costs(encoded, n_images)
+        return about if costs is None else {**about, "costs": costs}
+
+    def costs(self, encoded: npt.NDArray[np.floating], n_images: int) -> Floats | None:
+        """Predicted seconds of an epoch, [n], with arguments as for ``about``; None if the table measured no time."""
+        if (self.image_seconds <= 0).any():
+            return None
+        return np.asarray(n_images * np.exp(interpolated(np.log(self.image_seconds), self.encoded, encoded)))

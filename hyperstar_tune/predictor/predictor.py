@@ -30,6 +30,7 @@ from hyperstar_tune.space import Config, SearchSpace
 from hyperstar_tune.tasks.task import ImageTask
 
 if TYPE_CHECKING:
+    from hyperstar_tune.predictor.task_scores import TaskScores
     from hyperstar_tune.tables.metadataset import MetaDataset
 
 __all__ = ["DEFAULT_IMAGE_SIZE", "Predictor", "TraitEffect", "card_entry", "check_images", "remark_few"]
@@ -198,6 +199,19 @@ class Predictor(ABC):
         """
         del task
         return configs_of(space, self.space, fixed, seed)
+
+    def for_task(self, task: ImageTask, space: SearchSpace, fixed: Mapping[str, Any]) -> "TaskScores | None":
+        """What it says of a task and a space, for whoever goes on asking without the images.
+
+        Args:
+            task: The images.
+            space: The space that is searched.
+            fixed: Values of parameters that are not searched.
+
+        Returns:
+            None if this method can only rank a list.
+        """
+        return None
 
     def known_part(self, config: Config) -> Config:
         """What it ranks of a configuration of any space."""

@@ -22,9 +22,11 @@ from hyperstar_tune.plan import HyperBandPlan, Plan
 from hyperstar_tune.race import RacePlan
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.search.brackets import Gate
-from hyperstar_tune.search.decks import RankedDeck, random_deck
+from hyperstar_tune.search.decks import RankedDeck, is_short, random_deck
 from hyperstar_tune.search.diversity import made_diverse
+from hyperstar_tune.search.learning import Learner
 from hyperstar_tune.search.ray_space import RaySpace
+from hyperstar_tune.search.results import reported_number
 from hyperstar_tune.search.selection import part_in_space
 from hyperstar_tune.search.space_searcher import DeckSearcher
 from hyperstar_tune.search.trainables import trainable_fingerprint
@@ -34,6 +36,7 @@ from hyperstar_tune.tasks.identity import refuse_changed_data
 
 if TYPE_CHECKING:
     from hyperstar_tune.predictor import Predictor
+    from hyperstar_tune.search.learning import Predicted
     from hyperstar_tune.tasks.task import ImageTask
 
 __all__ = ["HyperStarSearcher"]
@@ -45,6 +48,9 @@ class HyperStarSearcher(DeckSearcher):
     With ``PlanScheduler`` a bracket takes the next ones of the ranking. A ``RacePlan`` sets the first one against its
     complement, or against the second one if the ranking knows no complement. With ASHA or no scheduler the searcher
     goes down the ranking until ``num_samples`` or its end.
+
+    In a space that cannot be listed, with a ``RacePlan`` and a predictor of any space, it learns: as soon as a training
+    has come to its end, each next configuration comes from the results of the run too (``search/learning.py``).
 
     Args:
         task: The images: a folder, "torchvision:NAME" or an ``ImageTask``.
@@ -60,6 +66,9 @@ class HyperStarSearcher(DeckSearcher):
         restart: Whether every bracket begins at the top of the ranking (the paper's "in each stage") instead of going
             on. What was trained is not trained again. With "top" such a run sees only as many configurations as the
             widest bracket takes, and it ends early, once these are trained as far as the brackets ask.
+        learn: False: it goes down the ranking, whatever the results are.
+        predicted: What a predictor says of further configurations, beside a ready ranking, such as
+            ``AnySpacePredictor.for_task``; without it a ready ranking learns nothing.
         unknown_space: What to do with a space that the predictor cannot rank at all: "error", or "random" for random
             configurations.
         metric: Reported metric to optimize; usually given to ``tune.run``.
@@ -83,11 +92,12 @@ class HyperStarSearcher(DeckSearcher):
         {'lr': 0.1}
     """
 
-    transient = ("_ask",)
+    transient = ("_ask", "_describe")
     without_deck = "has no ranking of this run's space any more, as it was copied before; make a new one"
     ranked_for: dict[str, Any] | None = None  # identity of the data that the ranking was made for
     # Asks the predictor about a space, fixed values and a seed; copies do not have it.
     _ask: Callable[[SearchSpace, dict[str, Any], int], Ranking] | None = None
+    _describe: "Callable[[SearchSpace, dict[str, Any]], Predicted | None] | None" = None
 
     def __init__(
         self,
@@ -100,6 +110,8 @@ class HyperStarSearcher(DeckSearcher):
         random_share: float = 0.25,
         temperature: float = 0.5,
         restart: bool = False,
+        learn: bool = True,
+        predicted: "Predicted | None" = None,
         unknown_space: str = "error",
         metric: str | None = None,
         mode: str | None = None,
@@ -114,6 +126,9 @@ class HyperStarSearcher(DeckSearcher):
             raise SearchError("HyperStarSearcher needs either a task or a ranking; pass task=FOLDER or ranking=RANKING")
         self._use = (use, random_share, temperature)
         self._restart = restart
+        self._learn = learn
+        self.predicted = predicted  # what the predictor says of configurations that are not ranked
+        self.learner: Learner | None = None  # proposes configurations once it has learned something
         self._unknown_space = unknown_space
         self._accept_changed_data = accept_changed_data
         self.ranking = ranking  # the ranking that is followed; None: random configurations
@@ -130,6 +145,7 @@ class HyperStarSearcher(DeckSearcher):
             images = ImageTask.of(task)
             self._known, self.fingerprint = predictor.space, predictor.fingerprint
             self._ask, self.ranked_for = partial(predictor.rank_space, images), images.identity()
+            self._describe = partial(predictor.for_task, images)
         super().__init__(space, metric=metric, mode=mode, plan=plan, max_concurrent=max_concurrent, seed=seed)
         if space is None and self._known is not None:
             self._begin(self._known, {})
@@ -157,9 +173,12 @@ class HyperStarSearcher(DeckSearcher):
 
     def price(self, config: Config) -> float:
         """The predicted seconds per epoch, if the ranking has any."""
-        if self.ranking is None or not self.ranking.costs or config not in self.ranking.configs:
+        if self.ranking is None or not self.ranking.costs:
             return 0.0
-        return self.ranking.costs[self.ranking.configs.index(config)]
+        if config in self.ranking.configs:
+            return self.ranking.costs[self.ranking.configs.index(config)]
+        costs = self.predicted.costs([config]) if self.learner is not None and self.predicted is not None else None
+        return 0.0 if costs is None else float(costs[0])
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Takes the state of ``get_state``.
@@ -192,6 +211,7 @@ class HyperStarSearcher(DeckSearcher):
             return
         if self._restart:
             raise SearchError("restart=True begins every bracket anew, which a RacePlan cannot; leave restart out")
+        self._begin_learning(gate.plan)
         ranking, deck = self.ranking, self.deck
         if ranking is None or deck is None or len(ranking) < 2:
             return
@@ -200,9 +220,27 @@ class HyperStarSearcher(DeckSearcher):
             deck.bring_forward(rival)
             gate.rival_price = self.price(ranking.configs[rival])
 
+    def next_config(self) -> Config | None:
+        """The next configuration of the ranking, or what the results of the run speak for."""
+        learner = self.learner
+        config = learner.next() if learner is not None and learner.has_learned else super().next_config()
+        if learner is not None and config is not None:
+            learner.take(config)
+        return config
+
+    def observe(self, config: Config, epoch: int, result: dict[str, Any] | None) -> None:
+        """Learns from a result, if it learns."""
+        if self.learner is None:
+            return
+        value = None if result is None else reported_number(self._metric, result)
+        if result is not None and value is None:
+            return
+        signed = value if value is None or self._mode == "max" else -value
+        self.learner.tell(config, epoch, signed, ended=bool(result and result.get("done")))
+
     def searched_values(self, parameter: str) -> list[Any]:
-        """Values of a parameter in the ranking, or in the space if that is searched at random."""
-        if self.ranking is None:
+        """Values of a parameter in the ranking, or in the space if configurations come from there too."""
+        if self.ranking is None or self.learner is not None:
             return super().searched_values(parameter)
         return [config[parameter] for config in self.ranking.configs if parameter in config]
 
@@ -251,10 +289,24 @@ class HyperStarSearcher(DeckSearcher):
         is_whole = part is not None and space.is_finite and len(part) == len(space)
         if self._ask is not None and not is_whole:
             self._ranked = self._ask(space, fixed, self.seed)
+            assert self._describe is not None  # noqa: S101
+            self.predicted = self._describe(space, fixed)
             for line in [*(self._ranked.doubts() if self._ranked.share == 0 else ()), *self._ranked.notes]:
                 LOGGER.warning(line)
             part = self._ranked.reduced(space.parameters)
         return None if part is None else self._ordered(made_diverse(part, space))
+
+    def _begin_learning(self, plan: RacePlan) -> None:
+        space, ranking, predicted = self.space, self.ranking, self.predicted
+        if space is None or ranking is None or predicted is None or is_short(space):
+            return
+        if not self._learn or self._use[0] != "top":
+            return
+        by_cost = bool(plan.seconds_budget)
+        self.learner = Learner(space, predicted, ranking.configs, plan.max_epochs, by_cost, self.seed)
+        for config in self.configs.values():
+            self.learner.take(config)
+        LOGGER.info("once a training has ended, each next configuration comes from the run's results too (learn=True)")
 
     def _part_of_list(self, space: SearchSpace, fixed: dict[str, Any]) -> Ranking | None:
         try:

@@ -1,6 +1,7 @@
 """A predictor that ranks any space, from tables to a search."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from made_up_table import make_table
 from ray import tune
 from safetensors.torch import load_file
 from striped_world import SPACE
+from virtual_run import VirtualRun
 
-from hyperstar_tune import HyperStarSearcher
+from hyperstar_tune import HyperStarSearcher, PlanScheduler, RacePlan
 from hyperstar_tune.errors import PredictorError, SpaceError
 from hyperstar_tune.predictor import AnySpacePredictor, Predictor, extend_plus, train_any_space
 from hyperstar_tune.predictor.artifact import write_artifact
@@ -111,6 +113,27 @@ def test_a_searcher_takes_it_for_the_space_of_a_runs_config(saved, world, caplog
     assert max(each["lr"] for each in first) > 0.05
     with pytest.raises(SpaceError, match="none of the parameters depth"):
         HyperStarSearcher(task=world.tasks["striped0"], predictor=saved, space={"depth": tune.randint(1, 5)})
+
+
+def test_what_it_says_of_a_task_can_be_asked_without_images_or_network(trained, world):
+    task, space = world.tasks["striped0"], users_space()
+    said = pickle.loads(pickle.dumps(trained.for_task(task, space, {"augmentation": "none", "elsewhere": 3})))
+    ranking = trained.rank_space(task, space, {"augmentation": "none", "elsewhere": 3})
+    configs = [{name: c[name] for name in space.parameters if name in c} for c in ranking.configs[:50]]
+    assert said.scores(configs) == pytest.approx(np.array(ranking.scores[:50]))
+    assert said.costs(configs) == pytest.approx(np.array(ranking.costs[:50]), rel=1e-4)
+    places = said.points([{"layers": "all", "lr": 0.01, "depth": depth} for depth in (1, 9)])
+    assert np.abs(places[0] - places[1]).max() > 0  # nobody has measured it, but results of the run may tell of it
+    assert Predictor.for_task(trained, task, space, {}) is None  # other methods
+
+
+@pytest.mark.parametrize("learn", [True, False])
+def test_a_searcher_learns_from_the_run_in_a_space_that_cannot_be_listed(trained, world, learn):
+    for space, learns in ((users_space(), learn), (SearchSpace.from_values({"lr": [0.001, 0.01, 0.1]}), False)):
+        searcher = HyperStarSearcher(task=world.tasks["striped0"], predictor=trained, space=space, learn=learn)
+        run = VirtualRun(PlanScheduler(RacePlan(4, 16)), searcher, curve=lambda config, epoch: config["lr"] + epoch)
+        run.run()
+        assert (searcher.learner is not None) == learns
 
 
 def test_several_tables_are_learned_from_together(world):
