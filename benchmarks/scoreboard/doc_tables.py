@@ -12,6 +12,7 @@ from typing import Any
 from scoreboard.described import description_table
 from scoreboard.doc_any_space import any_space, other_table, search, search_goals
 from scoreboard.doc_cards import cards
+from scoreboard.doc_learning import learning
 from scoreboard.doc_peers import peers_accuracy, peers_suggest, peers_syne_tune
 from scoreboard.doc_races import choosing, race, race_goals, spent
 from scoreboard.doc_share import SHARE_TABLES
@@ -343,6 +344,7 @@ TABLES: dict[str, Callable[[], str]] = {
     **SHARE_TABLES,
     "any-space": any_space,
     "other-table": other_table,
+    "learning": learning,
     "any-space-search": search,
     "any-space-goals": search_goals,
 }
