@@ -44,7 +44,7 @@ from hyperstar_tune.tables import MetaDataset
 Found = TypeVar("Found")
 BUDGETS = (1.0, 2.0, 4.5, 16.0)  # in units of the seconds of a mean configuration trained to R
 LEAST = 24  # configurations that a task must have
-OURS = ("any_space", "any_space_no_images")  # whose lead is stated
+OURS = ("any_space_learning", "any_space_learning_no_images", "any_space", "any_space_no_images")
 WHOLE = {"tasks": 42, "families": 36, "coverage": 0.95}  # of a table that is complete
 
 

@@ -24,6 +24,7 @@ from hyperstar_tune.plan import Plan
 from hyperstar_tune.predictor.any_space_predictor import AnySpacePredictor
 from hyperstar_tune.predictor.known import KnownTasks
 from hyperstar_tune.predictor.plus import PlusSettings
+from hyperstar_tune.predictor.task_scores import TaskScores
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.rivals.bohb import has_hpbandster
 from hyperstar_tune.rivals.model_searcher import ModelAxis
@@ -81,15 +82,24 @@ class Case:
 
     def any_space(self, seed: int, images: bool) -> Ranking:
         """The ranking of the space by ``predictor``, as ``rank_space`` makes it from images or without them."""
-        trust = self.predictor.kept if images else 0.0
+        own, trust = self._seen(images)
         if (seed, trust) not in self._rankings:
-            own = self.traits[self.task] if trust else np.zeros(len(_SETTINGS.traits))
             configs = self.predictor.best_of_draws(own, self.space, {}, _N_DRAWN, seed, trust)
             scores, spread = self.predictor.scores(own, configs, trust)
             assert self.predictor.known is not None
             about = self.predictor.known.about(self.predictor.encode(configs), self.n_images)
             self._rankings[seed, trust] = made_diverse(Ranking.of(configs, scores, spread, **about), self.space)
         return self._rankings[seed, trust]
+
+    def task_scores(self, images: bool) -> TaskScores:
+        """What the predictor says of further configurations, for a searcher that learns while it tunes."""
+        own, trust = self._seen(images)
+        return self.predictor.with_traits(own, self.space, {}, self.n_images, trust)
+
+    def _seen(self, images: bool) -> tuple[Floats, float]:
+        """Traits of the task, and how far they are trusted on a family that was left out."""
+        trust = self.predictor.kept if images else 0.0
+        return self.traits[self.task] if trust else np.zeros(len(_SETTINGS.traits)), trust
 
     def of_table(self, ranker: str, priced: bool) -> Ranking:
         """The configurations of the table as a ranker orders them; priced, cheap ones may come first."""
@@ -250,8 +260,20 @@ def _suggested(trial: Any, space: SearchSpace) -> Config:
     return config
 
 
+def _learning(images: bool) -> Runs:
+    def make(case: Case, seed: int, plan: Plan) -> Searcher:
+        ranking, predicted = case.any_space(seed, images), case.task_scores(images)
+        return HyperStarSearcher(space=case.space, ranking=ranking, predicted=predicted, plan=plan, seed=seed)
+
+    return _straight(make, race=True)
+
+
 def _needs(package: str) -> Callable[[Case], str]:
     return lambda case: "" if find_spec(package) else f"the package {package}"
+
+
+def _needs_traits(case: Case) -> str:
+    return f"traits of {case.lacks_traits}" if case.lacks_traits else ""
 
 
 def _random(case: Case, seed: int, plan: Plan) -> Searcher:
@@ -268,10 +290,12 @@ def _listed(ranker: str, priced: bool) -> Callable[[Case, int], Ranking]:
 
 _TYPED = ("expert", "expert_96px", "untuned_default", "untuned_default_96px")
 RIVALS: dict[str, Rival] = {
+    "any_space_learning": Rival("any space with images, race, then learning", _learning(images=True), _needs_traits),
+    "any_space_learning_no_images": Rival("any space without images, race, then learning", _learning(images=False)),
     "any_space": Rival(
         "any space with images, race",
         _following(lambda case, seed: case.any_space(seed, images=True)),
-        lambda case: f"traits of {case.lacks_traits}" if case.lacks_traits else "",
+        _needs_traits,
     ),
     "any_space_no_images": Rival(
         "any space without images, race", _following(lambda case, seed: case.any_space(seed, images=False))

@@ -24,6 +24,7 @@ from hyperstar_tune import MetaDataset, SearchSpace
 from hyperstar_tune.comparison.by_hand import BY_HAND
 from hyperstar_tune.errors import SpaceError
 from hyperstar_tune.fingerprint import Fingerprint
+from hyperstar_tune.space import config_key
 
 EPOCHS = np.array([1, 2, 4, 8])
 NAMES = ("one", "two", "three", "four")
@@ -179,6 +180,18 @@ def test_a_ranking_of_any_space_beats_random_search_and_never_sees_the_own_famil
         return np.mean([best.accuracy_b[best.at_seconds(budget)[0]] for best in runs])
 
     assert mean("any_space") > mean("random") + 0.05
+
+
+def test_after_its_race_the_ranking_gives_way_to_what_the_run_has_learned(monkeypatch):
+    monkeypatch.setattr(any_space_rivals, "_N_DRAWN", 500)
+    case, seconds = case_of(), 60.0
+    learned, static = (
+        RIVALS[name].run(case, 0, seconds).curves.configs for name in ("any_space_learning", "any_space")
+    )
+    assert learned[:2] == static[:2]
+    assert learned[3:] != static[3 : len(learned)]
+    ranked = [config_key(config) for config in case.any_space(0, images=True).configs]
+    assert any(config_key(config) not in ranked for config in learned)
 
 
 def test_without_traits_only_what_looks_at_images_is_left_out():
