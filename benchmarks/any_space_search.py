@@ -17,6 +17,7 @@ out, with the reason. The test families of docs/protocol.md wait for --test-fami
 import argparse
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -37,6 +38,7 @@ from task_traits import TRAITS_FILE
 
 from hyperstar_tune._files import write_file
 from hyperstar_tune.errors import SpaceError
+from hyperstar_tune.log import LOGGER
 from hyperstar_tune.predictor.traits import SHIPPED_TRAITS
 from hyperstar_tune.simulation import TaskCurves
 from hyperstar_tune.tables import MetaDataset
@@ -274,6 +276,7 @@ def main() -> None:
     parser.add_argument("--test-families", action="store_true", help="run the test families: once, at the end")
     parser.add_argument("--out", type=Path, default=RESULTS / "any_space.json")
     args = parser.parse_args()
+    LOGGER.setLevel(logging.ERROR)  # or each of thousands of runs tells how it begins
     table = load(args.table, complete_only=False)
     named = args.table.with_name(args.table.name.removesuffix(".collection"))
     hand_path = args.by_hand or table_by_hand(named)
