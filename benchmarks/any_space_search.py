@@ -305,6 +305,7 @@ def main() -> None:
         "seeds": args.seeds,
         "budgets": list(BUDGETS),
         "surrogate": told_of_surrogate(found, table, seconds, kind, explains),
+        "images_kept": {case.task: round(case.predictor.kept, 3) for case in found},  # by families left out
         **summary(runs, of_tasks),
         "left_out": left_out,
     }
