@@ -9,6 +9,14 @@ from digit_images import write_digits
 os.environ["RAY_ADDRESS"] = "local"  # no test joins a cluster that another one, or the user, has started
 
 
+def pytest_collection_modifyitems(items):
+    """Spreads the files of tests/integration over the run: they wait for Ray while the other process computes."""
+    files = dict.fromkeys(item.path for item in items)
+    groups = [[file for file in files if ("integration" in file.parts) is with_ray] for with_ray in (True, False)]
+    place = {file: number / len(group) for group in groups for number, file in enumerate(group)}
+    items.sort(key=lambda item: place[item.path])
+
+
 @pytest.fixture
 def digits_folder(tmp_path):
     return write_digits(tmp_path / "digits")
