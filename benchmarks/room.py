@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from _common import RESULTS, ROOT, environment, write_json
 from scoreboard.by_hand import BY_HAND, EXPERTS_RACE, load
+from scoreboard.table_surrogate import trained
 
 from hyperstar_tune.comparison.statistics import bootstrap_mean
 from hyperstar_tune.space import config_key
@@ -48,15 +49,10 @@ def race(chooses: Floats, reports: Floats, cost: Floats, pair: tuple[int, int], 
     return float(reports[winner, -1]), float(cost[winner, -1] + cost[loser, at])
 
 
-def measured(table: MetaDataset) -> npt.NDArray[np.bool_]:
-    """Which configurations were trained on which tasks, [T, H]; those from a GPU have no seconds."""
-    return np.isfinite(table.curve("val_loss")[:, :, 0, 0]) | table.measured[:, :, 0]
-
-
 def one_for_all(table: MetaDataset, rows: list[int], row: int) -> Floats:
     """Mean over the other tasks of both halves' accuracies added up, [H]; -1 for what some task lacks."""
     others = np.array([sum(halves(table, other))[:, -1] for other in rows if other != row])
-    return np.where(measured(table)[rows].all(axis=0), others.mean(axis=0) if len(others) else 0.0, -1.0)
+    return np.where(trained(table)[rows].all(axis=0), others.mean(axis=0) if len(others) else 0.0, -1.0)
 
 
 def of_task(table: MetaDataset, by_hand: MetaDataset, name: str, everywhere: Floats) -> dict[str, Any]:
@@ -86,7 +82,7 @@ def of_task(table: MetaDataset, by_hand: MetaDataset, name: str, everywhere: Flo
         label: {"accuracy": round(100 * a, 2), "seconds": round(s, 1) if np.isfinite(s) else None}
         for label, (a, s) in means.items()
     }
-    return {"configurations": int(measured(table)[row].sum()), **shown}
+    return {"configurations": int(trained(table)[row].sum()), **shown}
 
 
 def room(tasks: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -113,7 +109,7 @@ def main() -> None:
     parser.add_argument("--name", default="room", help="of the result")
     args = parser.parse_args()
     table, by_hand = load(args.table, complete_only=False), load(args.by_hand, complete_only=False)
-    enough = (measured(table).sum(axis=1) >= LEAST) & table.tasks["name"].isin(by_hand.tasks["name"]).to_numpy()
+    enough = (trained(table).sum(axis=1) >= LEAST) & table.tasks["name"].isin(by_hand.tasks["name"]).to_numpy()
     rows = [int(row) for row in np.flatnonzero(enough)]
     names = [table.tasks["name"].iloc[row] for row in rows]
     tasks = {n: of_task(table, by_hand, n, one_for_all(table, rows, row)) for n, row in zip(names, rows, strict=True)}

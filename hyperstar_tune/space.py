@@ -28,20 +28,11 @@ from hyperstar_tune.columns import Column, Columns, columns_of, holds, holds_in
 from hyperstar_tune.errors import SpaceError, first_line
 from hyperstar_tune.named_spaces import GRIDS, cnn_space, sobol_configs, tuning_space
 
-__all__ = [
-    "LARGEST_GRID",
-    "Config",
-    "SearchSpace",
-    "config_key",
-    "listed_parameter",
-    "plain",
-    "space_names",
-    "values_of",
-]
+__all__ = ["Config", "SearchSpace", "config_key", "listed_parameter", "plain", "space_names", "values_of"]
 
 Config = dict[str, Any]  # plain Python values
 
-LARGEST_GRID = 20_000  # configurations; a larger finite space is drawn from, not listed
+_LARGEST_GRID = 20_000  # configurations; a larger finite space is drawn from, not listed
 _MOST_LISTED = 1_000_000  # configurations; a stranger's file may state a space of any size
 
 _N_LISTED = 128  # configurations of the named space that is not a grid
@@ -152,6 +143,11 @@ class SearchSpace:
     def is_finite(self) -> bool:
         """Whether every parameter has a list of values, or the configurations are listed."""
         return self.listed is not None or all(axis.choices is not None for axis in self._axes.values())
+
+    @property
+    def is_short(self) -> bool:
+        """Whether its configurations are listed, or few enough to be listed; others are drawn."""
+        return self.listed is not None or (self.is_finite and len(self) <= _LARGEST_GRID)
 
     def __len__(self) -> int:
         """Number of configurations of a finite space."""

@@ -21,11 +21,10 @@ import numpy.typing as npt
 from ray.tune.search import Searcher
 from scipy.stats import spearmanr
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from hyperstar_tune.space import Config, SearchSpace, config_key
 from hyperstar_tune.tables.collection import Collection, read_cells
-from scoreboard.regressors import Process
+from scoreboard.regressors import Process, left_out
 
 __all__ = [
     "Measured",
@@ -44,7 +43,6 @@ __all__ = [
 ]
 
 Floats = npt.NDArray[np.float64]
-_FOLDS = 5
 _DRAWS = 4000
 
 
@@ -203,8 +201,7 @@ class Surrogate:
         for size in self._models:
             of_size = self._of_size == size
             x, y, groups = self._x[of_size], self._y[of_size], self._groups[of_size]
-            folds = GroupKFold(min(_FOLDS, len(np.unique(groups))))
-            squares[of_size] = (y - cross_val_predict(_Processes(), x, y, groups=groups, cv=folds)) ** 2
+            squares[of_size] = (y - left_out(_Processes(), x, y, groups)) ** 2
         names = ("val_accuracy", "val_accuracy_b", "test_accuracy", "log_seconds")
         found = {}
         for task in self._tasks:

@@ -8,6 +8,7 @@ Source: Geurts, Ernst and Wehenkel, "Extremely randomized trees", Machine Learni
 """
 
 import warnings
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,7 +64,7 @@ class Process(RegressorMixin, BaseEstimator):
 REGRESSORS: dict[str, type[Trees] | type[Process]] = {"trees": Trees, "process": Process}
 
 
-def left_out(regressor: Trees | Process, x: Floats, y: Floats, groups: npt.NDArray[np.intp]) -> Floats:
+def left_out(regressor: BaseEstimator, x: Floats, y: Floats, groups: npt.NDArray[Any]) -> Floats:
     """Predictions [n, t] of groups of rows that were left out, each in one of five folds."""
-    folds = GroupKFold(min(_FOLDS, len(np.unique(groups))), shuffle=True, random_state=0)
+    folds = GroupKFold(min(_FOLDS, len(np.unique(groups))))
     return np.asarray(cross_val_predict(regressor, x, y, groups=groups, cv=folds))

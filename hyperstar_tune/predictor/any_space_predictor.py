@@ -20,7 +20,7 @@ from hyperstar_tune.predictor.any_space import Measured, basis_of, cross_error, 
 from hyperstar_tune.predictor.encoding import SharedEncoding
 from hyperstar_tune.predictor.kept import left_out_factor
 from hyperstar_tune.predictor.known import KNOWN_TASKS, KnownTasks
-from hyperstar_tune.predictor.own_space import N_CANDIDATES, is_short, listed_or_drawn, order_of_draws
+from hyperstar_tune.predictor.own_space import N_CANDIDATES, listed_or_drawn, order_of_draws
 from hyperstar_tune.predictor.plus import PlusModel, PlusSettings, interpolated
 from hyperstar_tune.predictor.plus_predictor import PlusPredictor, about_learning, checked_card, checked_tensors
 from hyperstar_tune.predictor.predictor import DEFAULT_IMAGE_SIZE, card_entry, check_images, remark_few
@@ -171,7 +171,7 @@ class AnySpacePredictor(PlusPredictor):
     def candidates(self, task: ImageTask, space: SearchSpace, fixed: Mapping[str, Any], seed: int) -> list[Config]:
         """All configurations of a space that can be listed, or the best 1000 of 200,000 drawn ones."""
         given = {name: fixed[name] for name in self.parameters if name in fixed and name not in space.parameters}
-        if is_short(space):
+        if space.is_short:
             configs = listed_or_drawn(space, self.parameters, seed)
         else:
             traits, trust, _ = self._look(task)

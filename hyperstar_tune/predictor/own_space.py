@@ -16,7 +16,7 @@ import numpy.typing as npt
 from hyperstar_tune._axes import Axis
 from hyperstar_tune.errors import SpaceError
 from hyperstar_tune.ranking import Ranking
-from hyperstar_tune.space import LARGEST_GRID, Config, SearchSpace, config_key
+from hyperstar_tune.space import Config, SearchSpace, config_key
 
 if TYPE_CHECKING:
     from hyperstar_tune.predictor.predictor import Predictor
@@ -27,7 +27,6 @@ __all__ = [
     "bounds_of",
     "configs_of",
     "is_number",
-    "is_short",
     "listed_or_drawn",
     "order_of_draws",
     "outside",
@@ -109,14 +108,9 @@ def configs_of(space: SearchSpace, known: SearchSpace, fixed: Mapping[str, Any],
     return list({config_key(config): config for config in full}.values())
 
 
-def is_short(space: SearchSpace) -> bool:
-    """Whether all configurations of a space can be ranked."""
-    return space.listed is not None or (space.is_finite and len(space) <= LARGEST_GRID)
-
-
 def listed_or_drawn(space: SearchSpace, known: Sequence[str], seed: int) -> list[Config]:
     """All configurations of a space that is short, in random order if not all parameters are known; else 1000 draws."""
-    if not is_short(space):
+    if not space.is_short:
         return space.draw(N_CANDIDATES, seed)
     return space.grid() if set(space.parameters) <= set(known) else space.sample(len(space), seed)
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from hyperstar_tune.errors import SearchError
 from hyperstar_tune.ranking import Ranking
-from hyperstar_tune.space import LARGEST_GRID, Config, SearchSpace
+from hyperstar_tune.space import Config, SearchSpace
 
-__all__ = ["USES", "Deck", "RankedDeck", "is_short", "random_deck"]
+__all__ = ["USES", "Deck", "RankedDeck", "random_deck"]
 
 USES = ("top", "mixed", "sampled")
 
@@ -168,11 +168,6 @@ class EndlessDeck(Deck):
         return range(_BLOCK)
 
 
-def is_short(space: SearchSpace) -> bool:
-    """Whether all configurations of a space can be listed."""
-    return space.listed is not None or (space.is_finite and len(space) <= LARGEST_GRID)
-
-
 def random_deck(space: SearchSpace, seed: int) -> Deck:
     """A deck of random configurations. It deals a space that can be listed once, and draws from any other without end.
 
@@ -180,7 +175,7 @@ def random_deck(space: SearchSpace, seed: int) -> Deck:
         space: Space to draw from.
         seed: Random seed of the order.
     """
-    if is_short(space):
+    if space.is_short:
         grid = space.grid()
         weights = space.weights(grid)
         return ShuffledDeck(grid, seed, None if weights is None else weights.tolist())

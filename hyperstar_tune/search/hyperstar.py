@@ -22,7 +22,7 @@ from hyperstar_tune.plan import HyperBandPlan, Plan
 from hyperstar_tune.race import RacePlan
 from hyperstar_tune.ranking import Ranking
 from hyperstar_tune.search.brackets import Gate
-from hyperstar_tune.search.decks import RankedDeck, is_short, random_deck
+from hyperstar_tune.search.decks import RankedDeck, random_deck
 from hyperstar_tune.search.diversity import made_diverse
 from hyperstar_tune.search.learning import Learner
 from hyperstar_tune.search.ray_space import RaySpace
@@ -298,7 +298,7 @@ class HyperStarSearcher(DeckSearcher):
 
     def _begin_learning(self, plan: RacePlan) -> None:
         space, ranking, predicted = self.space, self.ranking, self.predicted
-        if space is None or ranking is None or predicted is None or is_short(space):
+        if space is None or ranking is None or predicted is None or space.is_short:
             return
         if not self._learn or self._use[0] != "top":
             return

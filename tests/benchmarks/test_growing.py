@@ -96,7 +96,7 @@ def test_rankings_that_agree_have_a_correlation_of_one():
 
 
 def test_a_surrogate_knows_what_it_was_not_shown_and_how_large_the_noise_is(monkeypatch):
-    monkeypatch.setattr("scoreboard.growing._FOLDS", 3)
+    monkeypatch.setattr("scoreboard.regressors._FOLDS", 3)
     easier = {size: dict(list(of.items())[:32]) for size, of in MEASURED.items()}
     harder = {
         size: {key: replace(one, half_a=one.half_a / 2) for key, one in of.items()} for size, of in easier.items()
